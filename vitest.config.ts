@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/unit/**/*.test.ts'],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts', 'test/contract/**/*.test.ts'],
+          globalSetup: ['test/lab/setup.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 300_000,
+          // Two cores and shared kernel state (mounts, cgroups): scenarios run one after another.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
