@@ -1,0 +1,132 @@
+/** Facts of workloads and hosts: plain JSON, gathered by survey, from which plan and preflight decide. */
+
+/** `engine:name` as users write it. */
+export interface WorkloadRef {
+  engine: 'docker';
+  name: string;
+}
+
+export interface WorkloadSummary {
+  ref: WorkloadRef;
+  id: string;
+  state: string;
+  image: string;
+  /** What hinders a live move, as far as this host alone can tell; empty where nothing does. */
+  hindrances: string[];
+}
+
+/** What the kernel knows of one process of a workload. */
+export interface ProcessFacts {
+  /** On the host. */
+  pid: number;
+  /** In the workload's own pid namespace. */
+  innerPid: number;
+  name: string;
+  /** Things which CRIU cannot dump or which need an option; each with what was seen, e.g. a path or an address. */
+  obstacles: { kind: ObstacleKind; detail: string }[];
+}
+
+export type ObstacleKind =
+  | 'io-uring'
+  | 'mptcp'
+  | 'tcp-established'
+  | 'listen-backlog'
+  | 'sctp'
+  | 'outside-unix-socket'
+  | 'device'
+  | 'file-lock'
+  | 'large-deleted-file'
+  | 'traced'
+  | 'sysv-host-ipc'
+  | 'nested-pidns'
+  | 'session-outside'
+  | 'inotify-unresolvable'
+  | 'network-fs'
+  | 'systemd'
+  | 'bound-address';
+
+/** One tree of files to carry. */
+export interface FileTree {
+  /** `upper`, or `volume:NAME`, or `bind:/destination`. */
+  key: string;
+  kind: 'upper' | 'volume' | 'bind';
+  /** Absolute path on the source. */
+  path: string;
+  bytes: number;
+  entries: number;
+}
+
+export interface WorkloadFacts {
+  ref: WorkloadRef;
+  id: string;
+  state: 'running' | 'paused' | 'restarting' | 'exited' | 'created' | 'dead';
+  /** Host pid of the init process; 0 where not running. */
+  pid: number;
+  /** The engine's own full description (docker inspect). */
+  inspect: unknown;
+  /** Full descriptions of the user-defined networks it is on (docker network inspect), by name. */
+  networks: Record<string, unknown>;
+  /** Full descriptions of its named volumes, by name. */
+  volumes: Record<string, unknown>;
+  image: {
+    id: string;
+    /** The name the container was created by. */
+    reference: string;
+    /** Repository tags that name this image on the source. */
+    tags: string[];
+    /** Diff ids, bottom first. */
+    layers: string[];
+    bytes: number;
+  };
+  files: FileTree[];
+  processes: ProcessFacts[];
+  /** Resident anonymous and shared memory that a dump will hold, in bytes. */
+  memoryBytes: number;
+  /** Directory of the freezer cgroup (v1) or of the cgroup (v2). */
+  cgroupPath: string;
+  /** `--root` for runc. */
+  runtimeRoot: string;
+  /** Path of the runtime binary if it is not runc or drayage's own. */
+  foreignRuntime?: string;
+}
+
+export interface HostFacts {
+  hostname: string;
+  arch: string;
+  kernel: string;
+  drayage: string;
+  root: boolean;
+  cgroup: 1 | 2;
+  criu: { version: string; check: 'ok' | string; path: string } | null;
+  runc: { version: string } | null;
+  docker: {
+    version: string;
+    api: string;
+    dataRoot: string;
+    cgroupDriver: string;
+    storageDriver: string;
+    liveRestore: boolean;
+    /** Names of the runtimes it knows. */
+    runtimes: string[];
+    security: string[];
+    names: string[];
+    /** Chain ids of all layers it has. */
+    layers: string[];
+    images: { id: string; tags: string[] }[];
+    networks: { name: string; id: string; driver: string; subnets: string[]; containers: number }[];
+    volumes: string[];
+    /** Published ports that are taken, `tcp/8080` or `tcp/127.0.0.1:8080`. */
+  } | null;
+  /** Listening sockets on the host, `tcp/0.0.0.0:80`. */
+  listening: string[];
+  /** Subnets of all interfaces and routes that are not the engine's own networks. */
+  subnets: string[];
+  memoryAvailable: number;
+  diskAvailable: number;
+  /** Output of `criu cpuinfo dump` is compared by `criu cpuinfo check` on the target; here the flags of /proc/cpuinfo. */
+  cpuFlags: string[];
+  sysctls: Record<string, string>;
+  tools: Record<string, boolean>;
+  /** Unix time in milliseconds when this was gathered, for the clock skew. */
+  time: number;
+}

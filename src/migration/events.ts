@@ -1,0 +1,75 @@
+/**
+ * Everything that happens in a migration, as one discriminated union. The terminal, `--json`, the journal and
+ * `drayage watch` are readers of it; nothing in a migration prints.
+ */
+import type { SerializedError } from '../errors.ts';
+import type { Finding } from './finding.ts';
+
+/** The phases of design.md, in order. */
+export const PHASES = [
+  'survey',
+  'preflight',
+  'prepare',
+  'precopy',
+  'freeze',
+  'dump',
+  'transfer',
+  'sync',
+  'restore',
+  'commit',
+  'release',
+  'undo',
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export type Outcome = 'committed' | 'undone' | 'unknown';
+
+/** A stretch of time inside a migration: a phase, a step or an outside program. Milliseconds from the start. */
+export interface Span {
+  name: string;
+  /** Where it ran. */
+  side: 'source' | 'target';
+  kind: 'phase' | 'step' | 'program';
+  startMs: number;
+  ms: number;
+}
+
+export interface MigrationResult {
+  type: 'result';
+  id: string;
+  outcome: Outcome;
+  /** From the freeze until the workload ran on the target, as the source's clock saw it; null where it never froze. */
+  outageMs: number | null;
+  totalMs: number;
+  /** Bytes that crossed to the target, all kinds together. */
+  bytes: number;
+  phases: { name: Phase; ms: number }[];
+  /** Engine id of the copy; absent unless committed. */
+  targetId?: string;
+  /** Under which name the source's stopped copy is kept; absent where it was removed. */
+  keptAs?: string;
+  /** Why it was undone, or what is unknown. */
+  error?: SerializedError;
+}
+
+export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; id: string } & (
+  | { type: 'started'; workload: string; source: string; target: string; options: MigrateOptions }
+  | { type: 'findings'; findings: Finding[] }
+  | { type: 'phase'; phase: Phase }
+  /** `total` and `rate` (bytes per second) are absent where they are not known. */
+  | { type: 'progress'; phase: Phase; what: string; bytes: number; total?: number; rate?: number }
+  | { type: 'span'; span: Span }
+  | { type: 'note'; message: string }
+  | MigrationResult
+);
+
+export interface MigrateOptions {
+  /** Delete the source's copy after commit instead of keeping it stopped under another name. */
+  remove: boolean;
+  /** Move bind mounts' content, too. */
+  carryBinds: boolean;
+  /** Go on although established connections will be lost. */
+  dropConnections: boolean;
+  /** End after preflight. */
+  dryRun: boolean;
+}
