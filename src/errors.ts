@@ -14,6 +14,76 @@ export const ERRORS = {
     meaning: 'The operation was asked to stop. Before the commit point that is an undo.',
     remedy: 'Nothing is to be done; run the command again when you like.',
   },
+  LAB_NEEDS_ROOT: {
+    exit: 77,
+    meaning: 'The lab makes namespaces, mounts and network interfaces, which only root may.',
+    remedy: 'Run the command as root, for instance with sudo.',
+  },
+  LAB_NEEDS_PACKAGES: {
+    exit: 69,
+    meaning: 'The lab needs programs that are not installed, and they could not be installed by apt.',
+    remedy: 'Install the named packages, then run the command again.',
+  },
+  LAB_NO_MIRROR: {
+    exit: 78,
+    meaning: 'Lab hosts and images are built from Debian packages, and no mirror is known to fetch them from.',
+    remedy: 'Set DRAYAGE_DEBIAN_MIRROR to the address of a Debian mirror (http://.../debian).',
+  },
+  LAB_BUILD_FAILED: {
+    exit: 69,
+    meaning: "A lab's root file system or image could not be built. Nothing half-built is kept.",
+    remedy: 'See the named log; most often the Debian mirror cannot be reached.',
+  },
+  LAB_EXISTS: {
+    exit: 73,
+    meaning: 'A lab of that name is up already.',
+    remedy: 'Use it, take another --name, or take it down: drayage lab down --name NAME.',
+  },
+  LAB_BUSY: {
+    exit: 75,
+    meaning: 'The lab is being made or taken down by another process, or no network is free for one more.',
+    remedy: 'Wait for the other process to end, then run the command again.',
+  },
+  LAB_NOT_FOUND: {
+    exit: 66,
+    meaning: 'There is no lab, lab host or lab image of that name.',
+    remedy: 'See what there is: drayage lab ls.',
+  },
+  LAB_BOOT_FAILED: {
+    exit: 70,
+    meaning: 'A lab host did not come up. What was made of the lab has been removed again.',
+    remedy: 'See the log lines above; a lab needs overlayfs, namespaces and nftables in the kernel.',
+  },
+  DOCKER_UNREACHABLE: {
+    exit: 69,
+    meaning: "Docker's daemon is not running or its socket cannot be reached. Containers go on as they are.",
+    remedy: 'See that docker version answers on that host, then run the command again.',
+  },
+  DOCKER_TOO_OLD: {
+    exit: 69,
+    meaning: 'drayage needs Docker 24 or newer on both hosts.',
+    remedy: 'Update Docker on that host.',
+  },
+  DOCKER_NOT_FOUND: {
+    exit: 66,
+    meaning: 'Docker knows no container, image, network or volume of that name.',
+    remedy: 'See what there is, for instance with docker ps -a.',
+  },
+  DOCKER_REFUSED: {
+    exit: 69,
+    meaning: 'Docker refused what was asked of it, for the reason that it gives.',
+    remedy: "Remove the reason, then run the command again; the daemon's own log tells more.",
+  },
+  WORKLOAD_UNKNOWN: {
+    exit: 66,
+    meaning: 'There is no container of that name or id on this host.',
+    remedy: 'See what there is: drayage ps.',
+  },
+  WORKLOAD_AMBIGUOUS: {
+    exit: 65,
+    meaning: 'More than one container has an id that begins so.',
+    remedy: 'Give the name or more of the id.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {

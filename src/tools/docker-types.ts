@@ -1,0 +1,206 @@
+/**
+ * The parts of the Engine API's types that drayage uses, by hand from the API reference (v1.43 to v1.51). What comes
+ * from the engine is `Open<T>`: fields that are not named here pass through untouched, so that a configuration can be
+ * handed on with all that a newer engine put into it.
+ */
+
+export type Open<T> = T & Record<string, unknown>;
+
+/** `POST /containers/create`. */
+export type ContainerCreateBody = Open<
+  ContainerConfig & {
+    HostConfig: HostConfig;
+    /** Several endpoints from API 1.44 on, before only that of the network mode. */
+    NetworkingConfig?: { EndpointsConfig: Record<string, EndpointConfig> };
+  }
+>;
+
+export type ContainerConfig = Open<{
+  Hostname?: string;
+  Domainname?: string;
+  User?: string;
+  Image?: string;
+  Env?: string[] | null;
+  Cmd?: string[] | null;
+  Entrypoint?: string[] | null;
+  WorkingDir?: string;
+  Labels?: Record<string, string> | null;
+  ExposedPorts?: Record<string, object> | null;
+  Volumes?: Record<string, object> | null;
+  Tty?: boolean;
+  OpenStdin?: boolean;
+  MacAddress?: string;
+}>;
+
+export type HostConfig = Open<{
+  Runtime?: string;
+  NetworkMode?: string;
+  PidMode?: string;
+  IpcMode?: string;
+  UTSMode?: string;
+  AutoRemove?: boolean;
+  RestartPolicy?: RestartPolicy;
+  /** By `80/tcp`. */
+  PortBindings?: Record<string, PortBinding[] | null> | null;
+  /** `source:destination[:options]`, source a path or the name of a volume. */
+  Binds?: string[] | null;
+  Mounts?: MountSpec[] | null;
+  Tmpfs?: Record<string, string> | null;
+  VolumesFrom?: string[] | null;
+  CgroupParent?: string;
+}>;
+
+export interface RestartPolicy {
+  Name: string;
+  MaximumRetryCount?: number;
+}
+
+export interface PortBinding {
+  HostIp: string;
+  /** Empty where the engine is to choose; `from-to` chooses one of a range. */
+  HostPort: string;
+}
+
+export type MountSpec = Open<{
+  Type: string;
+  Source?: string;
+  Target: string;
+  VolumeOptions?: Open<{ Subpath?: string }>;
+}>;
+
+/** What a caller may say of an endpoint. */
+export type EndpointConfig = Open<{
+  IPAMConfig?: EndpointAddresses | null;
+  Links?: string[] | null;
+  Aliases?: string[] | null;
+  DriverOpts?: Record<string, string> | null;
+  MacAddress?: string;
+}>;
+
+export interface EndpointAddresses {
+  IPv4Address?: string;
+  IPv6Address?: string;
+  LinkLocalIPs?: string[];
+}
+
+/** What the engine says of an endpoint. */
+export type Endpoint = Open<
+  EndpointConfig & {
+    NetworkID: string;
+    IPAddress: string;
+    GlobalIPv6Address: string;
+    MacAddress: string;
+    /** From API 1.48 on. */
+    GwPriority?: number;
+  }
+>;
+
+export type ContainerStatus = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
+
+export type ContainerInspect = Open<{
+  Id: string;
+  /** With a leading slash. */
+  Name: string;
+  /** Id of the image. */
+  Image: string;
+  State: Open<{ Status: ContainerStatus; Running: boolean; Paused: boolean; Pid: number; ExitCode: number }>;
+  Config: ContainerConfig;
+  HostConfig: HostConfig;
+  GraphDriver?: { Name: string; Data: Record<string, string> | null } | null;
+  Mounts: MountPoint[];
+  NetworkSettings: Open<{
+    Ports: Record<string, PortBinding[] | null> | null;
+    Networks: Record<string, Endpoint>;
+  }>;
+  LogPath: string;
+  /** Bytes of the writable layer; only where asked for. */
+  SizeRw?: number;
+}>;
+
+export type MountPoint = Open<{
+  Type: 'bind' | 'volume' | 'tmpfs' | 'image' | 'npipe' | 'cluster';
+  Name?: string;
+  Source: string;
+  Destination: string;
+  Driver?: string;
+  Mode: string;
+  RW: boolean;
+  Propagation: string;
+}>;
+
+export type ContainerSummary = Open<{
+  Id: string;
+  Names: string[];
+  Image: string;
+  ImageID: string;
+  State: ContainerStatus;
+}>;
+
+export type ImageSummary = Open<{ Id: string; RepoTags: string[] | null; RepoDigests: string[] | null }>;
+
+export type ImageInspect = Open<{
+  Id: string;
+  RepoTags: string[] | null;
+  RepoDigests: string[] | null;
+  Size: number;
+  Architecture: string;
+  RootFS: { Type: string; Layers?: string[] };
+}>;
+
+export type NetworkInspect = Open<{
+  Name: string;
+  Id: string;
+  Scope: string;
+  Driver: string;
+  EnableIPv6: boolean;
+  /** From API 1.47 on. */
+  EnableIPv4?: boolean;
+  IPAM: {
+    Driver: string;
+    Options: Record<string, string> | null;
+    Config: Open<{ Subnet?: string; IPRange?: string; Gateway?: string }>[] | null;
+  };
+  Internal: boolean;
+  Attachable: boolean;
+  Ingress: boolean;
+  ConfigOnly: boolean;
+  ConfigFrom: { Network: string };
+  Options: Record<string, string> | null;
+  Labels: Record<string, string> | null;
+  /** By container id; only running containers. */
+  Containers?: Record<string, unknown> | null;
+}>;
+
+/** `POST /networks/create`. */
+export type NetworkCreateBody = Open<{ Name: string; Driver?: string }>;
+
+export type VolumeInspect = Open<{
+  Name: string;
+  Driver: string;
+  Mountpoint: string;
+  Scope: string;
+  Labels: Record<string, string> | null;
+  Options: Record<string, string> | null;
+}>;
+
+/** `POST /volumes/create`. */
+export interface VolumeCreateBody {
+  Name: string;
+  Driver: string;
+  DriverOpts: Record<string, string>;
+  Labels: Record<string, string>;
+}
+
+export type SystemInfo = Open<{
+  ServerVersion: string;
+  DockerRootDir: string;
+  Driver: string;
+  DriverStatus: [string, string][] | null;
+  CgroupDriver: string;
+  CgroupVersion?: string;
+  LiveRestoreEnabled: boolean;
+  SecurityOptions: string[] | null;
+  Runtimes: Record<string, Open<{ path?: string; runtimeType?: string }>>;
+}>;
+
+export type SystemVersion = Open<{ Version: string; ApiVersion: string; MinAPIVersion?: string }>;
