@@ -1,0 +1,62 @@
+/** How a migration ended: outcome, numbers, timeline, and the error if there is one. */
+import type { MigrationResult } from '../../migration/events.ts';
+import { renderError } from './finding.ts';
+import { outageOf, phaseBars, rangeOf, type Story } from './story.ts';
+import { type Look, printable } from './style.ts';
+import { renderTimeline } from './timeline.ts';
+import { formatBytes, formatMs } from './units.ts';
+
+/** A frozen stretch that takes less than this share of the timeline is drawn once more on a scale of its own. */
+const ZOOM_BELOW = 0.3;
+
+export function renderOutcome(story: Story, look: Look): string {
+  const { result } = story;
+  if (result === undefined) return '';
+  return `${renderHeadline(story, result, look)}${renderPhases(story, look)}${renderReason(result, look)}`;
+}
+
+/** What became of it, and the numbers. */
+export function renderHeadline(story: Story, result: MigrationResult, look: Look): string {
+  return `${headline(result, story, look)}\n  ${numbers(result)}\n`;
+}
+
+/** Why it was undone or is in doubt; empty for a move that went well. */
+export function renderReason({ error }: MigrationResult, look: Look): string {
+  return error === undefined ? '' : `\n${renderError(error, look)}`;
+}
+
+/** The timeline of the phases, and once more of the outage alone where that is too short to be seen. */
+export function renderPhases(story: Story, look: Look): string {
+  const bars = phaseBars(story);
+  if (bars.length === 0) return '';
+  const outage = outageOf(story);
+  const range = rangeOf(story);
+  const whole = `\n${renderTimeline(bars, outage, range, look)}`;
+  if (outage === null || outage.ms === 0 || outage.ms > range.ms * ZOOM_BELOW) return whole;
+  const inside = bars.filter((b) => b.startMs + b.ms > outage.startMs && b.startMs < outage.startMs + outage.ms);
+  return `${whole}\n  ${look.style.dim('the outage, enlarged')}\n${renderTimeline(inside, outage, outage, look)}`;
+}
+
+function headline(result: MigrationResult, { started }: Story, { style }: Look): string {
+  const workload = style.bold(printable(started?.workload ?? result.id));
+  const source = printable(started?.source ?? 'the source');
+  const target = printable(started?.target ?? 'the target');
+  switch (result.outcome) {
+    case 'committed': {
+      const kept =
+        result.keptAs === undefined ? `no copy is kept on ${source}` : `kept stopped on ${source} as ${result.keptAs}`;
+      return `${style.green('✔')} ${workload} now runs on ${style.bold(target)} (${printable(kept)})`;
+    }
+    case 'undone':
+      return `${style.yellow('↩')} undone: ${workload} goes on running on ${style.bold(source)}, nothing is lost`;
+    case 'unknown':
+      return `${style.red('?')} in doubt: ${workload} is held still on ${source} until it is known whether it runs on ${target}`;
+    default:
+      return result.outcome satisfies never;
+  }
+}
+
+function numbers({ outageMs, totalMs, bytes }: MigrationResult): string {
+  const outage = outageMs === null ? 'never stopped' : `outage ${formatMs(outageMs)}`;
+  return `${outage} · total ${formatMs(totalMs)} · ${formatBytes(bytes)} sent`;
+}

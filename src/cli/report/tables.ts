@@ -1,0 +1,51 @@
+/** `drayage history` and `drayage ps` as tables. */
+import type { WorkloadSummary } from '../../engines/facts.ts';
+import type { MigrationSummary } from '../agent-client.ts';
+import { type Look, printable } from './style.ts';
+import { renderTable } from './table.ts';
+import { formatBytes, formatMs, formatTime } from './units.ts';
+
+/** Newest first. */
+export function renderHistory(migrations: readonly MigrationSummary[], look: Look): string {
+  if (migrations.length === 0) return 'No migrations yet.\n';
+  const rows = [...migrations]
+    .sort((a, b) => b.startedAt - a.startedAt)
+    .map((m) => [
+      m.id,
+      formatTime(m.startedAt),
+      printable(m.workload),
+      `${printable(m.source)} -> ${printable(m.target)}`,
+      paintOutcome(m.outcome, look),
+      typeof m.outageMs === 'number' ? formatMs(m.outageMs) : '-',
+      m.totalMs === undefined ? '-' : formatMs(m.totalMs),
+      m.bytes === undefined ? '-' : formatBytes(m.bytes),
+    ]);
+  return renderTable(['ID', 'STARTED', 'WORKLOAD', 'FROM -> TO', 'OUTCOME', 'OUTAGE', 'TOTAL', 'SENT'], rows, look);
+}
+
+export function renderWorkloads(workloads: readonly WorkloadSummary[], look: Look): string {
+  if (workloads.length === 0) return 'No workloads.\n';
+  const rows = workloads.map(({ ref, image, state, hindrances }) => [
+    printable(`${ref.engine}:${ref.name}`),
+    printable(image),
+    printable(state),
+    hindrances.length === 0 ? look.style.green('yes') : look.style.red('no'),
+    printable(hindrances.join('; ')),
+  ]);
+  return renderTable(['WORKLOAD', 'IMAGE', 'STATE', 'MOVABLE', 'WHY NOT'], rows, look);
+}
+
+function paintOutcome(outcome: MigrationSummary['outcome'], { style }: Look): string {
+  switch (outcome) {
+    case 'committed':
+      return style.green(outcome);
+    case 'undone':
+      return style.yellow(outcome);
+    case 'unknown':
+      return style.red('in doubt');
+    case undefined:
+      return style.cyan('under way');
+    default:
+      return outcome satisfies never;
+  }
+}
