@@ -84,6 +84,17 @@ export const ERRORS = {
     meaning: 'More than one container has an id that begins so.',
     remedy: 'Give the name or more of the id.',
   },
+  JOURNAL_CORRUPT: {
+    exit: 74,
+    meaning:
+      'The journal of a migration cannot be read: the file was changed or the disk is at fault. Other migrations are not concerned.',
+    remedy: 'Restore the named file from a backup, or move it away once you know on which host the workload runs.',
+  },
+  JOURNAL_WRITE: {
+    exit: 74,
+    meaning: 'The journal cannot be written, and nothing is done that is not in the journal first.',
+    remedy: 'Look at the disk that holds /var/lib/drayage: most often it is full or mounted read-only.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {
