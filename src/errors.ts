@@ -95,6 +95,73 @@ export const ERRORS = {
     meaning: 'The journal cannot be written, and nothing is done that is not in the journal first.',
     remedy: 'Look at the disk that holds /var/lib/drayage: most often it is full or mounted read-only.',
   },
+  CONFIRMATION_NEEDED: {
+    exit: 2,
+    meaning: 'The move costs something that you should agree to, and there is no terminal to ask on.',
+    remedy: 'Read the findings; then run the command again with --yes.',
+  },
+  MIGRATION_BLOCKED: {
+    exit: 3,
+    meaning: 'The workload cannot be moved as things are. Nothing has been touched; it runs on.',
+    remedy: 'Do what the findings say, then run the command again.',
+  },
+  HOST_UNFIT: {
+    exit: 69,
+    meaning: 'The host lacks something that drayage needs. Nothing has been changed there.',
+    remedy: 'Do what the findings say, then run the command again.',
+  },
+  HOST_UNKNOWN: {
+    exit: 66,
+    meaning: 'No host of that name has been added.',
+    remedy: 'See those that are: drayage host ls.',
+  },
+  HOST_IN_USE: {
+    exit: 75,
+    meaning: "Without drayage's runtime, containers that were moved there could not be started again.",
+    remedy: 'Move or remove them first, or, if they are to be given up, add --force.',
+  },
+  HOST_TRANSFER: {
+    exit: 74,
+    meaning: 'The program did not arrive whole on the host. What was there before is still in place and works.',
+    remedy: 'Run the command again; look at the disk and the connection if it fails again.',
+  },
+  HOST_LIST_CORRUPT: {
+    exit: 65,
+    meaning: 'The list of hosts that were added cannot be read. The hosts themselves work on.',
+    remedy: 'Mend the file, or delete it and add the hosts again.',
+  },
+  SETUP_NO_PROGRAM: {
+    exit: 66,
+    meaning:
+      'The files that make up drayage were not found beside the program that runs, so there is nothing to install.',
+    remedy: 'In a checkout, run ./dev build first; else install the package again.',
+  },
+  SETUP_BUSY: {
+    exit: 75,
+    meaning: 'Migrations are under way there, and the agent that drives them must not be changed in the midst of one.',
+    remedy: 'Wait until they have ended (drayage history), then run the command again.',
+  },
+  SETUP_DAEMON_JSON: {
+    exit: 65,
+    meaning: "Docker's configuration file cannot be understood, so nothing was written to it.",
+    remedy: 'Mend the file (Docker itself would not start with it either), then run the command again.',
+  },
+  SETUP_DOCKERD: {
+    exit: 69,
+    meaning: "Docker's daemon cannot be told to read its configuration again, so nothing was changed.",
+    remedy: 'Start Docker, then run the command again.',
+  },
+  SETUP_RELOAD: {
+    exit: 69,
+    meaning:
+      "Docker was told to read its configuration again, but does not know drayage's runtime. It runs on as before.",
+    remedy: "See the daemon's log (journalctl -u docker) for what it did not like, then run the command again.",
+  },
+  SETUP_AGENT: {
+    exit: 69,
+    meaning: 'The program is installed, but its agent does not answer.',
+    remedy: 'See its log (journalctl -u drayage-agent, or /var/log/drayage-agent.log), then run the command again.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {
