@@ -1,0 +1,88 @@
+/** One host of a lab, as tests and commands use it. */
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { DrayageError } from '../src/errors.ts';
+import { type Run, type RunOptions, type RunResult, runOnTerminal } from '../src/exec/run.ts';
+import { dockerSocket } from './boot.ts';
+import { importImage } from './docker-api.ts';
+import type { Image } from './images.ts';
+import type { HostState } from './state.ts';
+
+/** Services that a host's init keeps alive. */
+export type Service = 'dockerd' | 'sshd' | 'drayage-agent';
+
+export interface InHostOptions extends Omit<RunOptions, 'env' | 'cwd' | 'extraStdio'> {
+  /** Added to the small environment that programs have in a host; nothing is inherited from this process. */
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+export class LabHost {
+  readonly name: string;
+  readonly address: string;
+  readonly #state: HostState;
+  readonly #run: Run;
+
+  constructor(state: HostState, run: Run) {
+    this.name = state.name;
+    this.address = state.address;
+    this.#state = state;
+    this.#run = run;
+  }
+
+  /** The host's init, as this machine sees it. */
+  get pid(): number {
+    if (this.#state.init === undefined) throw new DrayageError('LAB_NOT_FOUND', `Lab host ${this.name} is down.`);
+    return this.#state.init.pid;
+  }
+
+  /** Docker's API of the host, reachable from this machine by this path. */
+  get dockerSocket(): string {
+    return dockerSocket(this.pid);
+  }
+
+  /** A path in the host as this machine can open it; only for what no program in the host can swap for a symlink. */
+  path(inHost: string): string {
+    return `/proc/${this.pid}/root${inHost}`;
+  }
+
+  /** Runs a program in the host to its end; it is killed if this process dies or cancels. */
+  run(program: string, args: readonly string[] = [], options: InHostOptions = {}): Promise<RunResult> {
+    const { env, cwd, ...rest } = options;
+    return this.#run('nsenter', [...this.#enter(env, cwd), 'setpriv', '--pdeathsig', 'KILL', program, ...args], rest);
+  }
+
+  /**
+   * Runs a program on the user's terminal (or on whatever standard streams there are) and resolves to its status.
+   * @param terminal its type, where there is one: the program gets a terminal that is the host's own, with job control.
+   */
+  onTerminal(program: string, args: readonly string[], terminal: string | undefined): Promise<number> {
+    if (terminal === undefined) return runOnTerminal('nsenter', [...this.#enter(), program, ...args]);
+    const script = ['script', '--quiet', '--return', '/dev/null', '--', program, ...args];
+    return runOnTerminal('nsenter', [...this.#enter({ TERM: terminal, SHELL: '/bin/bash' }), ...script]);
+  }
+
+  /** Kills a service as a crash would; its init starts it again after a second. */
+  async kill9(service: Service): Promise<void> {
+    const pid = (await readFile(this.path(`/run/drayage-supervisor/${service}.pid`), 'utf8')).trim();
+    await this.run('kill', ['-9', pid]);
+  }
+
+  /** Gives the host's engine an image that the lab has built. */
+  importImage({ reference, archive, changes }: Image): Promise<void> {
+    return importImage(this.dockerSocket, { reference, archive: createReadStream(archive), changes });
+  }
+
+  #enter(env: Record<string, string> = {}, cwd = '/'): string[] {
+    const variables = Object.entries({ ...ENVIRONMENT, ...env }).map(([name, value]) => `${name}=${value}`);
+    const into = ['-t', String(this.pid), '-m', '-p', '-n', '-u', '-i', '-r', '-w'];
+    return [...into, '--', 'env', '-i', '-C', cwd, ...variables];
+  }
+}
+
+const ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  USER: 'root',
+  LANG: 'C.UTF-8',
+};
