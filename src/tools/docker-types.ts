@@ -134,6 +134,7 @@ export type ContainerSummary = Open<{
   Image: string;
   ImageID: string;
   State: ContainerStatus;
+  NetworkSettings?: { Networks: Record<string, Endpoint> | null };
 }>;
 
 export type ImageSummary = Open<{ Id: string; RepoTags: string[] | null; RepoDigests: string[] | null }>;

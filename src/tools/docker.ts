@@ -38,7 +38,7 @@ const OLDEST_API = '1.43';
 /**
  * A client of one engine. The API version is negotiated with the first call, and again after a failure. Every method
  * throws a DrayageError: DOCKER_UNREACHABLE, DOCKER_TOO_OLD, DOCKER_NOT_FOUND, DOCKER_REFUSED (with the daemon's own
- * message) or CANCELLED.
+ * message), or the reason of an aborted signal.
  */
 export class Docker implements AsyncDisposable {
   readonly #socketPath: string;
@@ -147,16 +147,21 @@ export class Docker implements AsyncDisposable {
     return this.#json('image inspect', 'GET', `/images/${quote(name)}/json`, options);
   }
 
-  /** The image as a tar stream; without tags where `name` is an id. */
-  async saveImage(name: string, options?: CallOptions): Promise<Readable> {
-    const answer = await this.#call('save', 'GET', `/images/${quote(name)}/get`, { ...options, unlimited: true });
-    return answer.body;
+  /** The image as a tar stream; without tags where `name` is an id. An engine that fails midway cuts the stream off. */
+  saveImage(name: string, options: CallOptions = {}): Promise<Readable> {
+    return this.#timed('save', options, async () => {
+      const answer = await this.#call('save', 'GET', `/images/${quote(name)}/get`, { ...options, unlimited: true });
+      return answer.body;
+    });
   }
 
   /** Takes a tar stream in. Resolves to the engine's last words, e.g. `Loaded image ID: sha256:…`. */
-  async loadImage(tar: Readable, options?: CallOptions): Promise<string> {
-    const answer = await this.#call('load', 'POST', '/images/load?quiet=1', { ...options, body: tar, unlimited: true });
-    return lastProgress(await answer.body.text());
+  loadImage(tar: Readable, options: CallOptions = {}): Promise<string> {
+    return this.#timed('load', options, async () => {
+      const call = { ...options, body: tar, unlimited: true };
+      const answer = await this.#call('load', 'POST', '/images/load?quiet=1', call);
+      return lastProgress(await answer.body.text());
+    });
   }
 
   /** @param tag `repository:tag` */
@@ -216,14 +221,18 @@ export class Docker implements AsyncDisposable {
     return this.#void('volume rm', path, { ...options, method: 'DELETE' });
   }
 
-  async #json<T>(what: string, method: Method, path: string, options: Call = {}): Promise<T> {
-    const answer = await this.#call(what, method, path, options);
-    return (await answer.body.json()) as T;
+  #json<T>(what: string, method: Method, path: string, options: Call = {}): Promise<T> {
+    return this.#timed(what, options, async () => {
+      const answer = await this.#call(what, method, path, options);
+      return (await answer.body.json()) as T;
+    });
   }
 
-  async #void(what: string, path: string, options: Call & { method?: Method } = {}): Promise<void> {
-    const answer = await this.#call(what, options.method ?? 'POST', path, options);
-    await answer.body.dump();
+  #void(what: string, path: string, options: Call & { method?: Method } = {}): Promise<void> {
+    return this.#timed(what, options, async () => {
+      const answer = await this.#call(what, options.method ?? 'POST', path, options);
+      await answer.body.dump();
+    });
   }
 
   async #call(what: string, method: Method, path: string, options: Call): Promise<Dispatcher.ResponseData> {
@@ -231,8 +240,11 @@ export class Docker implements AsyncDisposable {
   }
 
   async #negotiate(): Promise<string> {
-    const answer = await this.#request('version', 'GET', '/version', { signal: AbortSignal.timeout(20_000) });
-    const { Version, ApiVersion } = (await answer.body.json()) as SystemVersion;
+    const options = { signal: AbortSignal.timeout(20_000) };
+    const { Version, ApiVersion } = await this.#timed('version', options, async () => {
+      const answer = await this.#request('version', 'GET', '/version', options);
+      return (await answer.body.json()) as SystemVersion;
+    });
     if (compareApi(ApiVersion, OLDEST_API) < 0) {
       throw new DrayageError('DOCKER_TOO_OLD', `Docker ${Version} speaks API ${ApiVersion}; ${OLDEST_API} is needed.`);
     }
@@ -240,20 +252,25 @@ export class Docker implements AsyncDisposable {
   }
 
   async #request(what: string, method: Method, path: string, options: Call): Promise<Dispatcher.ResponseData> {
+    const answer = await this.#pool.request({
+      method,
+      path,
+      ...encode(options.body),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.unlimited ? { headersTimeout: 0, bodyTimeout: 0 } : {}),
+    });
+    if (answer.statusCode >= 400) throw refusal(what, answer.statusCode, await answer.body.text());
+    return answer;
+  }
+
+  /** The one place where a call is recorded and its failure gets a code. */
+  async #timed<T>(what: string, { signal }: CallOptions, call: () => Promise<T>): Promise<T> {
     const startedAt = performance.now();
     try {
-      const answer = await this.#pool.request({
-        method,
-        path,
-        ...encode(options.body),
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-        ...(options.unlimited ? { headersTimeout: 0, bodyTimeout: 0 } : {}),
-      });
-      if (answer.statusCode >= 400) throw refusal(what, answer.statusCode, await answer.body.text());
-      return answer;
+      return await call();
     } catch (error) {
       if (error instanceof DrayageError) throw error;
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       throw new DrayageError('DOCKER_UNREACHABLE', `Docker does not answer at ${this.#socketPath} (${text(error)}).`, {
         cause: error,
       });
