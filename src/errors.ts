@@ -162,6 +162,86 @@ export const ERRORS = {
     meaning: 'The program is installed, but its agent does not answer.',
     remedy: 'See its log (journalctl -u drayage-agent, or /var/log/drayage-agent.log), then run the command again.',
   },
+
+  // A migration.
+  FREEZE_FAILED: {
+    exit: 4,
+    meaning:
+      'A process of the workload cannot be stopped just now, most often because it waits for a disk or a network file system.',
+    remedy: 'The workload runs on untouched. Try again when it is idle.',
+  },
+  DUMP_FAILED: {
+    exit: 4,
+    meaning: 'CRIU cannot save the state of the workload. It runs on where it was.',
+    remedy: 'See the line of CRIU in the message, and drayage show ID.',
+  },
+  RESTORE_FAILED: {
+    exit: 4,
+    meaning:
+      'The target could not bring the workload back to life. It runs on where it was, and nothing is left on the target.',
+    remedy: 'See the line of CRIU in the message, and drayage show ID.',
+  },
+  THAWED_MEANWHILE: {
+    exit: 4,
+    meaning: 'The images no longer match the workload, so the move was undone. It runs on where it was.',
+    remedy: 'Do not unpause, stop or restart a workload while it is being moved; then run the command again.',
+  },
+  COMMIT_REFUSED: {
+    exit: 4,
+    meaning: 'The copy never ran, and the workload runs on where it was.',
+    remedy: 'See the reason in the message, then run the command again.',
+  },
+  TARGET_LOST: {
+    exit: 4,
+    meaning: 'The workload runs on where it was. The target undoes by itself what it had begun.',
+    remedy: 'See to the network and to the target, then run the command again.',
+  },
+  TARGET_STORAGE: {
+    exit: 4,
+    meaning: "drayage needs the overlay2 storage driver to carry a container's files.",
+    remedy: 'Use the overlay2 storage driver on the target (docker info shows which one is in use).',
+  },
+  AGENT_RESTARTED: {
+    exit: 4,
+    meaning: 'The migration was undone; the workload runs on where it was.',
+    remedy: 'Run the command again.',
+  },
+  OUTCOME_UNKNOWN: {
+    exit: 5,
+    meaning: 'Both copies are kept stopped, because running both would be worse than running none.',
+    remedy: 'Look at both hosts, then decide: drayage resolve ID --keep source, or --keep target.',
+  },
+  ALREADY_COMMITTED: {
+    exit: 6,
+    meaning: 'The workload runs on the target; its source was retired.',
+    remedy: 'Move it back with drayage migrate on the target.',
+  },
+  MIGRATION_UNKNOWN: {
+    exit: 66,
+    meaning: 'This host has no journal of such a migration.',
+    remedy: 'See what there is: drayage history.',
+  },
+  WORKLOAD_BUSY: {
+    exit: 75,
+    meaning: 'Only one migration of a workload can be under way.',
+    remedy: 'Wait for it (drayage watch ID), or press Ctrl-C there to undo it.',
+  },
+  SAME_HOST: { exit: 2, meaning: 'A workload is moved between two hosts.', remedy: 'Name another host with --to.' },
+  MEMORY_STAGING: {
+    exit: 4,
+    meaning: 'The staging area for the memory images is full. The workload runs on where it was.',
+    remedy: 'Free memory on the target, then run the command again.',
+  },
+  CHANNEL_LOST: {
+    exit: 4,
+    meaning: 'The workload runs on where it was. The target undoes by itself what it had begun.',
+    remedy: 'See to the network between the hosts, then run the command again.',
+  },
+  PROTOCOL: {
+    exit: 70,
+    meaning: 'What came does not belong to the protocol of the agents; the workload runs on where it was.',
+    remedy: 'Bring both hosts to the same version with drayage host add.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {

@@ -1,0 +1,207 @@
+/**
+ * The meeting place of the agent and the runtime shim (shim/drayage-runc) on the target: a directory of fifos and
+ * small scripts for one container that is about to be restored. Steps, each told by a line in the fifo `events`:
+ *
+ *   waiting   runc is set up and waits for the memory images     (the source may still run)
+ *   created   the namespaces exist, the engine wires the network
+ *   ready     everything is restored, nothing has run yet        (the GO is awaited)
+ *   resumed   the workload runs
+ *   status N  runc restore has ended
+ *
+ * The agent holds every fifo open for reading and writing, so neither side blocks while it lives; when it dies the
+ * scripts read an end of file, which is an abort.
+ */
+import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Run } from '../../exec/run.ts';
+
+export const RESTORE_DIR = '/run/drayage/restore';
+
+export type RestoreStep = 'waiting' | 'created' | 'ready' | 'resumed' | 'ended';
+
+const COMMANDS = ['go', 'start', 'commit', 'wake'] as const;
+
+export interface RendezvousOptions {
+  containerId: string;
+  /** Directory that will hold the memory images; must exist. */
+  imagesDir: string;
+  criuPath: string;
+  /** Lines of CRIU's configuration file besides the action script. */
+  criuOptions: readonly string[];
+  run: Run;
+}
+
+/** One restore, from the engine's `create` to its end. */
+export class Rendezvous {
+  readonly dir: string;
+  /** When each step was reached, by performance.now(). */
+  readonly reached = new Map<RestoreStep, number>();
+  /** Exit status of `runc restore` once it has ended. */
+  status: number | undefined;
+  readonly #fds: Record<string, number>;
+  readonly #events: Socket;
+  readonly #waiters: { step: RestoreStep; resolve: (reached: boolean) => void }[] = [];
+
+  private constructor(dir: string) {
+    this.dir = dir;
+    this.#fds = openCommands(dir);
+    this.#events = new Socket({ fd: openFifo(join(dir, 'events')), readable: true, writable: false });
+    this.#events.on('error', () => {});
+    createInterface(this.#events).on('line', (line) => this.#onLine(line));
+  }
+
+  /** Lays the directory out. From now on the engine's start of this container is a restore. */
+  static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
+    const dir = join(RESTORE_DIR, containerId);
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(join(dir, 'bin'), { recursive: true, mode: 0o700 });
+    await mkdir(join(dir, 'work'), { mode: 0o700 });
+    await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(dir, name))]);
+    await symlink(imagesDir, join(dir, 'images'));
+    await writeFile(join(dir, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
+    await writeFile(join(dir, 'action'), actionScript(dir), { mode: 0o700 });
+    await writeFile(join(dir, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
+    return new Rendezvous(dir);
+  }
+
+  /** Whether the step was reached; false where the restore ended before it. */
+  until(step: RestoreStep, signal?: AbortSignal): Promise<boolean> {
+    if (this.reached.has(step)) return Promise.resolve(true);
+    if (this.reached.has('ended')) return Promise.resolve(false);
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      this.#waiters.push({ step, resolve });
+    });
+  }
+
+  /** The images are complete: CRIU may begin. */
+  giveImages(): void {
+    this.#write('go', 'go');
+  }
+
+  /** The commit record is on disk: the workload may run. */
+  giveCommit(): void {
+    this.#write('commit', 'go');
+  }
+
+  /** Whatever waits gives up; CRIU kills what it restored so far. */
+  abort(): void {
+    for (const fifo of COMMANDS) this.#write(fifo, 'abort');
+  }
+
+  /** Text of CRIU's log of this restore, or what runc said where there is none. */
+  async log(): Promise<string> {
+    for (const file of ['work/restore.log', 'stderr']) {
+      const text = await readFile(join(this.dir, file), 'utf8').catch(() => '');
+      if (text.trim() !== '') return text;
+    }
+    return '';
+  }
+
+  /** Removes the directory; the container is an ordinary one of its engine from now on. */
+  async close(): Promise<void> {
+    this.#events.destroy();
+    for (const fd of Object.values(this.#fds)) closeSync(fd);
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  #write(fifo: (typeof COMMANDS)[number], word: string): void {
+    writeSync(this.#fds[fifo] as number, `${word}\n`);
+  }
+
+  #onLine(line: string): void {
+    const [word, status] = line.split(' ');
+    const step = word === 'status' ? 'ended' : (word as RestoreStep);
+    if (step === 'ended') this.status = Number(status);
+    this.reached.set(step, performance.now());
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.step !== step && step !== 'ended') continue;
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      waiter.resolve(waiter.step === step);
+    }
+  }
+}
+
+/** Breaks a rendezvous that a crashed agent left: unblocks whatever still waits there, with an abort. */
+export async function abortLeftRendezvous(containerId: string): Promise<void> {
+  const dir = join(RESTORE_DIR, containerId);
+  if (!existsSync(dir)) return;
+  const fds = Object.values(openCommands(dir));
+  for (const fd of fds) writeSync(fd, 'abort\n');
+  await new Promise((resolve) => setTimeout(resolve, 200)); // Until the waiting scripts have read it.
+  for (const fd of fds) closeSync(fd);
+}
+
+/** What became of a restore whose agent crashed: whether the copy may have run. */
+export type LeftRestore = 'never-ran' | 'ran' | 'unknown';
+
+/**
+ * Reads what the scripts left, waiting for a restore that is in its last steps. To be called after
+ * `abortLeftRendezvous`, so that nothing waits for a GO any more. `unknown` where the host was restarted meanwhile.
+ */
+export async function leftRestore(containerId: string): Promise<LeftRestore> {
+  const dir = join(RESTORE_DIR, containerId);
+  for (let patience = 500; patience > 0; patience--) {
+    if (!existsSync(dir)) return 'unknown';
+    if (!existsSync(join(dir, 'taken'))) return 'never-ran';
+    if (existsSync(join(dir, 'resumed'))) return 'ran';
+    const status = await readFile(join(dir, 'status'), 'utf8').catch(() => undefined);
+    if (status !== undefined) return status.trim() === '0' ? 'ran' : 'never-ran';
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return 'unknown';
+}
+
+// CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
+// notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
+function actionScript(dir: string): string {
+  return `#!/bin/sh
+case $CRTOOLS_SCRIPT_ACTION in
+  setup-namespaces)
+    echo "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
+    echo initpid 1<>${dir}/wake
+    echo created 1<>${dir}/events
+    [ ! -e ${dir}/terminal ] || exit 0
+    read -r word <${dir}/start && [ "$word" = go ] || exit 1
+    ;;
+  post-restore)
+    echo ready 1<>${dir}/events
+    read -r word <${dir}/commit && [ "$word" = go ] || exit 1
+    : >${dir}/taken
+    ;;
+  post-resume)
+    : >${dir}/resumed
+    echo resumed 1<>${dir}/events
+    ;;
+esac
+`;
+}
+
+// runc asks CRIU for its version first, on an inherited descriptor above 3; the restore itself comes on descriptor 3.
+function criuWrapper(dir: string, criuPath: string): string {
+  return `#!/bin/sh
+if [ "$1 $2" = "swrk 3" ]; then
+  echo waiting 1<>${dir}/events
+  read -r word <${dir}/go && [ "$word" = go ] || exit 1
+  export CRIU_CONFIG_FILE=${dir}/criu.conf
+fi
+exec ${criuPath} "$@"
+`;
+}
+
+function openCommands(dir: string): Record<string, number> {
+  return Object.fromEntries(COMMANDS.map((name) => [name, openFifo(join(dir, name))]));
+}
+
+function openFifo(path: string): number {
+  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+}
+
+/** Removes what is left of a rendezvous; nothing happens where there is none. */
+export async function removeRendezvous(containerId: string): Promise<void> {
+  await rm(join(RESTORE_DIR, containerId), { recursive: true, force: true });
+}

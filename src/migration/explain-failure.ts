@@ -1,0 +1,17 @@
+import { DrayageError, type ErrorCode } from '../errors.ts';
+import { firstError } from '../tools/criu.ts';
+
+/**
+ * The error of a dump or restore, with the first line of CRIU's log that says why, and what it means: never just
+ * `criu failed: type NOTIFY errno 0`.
+ */
+export function explainFailure(code: ErrorCode, what: string, log: string, cause: Error | undefined): DrayageError {
+  const failure = firstError(log);
+  if (failure === undefined)
+    return new DrayageError(code, cause === undefined ? `${what}.` : `${what}: ${cause.message}`, { cause });
+  return new DrayageError(code, `${what}: ${failure.line}`, {
+    meaning: failure.meaning,
+    remedy: failure.remedy,
+    cause,
+  });
+}

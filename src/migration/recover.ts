@@ -1,0 +1,137 @@
+/** What an agent does at its start with migrations that a crash cut short, on either side. */
+import { abortLeftRendezvous, leftRestore } from '../engines/docker/rendezvous.ts';
+import { thaw } from '../engines/freezer.ts';
+import { DrayageError } from '../errors.ts';
+import type { Run } from '../exec/run.ts';
+import type { Docker } from '../tools/docker.ts';
+import { isNotFound } from '../tools/docker.ts';
+import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { type Doubtful, settleDoubt } from './doubt.ts';
+import type { MigrationEvent, Outcome } from './events.ts';
+import type { Journal } from './journal.ts';
+import { eventsOf, lastState, openResources } from './journal-records.ts';
+import { fromJournal } from './resource.ts';
+import { endStragglers, retireCopy, type StartedData, startedSchema } from './source.ts';
+import type { TargetPort } from './target-port.ts';
+import { releaseCopy, undoResources } from './target-session.ts';
+import { untilDone } from './until-done.ts';
+
+interface Recovery {
+  id: string;
+  journal: Journal;
+  docker: Docker;
+  run: Run;
+  /** Ends the waiting, for an engine that is not back or a peer that does not answer. */
+  signal: AbortSignal;
+}
+
+type StartedEvent = MigrationEvent & { type: 'started' };
+
+/**
+ * Ends a migration that this host was the source of: undoes it up to the intent record, asks the target after it, and
+ * rolls forward after the commit.
+ */
+export async function recoverSource(
+  recovery: Recovery & { redial: (to: string) => Promise<TargetPort> },
+): Promise<void> {
+  const { id, journal, signal } = recovery;
+  const started = eventsOf(journal.records).find((event): event is StartedEvent => event.type === 'started');
+  const details = journal.records.flatMap((r) =>
+    r.type === 'state' && r.state === 'started' ? [startedSchema.parse(r.data)] : [],
+  )[0];
+  if (started === undefined || details === undefined) {
+    finish(recovery, 'undone'); // Nothing had been touched.
+    return;
+  }
+  note(recovery, 'the agent was restarted and goes on from its journal');
+  const doubtful: Doubtful = {
+    id,
+    to: started.target,
+    redial: () => recovery.redial(started.target),
+    emit: ({ message }) => note(recovery, message),
+  };
+  if (lastState(journal.records) === 'intent') {
+    const settled = await settleDoubt(doubtful, signal);
+    if (settled.outcome === 'unknown') {
+      await journal.append({ type: 'state', state: 'unknown' });
+      finish(recovery, 'unknown', settled.error);
+      return;
+    }
+    if (settled.outcome === 'running') await journal.append({ type: 'state', state: 'committed' });
+  }
+  if (lastState(journal.records) === 'committed') await rollForward(recovery, details, started);
+  else await undoSource(recovery, details, started);
+}
+
+/** Ends a migration that this host was the target of. */
+export async function recoverTarget({ journal, docker, run, signal }: Recovery): Promise<void> {
+  const state = lastState(journal.records);
+  const resources = openResources(journal.records).map(fromJournal);
+  const containerId = resources.find((resource) => resource.kind === 'guard')?.containerId;
+  if (containerId !== undefined) await abortLeftRendezvous(containerId);
+  if (containerId !== undefined && (state === 'committed' || state === 'running')) {
+    const left = state === 'running' ? 'ran' : await leftRestore(containerId);
+    if (left === 'unknown') {
+      await journal.append({ type: 'state', state: 'unknown' });
+      return;
+    }
+    if (left === 'ran') {
+      await untilDone(signal, () => releaseCopy(journal, { docker, run }));
+      return;
+    }
+  }
+  await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
+  await untilDone(signal, () => undoResources(journal, { docker, run }));
+}
+
+async function undoSource(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
+  const { journal, docker, run, signal } = recovery;
+  await endStragglers(`${details.stage}/criu.conf`);
+  thaw(details.cgroupPath);
+  await unmountTmpfs(run, details.stage);
+  await untilDone(signal, () =>
+    docker.update(details.containerId, { RestartPolicy: details.restartPolicy }).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error;
+    }),
+  );
+  await journal.append({ type: 'state', state: 'undone' });
+  const what = `The agent of the source was restarted while ${started.workload} was being moved.`;
+  finish(recovery, 'undone', new DrayageError('AGENT_RESTARTED', what));
+}
+
+async function rollForward(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
+  const { id, journal, docker, run, signal } = recovery;
+  const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
+  await unmountTmpfs(run, details.stage);
+  finish(recovery, 'committed', undefined, kept);
+}
+
+function note({ journal, id }: Recovery, message: string): void {
+  journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
+}
+
+function finish(
+  { journal, id }: Recovery,
+  outcome: Outcome,
+  error?: DrayageError,
+  more: { keptAs?: string } = {},
+): void {
+  const times = journal.records.map((record) => record.time);
+  const committed = journal.records.findLast((r) => r.type === 'state' && r.state === 'committed');
+  const data = committed?.type === 'state' ? (committed.data as { outageMs?: number } | undefined) : undefined;
+  journal.appendLazy({
+    type: 'event',
+    event: {
+      time: Date.now(),
+      type: 'result',
+      id,
+      outcome,
+      outageMs: data?.outageMs ?? null,
+      totalMs: Date.now() - (times[0] ?? Date.now()),
+      bytes: 0,
+      phases: [],
+      ...more,
+      ...(error === undefined ? {} : { error: error.toJSON() }),
+    },
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * What a migration makes on the target. Each is written to the journal before it is made, so that undo and recovery
+ * after a crash know all there may be; removing one that was never made does nothing.
+ */
+import { access, rm } from 'node:fs/promises';
+import { z } from 'zod';
+import { removeGuard } from '../engines/docker/guard.ts';
+import { removeReceivedImage } from '../engines/docker/images.ts';
+import { abortLeftRendezvous, removeRendezvous } from '../engines/docker/rendezvous.ts';
+import { DrayageError } from '../errors.ts';
+import type { Run } from '../exec/run.ts';
+import type { Docker } from '../tools/docker.ts';
+import { unmountTmpfs } from '../tools/tmpfs.ts';
+import type { Resource as JournalResource } from './journal-records.ts';
+
+const resourceSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('stage'), path: z.string() }),
+  z.object({ kind: z.literal('image'), id: z.string(), tags: z.array(z.string()) }),
+  z.object({ kind: z.literal('network'), name: z.string() }),
+  z.object({ kind: z.literal('volume'), name: z.string() }),
+  z.object({ kind: z.literal('directory'), path: z.string() }),
+  // Made under a name that only this migration uses, then renamed.
+  z.object({
+    kind: z.literal('container'),
+    temporaryName: z.string(),
+    id: z.string().exactOptional(),
+    restartPolicy: z.object({ Name: z.string(), MaximumRetryCount: z.number().exactOptional() }),
+  }),
+  z.object({ kind: z.literal('guard'), containerId: z.string() }),
+  z.object({ kind: z.literal('rendezvous'), containerId: z.string() }),
+]);
+export type Resource = z.infer<typeof resourceSchema>;
+
+/** As the journal keeps it. A container that got its id later is the same resource. */
+export function toJournal(resource: Resource): JournalResource {
+  switch (resource.kind) {
+    case 'stage':
+    case 'directory':
+      return { ...resource, key: `${resource.kind}:${resource.path}` };
+    case 'image':
+      return { ...resource, key: `image:${resource.id}` };
+    case 'network':
+    case 'volume':
+      return { ...resource, key: `${resource.kind}:${resource.name}` };
+    case 'container':
+      return { ...resource, key: `container:${resource.temporaryName}` };
+    case 'guard':
+    case 'rendezvous':
+      return { ...resource, key: `${resource.kind}:${resource.containerId}` };
+    default:
+      return resource satisfies never;
+  }
+}
+
+/** @throws DrayageError JOURNAL_CORRUPT where it is none of ours. */
+export function fromJournal(resource: JournalResource): Resource {
+  const parsed = resourceSchema.safeParse(resource);
+  if (!parsed.success)
+    throw new DrayageError('JOURNAL_CORRUPT', `The journal names an unknown resource ${resource.key}.`);
+  return parsed.data;
+}
+
+/** Removes it if it is there. */
+export async function removeResource(resource: Resource, { docker, run }: { docker: Docker; run: Run }): Promise<void> {
+  switch (resource.kind) {
+    case 'stage':
+      return unmountTmpfs(run, resource.path);
+    case 'image':
+      return removeReceivedImage(docker, resource);
+    case 'network':
+      return ignoreMissing(docker.removeNetwork(resource.name));
+    case 'volume':
+      return ignoreMissing(docker.removeVolume(resource.name));
+    case 'directory':
+      return access(resource.path).then(
+        () => rm(resource.path, { recursive: true, force: true }),
+        () => {},
+      );
+    case 'container':
+      return ignoreMissing(docker.remove(resource.id ?? resource.temporaryName, { force: true }));
+    case 'guard':
+      return removeGuard(resource.containerId);
+    case 'rendezvous':
+      await abortLeftRendezvous(resource.containerId);
+      return removeRendezvous(resource.containerId);
+    default:
+      return resource satisfies never;
+  }
+}
+
+async function ignoreMissing(removal: Promise<void>): Promise<void> {
+  await removal.catch((error: unknown) => {
+    if (!(error instanceof DrayageError) || error.code !== 'DOCKER_NOT_FOUND') throw error;
+  });
+}

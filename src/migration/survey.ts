@@ -1,0 +1,42 @@
+/** Facts of a workload, by the name that users write. */
+import { surveyDocker } from '../engines/docker/survey.ts';
+import type { WorkloadFacts, WorkloadRef } from '../engines/facts.ts';
+import { surveyProcesses } from '../engines/processes.ts';
+import { DrayageError } from '../errors.ts';
+import type { Run } from '../exec/run.ts';
+import type { Docker } from '../tools/docker.ts';
+
+/**
+ * `docker:web`, or a bare name while there is one engine only.
+ * @throws DrayageError WORKLOAD_UNKNOWN for another engine or an empty name.
+ */
+export function parseWorkload(text: string): WorkloadRef {
+  const match = /^(?:(?<engine>[a-z]+):)?(?<name>[A-Za-z0-9][A-Za-z0-9_.-]*)$/.exec(text);
+  const { engine = 'docker', name } = match?.groups ?? {};
+  if (name === undefined) {
+    throw new DrayageError(
+      'WORKLOAD_UNKNOWN',
+      `${JSON.stringify(text)} does not name a workload: it should read like docker:web.`,
+    );
+  }
+  if (engine !== 'docker') {
+    throw new DrayageError(
+      'WORKLOAD_UNKNOWN',
+      `This version of drayage moves Docker containers; it does not know the engine "${engine}".`,
+    );
+  }
+  return { engine, name };
+}
+
+/** Everything about the workload that plan and preflight decide from. Nothing is touched. */
+export async function surveyWorkload(
+  docker: Docker,
+  run: Run,
+  text: string,
+  signal: AbortSignal,
+): Promise<WorkloadFacts> {
+  const facts = await surveyDocker(docker, parseWorkload(text).name, { signal });
+  const none = { processes: [], memoryBytes: 0 };
+  const processes = facts.pid === 0 ? none : await surveyProcesses(facts.cgroupPath, { run, signal });
+  return { ...facts, ...processes };
+}

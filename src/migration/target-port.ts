@@ -1,0 +1,62 @@
+/**
+ * What the source needs of the target, in the order in which it is called. The target's agent does it
+ * (target-session.ts) and may refuse at any point; the source reaches it through the agents' connection.
+ *
+ * Obligations: until `commit` the copy never runs, and losing the connection makes the target undo everything by
+ * itself. `commit` writes the commit record to disk before the copy runs. `outcome` is final: it makes a migration
+ * that has not been committed impossible to commit.
+ */
+import type { Duplex } from 'node:stream';
+import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { MigrateOptions, Span } from './events.ts';
+
+/** What is carried over channels of their own, beside the calls. */
+export type ChannelPurpose = 'image' | 'files' | 'logs' | 'memory';
+
+export interface TreePass {
+  key: string;
+  pass: 'first' | 'final';
+}
+
+export interface OpenTarget {
+  id: string;
+  workload: WorkloadFacts;
+  options: MigrateOptions;
+}
+
+export interface CreatedCopy {
+  containerId: string;
+}
+
+/** How a commit ended: the copy runs, or it provably never ran and never will. */
+export type CommitAnswer = { outcome: 'running' } | { outcome: 'aborted'; reason: string };
+
+export type TargetOutcome = 'committed' | 'aborted' | 'unknown';
+
+export interface TargetPort {
+  /** Facts of the target host. */
+  survey(): Promise<HostFacts>;
+  /** Begins a migration to this host. */
+  open(request: OpenTarget): Promise<void>;
+  /** Opens a bulk stream; what it carries is told by `purpose` and `meta`. Ends with the migration. */
+  channel(id: string, purpose: ChannelPurpose, meta: unknown): Promise<Duplex>;
+  /** Resolves when what was sent over image, files and logs channels so far is in place. */
+  settle(id: string): Promise<void>;
+  /** Makes networks, volumes and the container, under its final name, not started. */
+  create(id: string): Promise<CreatedCopy>;
+  /** Starts the engine's start, up to where it waits for the memory images. */
+  begin(id: string, start: { descriptors: string[]; imagesBytes: number }): Promise<void>;
+  /** Deletes paths from a tree of the copy. */
+  remove(id: string, key: string, paths: string[]): Promise<void>;
+  /** All images are there: restores up to where nothing has run yet. */
+  restore(id: string): Promise<void>;
+  commit(id: string): Promise<CommitAnswer>;
+  /** The source's copy is retired: the copy becomes an ordinary container. Returns the target's spans. */
+  release(id: string): Promise<{ spans: Span[]; notes: string[] }>;
+  /** Undoes everything; nothing happens where nothing was begun. Refused after commit. */
+  abort(id: string, reason: string): Promise<{ spans: Span[] }>;
+  outcome(id: string): Promise<TargetOutcome>;
+  /** Resolves, never rejects, when the connection is lost. */
+  readonly lost: Promise<unknown>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,359 @@
+/**
+ * A migration as the target sees it: makes the copy step by step, holds it back until the commit record is on disk,
+ * and takes everything back where there is no commit. See target-port.ts for what it owes the source.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { z } from 'zod';
+import { cloneSpec } from '../engines/docker/clone.ts';
+import { placeGuard } from '../engines/docker/guard.ts';
+import { receiveImage } from '../engines/docker/images.ts';
+import { Rendezvous } from '../engines/docker/rendezvous.ts';
+import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import { DrayageError } from '../errors.ts';
+import { type Run, runner } from '../exec/run.ts';
+import { receiveLogs } from '../files/logs.ts';
+import { receiveTree, removePaths } from '../files/target.ts';
+import { receiveImages } from '../memory/images.ts';
+import { Docker } from '../tools/docker.ts';
+import { mountTmpfs } from '../tools/tmpfs.ts';
+import type { Span } from './events.ts';
+import { explainFailure } from './explain-failure.ts';
+import type { Journal } from './journal.ts';
+import { lastState, openResources, type State } from './journal-records.ts';
+import { fromJournal, type Resource, removeResource, toJournal } from './resource.ts';
+import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget, TargetOutcome } from './target-port.ts';
+import { Trace } from './trace.ts';
+
+export const STAGE_DIR = '/run/drayage/stage';
+const UNDO_WAIT_MS = 10_000;
+
+/** What a channel's opener says about it. */
+const metaSchema = {
+  files: z.object({
+    key: z.string(),
+    pass: z.enum(['first', 'final']),
+    serverArgs: z.array(z.string().max(4096)).max(64),
+  }),
+  logs: z.object({ pass: z.enum(['first', 'final']) }),
+};
+
+interface Copy {
+  containerId: string;
+  name: string;
+  /** Where each tree goes: raw before the start, through the mounted root file system after it. */
+  roots: Map<string, { first: string; final: string }>;
+  logPath: string;
+}
+
+export class TargetSession {
+  readonly id: string;
+  readonly #request: OpenTarget;
+  readonly #journal: Journal;
+  readonly #host: HostFacts;
+  readonly #docker: Docker;
+  readonly #run: Run;
+  readonly #trace: Trace;
+  readonly #abort = new AbortController();
+  readonly #inflight = new Set<Promise<void>>();
+  #failed: unknown;
+  #copy: Copy | undefined;
+  #rendezvous: Rendezvous | undefined;
+  #started: Promise<void> | undefined;
+  #undoing: Promise<void> | undefined;
+
+  constructor({
+    request,
+    journal,
+    host,
+    dockerSocket,
+  }: { request: OpenTarget; journal: Journal; host: HostFacts; dockerSocket?: string }) {
+    this.id = request.id;
+    this.#request = request;
+    this.#journal = journal;
+    this.#host = host;
+    this.#trace = new Trace('target');
+    this.#docker = new Docker({
+      ...(dockerSocket === undefined ? {} : { socketPath: dockerSocket }),
+      record: this.#trace.program,
+    });
+    this.#run = runner({ record: this.#trace.program });
+  }
+
+  get state(): State | undefined {
+    return lastState(this.#journal.records);
+  }
+
+  /** Serves a channel that the source opened. What fails here fails the next call. */
+  async channel(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
+    const work = this.#receive(stream, purpose, meta).catch((error: unknown) => {
+      this.#failed ??= error;
+      stream.destroy();
+    });
+    this.#inflight.add(work);
+    await work;
+    this.#inflight.delete(work);
+  }
+
+  async settle(): Promise<void> {
+    while (this.#inflight.size > 0) await Promise.all(this.#inflight);
+    this.#check();
+  }
+
+  async create(): Promise<CreatedCopy> {
+    await this.settle();
+    const { workload, options } = this.#request;
+    const spec = cloneSpec(workload, this.#host, options);
+    for (const body of spec.networks) {
+      await this.#acquire({ kind: 'network', name: body.Name });
+      await this.#docker.createNetwork(body);
+    }
+    for (const body of spec.volumes) {
+      await this.#acquire({ kind: 'volume', name: body.Name });
+      await this.#docker.createVolume(body);
+    }
+    const temporaryName = `drayage-${this.id}`;
+    const { restartPolicy } = spec;
+    await this.#acquire({ kind: 'container', temporaryName, restartPolicy });
+    const { id: containerId } = await this.#docker.create(temporaryName, spec.createBody);
+    await this.#acquire({ kind: 'container', temporaryName, restartPolicy, id: containerId });
+    await this.#acquire({ kind: 'guard', containerId });
+    await placeGuard(containerId, this.id);
+    for (const { network, endpoint } of spec.moreEndpoints) await this.#docker.connect(network, containerId, endpoint);
+    await this.#docker.rename(containerId, workload.ref.name);
+    const inspect = await this.#docker.inspect(containerId);
+    const layer = inspect.GraphDriver?.Data;
+    if (layer?.UpperDir === undefined || layer.MergedDir === undefined) {
+      throw new DrayageError(
+        'TARGET_STORAGE',
+        `The target's engine does not tell where ${workload.ref.name} keeps its files.`,
+      );
+    }
+    const roots = new Map([['upper', { first: layer.UpperDir, final: layer.MergedDir }]]);
+    for (const tree of workload.files) roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
+    this.#copy = {
+      containerId,
+      name: workload.ref.name,
+      roots,
+      logPath:
+        inspect.LogPath ||
+        join(this.#host.docker?.dataRoot ?? '/var/lib/docker', 'containers', containerId, `${containerId}-json.log`),
+    };
+    return { containerId };
+  }
+
+  async begin({ descriptors, imagesBytes }: { descriptors: string[]; imagesBytes: number }): Promise<void> {
+    await this.settle();
+    const { containerId } = this.#created();
+    const stage = join(STAGE_DIR, this.id);
+    await this.#acquire({ kind: 'stage', path: stage });
+    await mountTmpfs(this.#run, stage, imagesBytes);
+    const imagesDir = join(stage, 'images');
+    await mkdir(imagesDir, { mode: 0o700 });
+    await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
+    await this.#acquire({ kind: 'rendezvous', containerId });
+    this.#rendezvous = await Rendezvous.open({
+      containerId,
+      imagesDir,
+      criuPath: this.#host.criu?.path ?? '/usr/sbin/criu',
+      criuOptions: this.#request.options.dropConnections ? ['tcp-close'] : [],
+      run: this.#run,
+    });
+    await this.#state('restoring');
+    this.#started = this.#docker.start(containerId);
+    this.#started.catch(() => {});
+    const waiting = this.#rendezvous.until('waiting');
+    const begun = await Promise.race([waiting, this.#started.then(() => false)]);
+    if (!begun) throw await this.#restoreError();
+  }
+
+  async remove(key: string, paths: string[]): Promise<void> {
+    await removePaths({ root: this.#root(key).final, paths, signal: this.#abort.signal });
+  }
+
+  async restore(): Promise<void> {
+    await this.settle();
+    const rendezvous = this.#rendezvous as Rendezvous;
+    rendezvous.giveImages();
+    if (!(await rendezvous.until('ready'))) throw await this.#restoreError();
+    await this.#state('ready');
+  }
+
+  /** The commit point: the record is on disk before the workload runs. */
+  async commit(): Promise<CommitAnswer> {
+    if (this.#undoing !== undefined || this.state !== 'ready') {
+      return { outcome: 'aborted', reason: `the copy is ${this.state}, not ready` };
+    }
+    const rendezvous = this.#rendezvous as Rendezvous;
+    await this.#state('committed');
+    rendezvous.giveCommit();
+    if (await rendezvous.until('resumed')) {
+      this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
+      return { outcome: 'running' };
+    }
+    // CRIU failed in its last step and killed the tasks before any of them ran.
+    const error = await this.#restoreError();
+    await this.undo(error.message);
+    return { outcome: 'aborted', reason: error.message };
+  }
+
+  /** Makes the copy an ordinary container of its engine. */
+  async release(): Promise<{ spans: Span[]; notes: string[] }> {
+    const notes: string[] = [];
+    await this.#started?.catch((error: unknown) => notes.push(`docker start reported: ${(error as Error).message}`));
+    await this.#rendezvous?.close();
+    await releaseCopy(this.#journal, { docker: this.#docker, run: this.#run });
+    return { spans: this.#trace.spans, notes };
+  }
+
+  /** Takes everything back, once; refused after the commit. */
+  async abort(reason: string): Promise<{ spans: Span[] }> {
+    if (isCommitted(this.state))
+      throw new DrayageError('ALREADY_COMMITTED', `Migration ${this.id} is committed; it cannot be undone.`);
+    await this.undo(reason);
+    return { spans: this.#trace.spans };
+  }
+
+  async outcome(): Promise<TargetOutcome> {
+    if (isCommitted(this.state)) return 'committed';
+    await this.undo('the source asked for the outcome');
+    return 'aborted';
+  }
+
+  undo(reason: string): Promise<void> {
+    this.#undoing ??= this.#undo(reason);
+    return this.#undoing;
+  }
+
+  async close(): Promise<void> {
+    await this.#journal.close();
+    await this.#docker[Symbol.asyncDispose]();
+  }
+
+  /** When this side's clock began, by performance.now(). */
+  get spans(): readonly Span[] {
+    return this.#trace.spans;
+  }
+
+  async #undo(reason: string): Promise<void> {
+    // On disk first: after a crash in the middle of the undo nothing may commit any more.
+    await this.#state('aborted', { reason });
+    this.#abort.abort(new DrayageError('CANCELLED', reason));
+    if (this.#rendezvous !== undefined) {
+      this.#rendezvous.abort();
+      const patience = AbortSignal.timeout(UNDO_WAIT_MS);
+      await this.#rendezvous.until('ended', patience).catch(() => {});
+      await Promise.race([this.#started?.catch(() => {}), new Promise((r) => setTimeout(r, UNDO_WAIT_MS).unref())]);
+      await this.#rendezvous.close();
+    }
+    await undoResources(this.#journal, { docker: this.#docker, run: this.#run });
+  }
+
+  async #receive(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
+    const { signal } = this.#abort;
+    switch (purpose) {
+      case 'image': {
+        const { image } = this.#request.workload;
+        await this.#acquire({ kind: 'image', id: image.id, tags: image.tags });
+        await this.#trace.step('docker load', () => receiveImage(this.#docker, stream, image, { signal }));
+        stream.end();
+        return;
+      }
+      case 'files': {
+        const { key, pass, serverArgs } = metaSchema.files.parse(meta);
+        await receiveTree({ root: this.#root(key)[pass], pass, serverArgs, stream, signal });
+        return;
+      }
+      case 'logs': {
+        const { pass } = metaSchema.logs.parse(meta);
+        await receiveLogs({ logPath: this.#created().logPath, pass, stream, signal });
+        return;
+      }
+      case 'memory':
+        await receiveImages(join(STAGE_DIR, this.id, 'images'), stream);
+        return;
+      default:
+        purpose satisfies never;
+    }
+  }
+
+  async #rootOf(tree: WorkloadFacts['files'][number]): Promise<{ first: string; final: string }> {
+    if (tree.kind === 'volume') {
+      const { Mountpoint } = await this.#docker.inspectVolume(tree.key.slice('volume:'.length));
+      return { first: Mountpoint, final: Mountpoint };
+    }
+    return { first: tree.path, final: tree.path };
+  }
+
+  #root(key: string): { first: string; final: string } {
+    const root = this.#created().roots.get(key);
+    if (root === undefined)
+      throw new DrayageError(
+        'PROTOCOL',
+        `The source named a tree of files ${JSON.stringify(key)} that is not the workload's.`,
+      );
+    return root;
+  }
+
+  #created(): Copy {
+    if (this.#copy === undefined)
+      throw new DrayageError('PROTOCOL', 'The source skipped a step: the copy has not been created.');
+    return this.#copy;
+  }
+
+  #check(): void {
+    if (this.#failed !== undefined) throw this.#failed;
+    this.#abort.signal.throwIfAborted();
+  }
+
+  async #acquire(resource: Resource): Promise<void> {
+    this.#check();
+    await this.#journal.append({ type: 'acquired', resource: toJournal(resource) });
+  }
+
+  async #state(state: State, data?: unknown): Promise<void> {
+    await this.#journal.append({ type: 'state', state, ...(data === undefined ? {} : { data }) });
+  }
+
+  async #restoreError(): Promise<DrayageError> {
+    const log = (await this.#rendezvous?.log()) ?? '';
+    const engine = await this.#started?.then(
+      () => undefined,
+      (error: unknown) => error as Error,
+    );
+    return explainFailure('RESTORE_FAILED', 'CRIU could not restore the workload on the target', log, engine);
+  }
+}
+
+/** After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. */
+export async function releaseCopy(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
+  for (const entry of openResources(journal.records)) {
+    const resource = fromJournal(entry);
+    if (resource.kind === 'guard' || resource.kind === 'rendezvous' || resource.kind === 'stage')
+      await removeResource(resource, tools);
+    if (resource.kind === 'container' && resource.id !== undefined) {
+      await tools.docker.update(resource.id, { RestartPolicy: resource.restartPolicy });
+    }
+    await journal.append({ type: 'released', key: entry.key });
+  }
+  await journal.append({ type: 'state', state: 'released' });
+}
+
+/** Undoes what the journal says there may be, newest first; what cannot be removed yet stays on the list. */
+export async function undoResources(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
+  let failure: unknown;
+  for (const entry of openResources(journal.records)) {
+    try {
+      await removeResource(fromJournal(entry), tools);
+      await journal.append({ type: 'released', key: entry.key });
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  if (failure !== undefined) throw failure;
+}
+
+export function isCommitted(state: State | undefined): boolean {
+  return state === 'committed' || state === 'running' || state === 'released';
+}
