@@ -2,10 +2,9 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { DrayageError } from '../src/errors.ts';
-import { type Run, type RunOptions, type RunResult, runOnTerminal } from '../src/exec/run.ts';
+import { type Run, type RunOptions, type RunResult, runOnTerminal, type Started, start } from '../src/exec/run.ts';
 import { dockerSocket } from './boot.ts';
-import { importImage } from './docker-api.ts';
-import type { Image } from './images.ts';
+import { loadImage } from './docker-api.ts';
 import type { HostState } from './state.ts';
 
 /** Services that a host's init keeps alive. */
@@ -46,10 +45,16 @@ export class LabHost {
     return `/proc/${this.pid}/root${inHost}`;
   }
 
-  /** Runs a program in the host to its end; it is killed if this process dies or cancels. */
+  /** Runs a program in the host to its end; it is killed if it is cancelled. */
   run(program: string, args: readonly string[] = [], options: InHostOptions = {}): Promise<RunResult> {
     const { env, cwd, ...rest } = options;
     return this.#run('nsenter', [...this.#enter(env, cwd), 'setpriv', '--pdeathsig', 'KILL', program, ...args], rest);
+  }
+
+  /** Starts a program in the host and hands its streams over; for what is long-lived. */
+  start(program: string, args: readonly string[] = [], options: InHostOptions = {}): Started {
+    const { env, cwd, input: _, okCodes: __, ...rest } = options;
+    return start('nsenter', [...this.#enter(env, cwd), 'setpriv', '--pdeathsig', 'KILL', program, ...args], rest);
   }
 
   /**
@@ -68,9 +73,9 @@ export class LabHost {
     await this.run('kill', ['-9', pid]);
   }
 
-  /** Gives the host's engine an image that the lab has built. */
-  importImage({ reference, archive, changes }: Image): Promise<void> {
-    return importImage(this.dockerSocket, { reference, archive: createReadStream(archive), changes });
+  /** Gives the host's engine the image in an archive. */
+  loadImage(archive: string): Promise<void> {
+    return loadImage(this.dockerSocket, createReadStream(archive));
   }
 
   #enter(env: Record<string, string> = {}, cwd = '/'): string[] {

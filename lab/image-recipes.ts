@@ -1,20 +1,48 @@
-/** The images that a lab can have. */
+/** The images that a lab can have: each is a layer of busybox, which all share, and one of its own. */
 export interface ImageRecipe {
   /** A line for the help. */
   about: string;
-  /** Debian packages over busybox, which every image has. */
   packages: readonly string[];
-  /** Files of lab/images, and their places in the image; all are executable. */
+  /** Files of lab/images, and their places in the image. */
   files: Readonly<Record<string, string>>;
-  /** Dockerfile instructions. */
-  changes: readonly string[];
+  config: ImageConfig;
+}
+
+/** What Docker is told of the image, in the words of the OCI image specification. */
+export interface ImageConfig {
+  Cmd: readonly string[];
+  ExposedPorts: Readonly<Record<string, object>>;
+  WorkingDir?: string;
+  StopSignal?: string;
 }
 
 export const IMAGE_RECIPES: Readonly<Record<string, ImageRecipe>> = {
   counter: {
     about: 'counts every 0.1 s: to its output, to /data/count and by HTTP on port 80',
     packages: [],
-    files: { 'counter.sh': 'bin/counter' },
-    changes: ['CMD ["counter"]', 'EXPOSE 80', 'WORKDIR /data'],
+    files: { 'counter.sh': 'usr/bin/counter' },
+    config: { Cmd: ['counter'], ExposedPorts: { '80/tcp': {} }, WorkingDir: '/data' },
+  },
+  redis: {
+    about: 'redis-server without persistence on port 6379, with redis-cli and redis-benchmark',
+    packages: ['redis-server', 'redis-tools'],
+    files: {},
+    config: {
+      Cmd: ['redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--dir', '/data'],
+      ExposedPorts: { '6379/tcp': {} },
+      WorkingDir: '/data',
+    },
+  },
+  nginx: {
+    about: 'nginx with one page on port 80',
+    packages: ['nginx'],
+    files: { 'nginx.conf': 'etc/nginx/lab.conf', 'index.html': 'var/www/index.html' },
+    config: { Cmd: ['nginx', '-c', '/etc/nginx/lab.conf'], ExposedPorts: { '80/tcp': {} }, StopSignal: 'SIGQUIT' },
+  },
+  memory: {
+    about: 'mem.py MB [HZ]: holds memory, changes HZ pages a second and checks each; counts by HTTP on port 80',
+    packages: ['python3-minimal'],
+    files: { 'mem.py': 'usr/bin/mem.py' },
+    config: { Cmd: ['mem.py', '64', '100'], ExposedPorts: { '80/tcp': {} } },
   },
 };

@@ -1,58 +1,53 @@
-/** Images for lab hosts, built once from Debian packages and files of the lab, and kept as tar archives. */
-import { access, chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+/** Images for lab hosts, built once from Debian packages and files of the lab, and kept as archives. */
+import { access, chmod, copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DrayageError } from '../src/errors.ts';
 import { asset } from './assets.ts';
 import { type BaseOptions, ensureBase } from './base.ts';
 import { bootstrap } from './debian.ts';
+import { writeArchive } from './image-archive.ts';
 import { IMAGE_RECIPES, type ImageRecipe } from './image-recipes.ts';
 import { lock } from './lock.ts';
 import { debianMirror } from './mirror.ts';
 import { ensurePrograms, TO_BUILD } from './packages.ts';
 import { hashOf } from './recipe.ts';
 
-/** What `docker import` takes. */
-export interface Image {
-  reference: string;
-  /** A tar archive of the tree. */
-  archive: string;
-  /** Dockerfile instructions. */
-  changes: readonly string[];
-}
-
 /**
- * An image by its name in the lab, built if it was not before.
+ * The archive of an image by its name in the lab, built if it was not before. Its tag is NAME:latest.
  * @throws DrayageError LAB_NOT_FOUND, LAB_BUILD_FAILED, LAB_NO_MIRROR
  */
-export async function ensureImage(name: string, options: BaseOptions): Promise<Image> {
+export async function ensureImage(name: string, options: BaseOptions): Promise<string> {
   const recipe = IMAGE_RECIPES[name];
   if (recipe === undefined) {
     const remedy = `There are: ${Object.keys(IMAGE_RECIPES).join(', ')}.`;
     throw new DrayageError('LAB_NOT_FOUND', `The lab has no image ${name}.`, { remedy });
   }
   const files = await readFiles(recipe);
-  const directory = join(options.store, `images-${hashOf([recipe, files])}`);
-  const image = { reference: `${name}:latest`, archive: join(directory, `${name}.tar`), changes: recipe.changes };
-  if (await isThere(image.archive)) return image;
+  const stem = join(options.store, 'images', `${name}-${hashOf([REVISION, recipe, files])}`);
+  const archive = `${stem}.tar`;
+  if (await isThere(archive)) return archive;
   // First, since it takes the lock that is taken next.
   const base = await ensureBase(26, options);
   await using _ = await lock(join(options.store, 'build.lock'), options.signal);
-  if (await isThere(image.archive)) return image;
+  if (await isThere(archive)) return archive;
   options.onProgress(`building image ${name} (once)`);
-  await mkdir(directory, { recursive: true });
-  const tree = join(directory, `${name}.tree`);
-  await rm(tree, { recursive: true, force: true });
-  await fill(tree, { recipe, files, base, options });
-  const half = `${image.archive}.half`;
-  await options.run('tar', ['-C', tree, '--numeric-owner', '--sort=name', '--mtime=@0', '-cf', half, '.']);
-  await rm(tree, { recursive: true });
-  await rename(half, image.archive);
-  return image;
+  const scratch = `${stem}.half-built`;
+  await rm(scratch, { recursive: true, force: true });
+  const layers = [join(scratch, 'busybox'), join(scratch, name)] as const;
+  await makeBusyboxLayer(layers[0], base, options);
+  await makeOwnLayer(layers[1], recipe, files, options);
+  const parts = { reference: `${name}:latest`, layers, config: recipe.config };
+  await writeArchive(options.run, archive, join(scratch, 'archive'), parts);
+  await rm(scratch, { recursive: true });
+  return archive;
 }
 
-type Files = Readonly<Record<string, string>>;
+/** To be raised when the way of building changes but the recipes do not. */
+const REVISION = 1;
 
 /** Contents by place in the image. */
+type Files = Readonly<Record<string, string>>;
+
 async function readFiles(recipe: ImageRecipe): Promise<Files> {
   const read = Object.entries(recipe.files).map(
     async ([name, place]) => [place, await readFile(await asset(`images/${name}`), 'utf8')] as const,
@@ -60,33 +55,48 @@ async function readFiles(recipe: ImageRecipe): Promise<Files> {
   return Object.fromEntries(await Promise.all(read));
 }
 
-async function fill(
-  tree: string,
-  { recipe, files, base, options }: { recipe: ImageRecipe; files: Files; base: string; options: BaseOptions },
-): Promise<void> {
-  if (recipe.packages.length > 0) {
-    await ensurePrograms(options.run, TO_BUILD, options.onProgress);
-    const debian = {
-      run: options.run,
-      mirror: await debianMirror(options.mirror),
-      log: join(options.store, 'build.log'),
-    };
-    // base-files has the links by which /bin and /lib are in /usr.
-    const packages = ['base-files', ...recipe.packages];
-    await bootstrap(debian, tree, { suite: 'trixie', variant: 'extract', packages });
-  }
-  for (const directory of ['bin', 'data', 'dev', 'etc', 'proc', 'root', 'sys', 'tmp', 'usr/bin', 'var/www']) {
+async function makeBusyboxLayer(tree: string, base: string, { run }: BaseOptions): Promise<void> {
+  for (const directory of ['data', 'dev', 'etc', 'proc', 'root', 'run', 'sys', 'tmp', 'var']) {
     await mkdir(join(tree, directory), { recursive: true });
   }
   await chmod(join(tree, 'tmp'), 0o1777);
+  // As Debian has it, so that its packages can be laid over.
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    await mkdir(join(tree, 'usr', name), { recursive: true });
+    await symlink(`usr/${name}`, join(tree, name));
+  }
   await copyFile(join(base, 'usr/bin/busybox'), join(tree, 'bin/busybox'));
-  // What is there by a package stays; busybox complains of it by its status.
-  await options.run('chroot', [tree, '/bin/busybox', '--install', '-s', '/bin'], { okCodes: [0, 1] });
+  // It cannot replace itself with a link, and says so by its status.
+  await run('chroot', [tree, '/bin/busybox', '--install', '-s', '/bin'], { okCodes: [0, 1] });
   await writeFile(join(tree, 'etc/passwd'), PASSWD);
   await writeFile(join(tree, 'etc/group'), GROUP);
+}
+
+async function makeOwnLayer(tree: string, recipe: ImageRecipe, files: Files, options: BaseOptions): Promise<void> {
+  const { run, store, onProgress } = options;
+  if (recipe.packages.length > 0) {
+    await ensurePrograms(run, TO_BUILD, onProgress);
+    const debian = { run, mirror: await debianMirror(options.mirror), log: join(store, 'build.log') };
+    await bootstrap(debian, tree, { suite: 'trixie', variant: 'extract', packages: recipe.packages });
+    // What mmdebstrap leaves of its own work, and links and files that the layer below has.
+    for (const name of [
+      'bin',
+      'sbin',
+      'lib',
+      'lib64',
+      'dev',
+      'tmp',
+      'etc/apt',
+      'var/lib/apt',
+      'var/cache',
+      'var/lib/dpkg',
+    ]) {
+      await rm(join(tree, name), { recursive: true, force: true });
+    }
+  }
   for (const [place, text] of Object.entries(files)) {
     await mkdir(dirname(join(tree, place)), { recursive: true });
-    await writeFile(join(tree, place), text, { mode: 0o755 });
+    await writeFile(join(tree, place), text, { mode: text.startsWith('#!') ? 0o755 : 0o644 });
   }
 }
 

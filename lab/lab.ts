@@ -110,8 +110,8 @@ export class Lab implements AsyncDisposable {
   ): Promise<void> {
     const targets = hosts.length === 0 ? this.hosts : hosts.map((host) => this.host(host));
     const options = { store: this.#store, mirror: this.#mirror, run: this.#run, onProgress };
-    const image = await ensureImage(name, options);
-    await Promise.all(targets.map((host) => host.importImage(image)));
+    const archive = await ensureImage(name, options);
+    await Promise.all(targets.map((host) => host.loadImage(archive)));
   }
 
   /** Loses the packages that a host is sent, those that it sends, or both, without a sign of it. */
