@@ -242,6 +242,89 @@ export const ERRORS = {
     meaning: 'What came does not belong to the protocol of the agents; the workload runs on where it was.',
     remedy: 'Bring both hosts to the same version with drayage host add.',
   },
+  AGENT_ABSENT: {
+    exit: 69,
+    meaning: 'No drayage agent runs on this host. Workloads are not concerned.',
+    remedy: 'Run drayage setup on it, as root.',
+  },
+  AGENT_DENIED: {
+    exit: 77,
+    meaning: 'The agent acts as root, so only root may talk to it.',
+    remedy: 'Run the command as root, or use a destination of the form root@HOST.',
+  },
+  AGENT_RUNNING: {
+    exit: 75,
+    meaning: 'Another agent answers on that socket, and there must be only one on a host.',
+    remedy: 'Nothing is to be done, or stop that agent first.',
+  },
+  AGENT_VERSION: {
+    exit: 76,
+    meaning: 'The two agents are of different versions and would not understand each other. Nothing has been touched.',
+    remedy: 'Bring the other host to this version: drayage host add DESTINATION.',
+  },
+  AGENT_PROTOCOL: {
+    exit: 76,
+    meaning: 'What came over the connection is not what a drayage agent says, or not what it says at that point.',
+    remedy:
+      'See that shell startup files on that host print nothing and that both hosts have the same version of drayage.',
+  },
+  AGENT_LOST: {
+    exit: 69,
+    meaning:
+      'The connection to the agent broke: the agent was stopped, its host went down, or the network between was cut.',
+    remedy: 'See that the host can be reached; drayage show ID tells what became of the migration.',
+  },
+  AGENT_TIMEOUT: {
+    exit: 69,
+    meaning: 'The agent did not answer in time.',
+    remedy: 'Look at the load of that host; then run the command again.',
+  },
+  AGENT_MISSING: {
+    exit: 69,
+    meaning: 'The host can be reached, but the drayage program is not installed there.',
+    remedy: 'Put it there: drayage host add DESTINATION.',
+  },
+  HOST_NO_AGENT: {
+    exit: 69,
+    meaning: 'drayage is installed on the host, but its agent does not run.',
+    remedy: 'Start it again: drayage host add DESTINATION.',
+  },
+  HOST_UNREACHABLE: {
+    exit: 69,
+    meaning: 'ssh cannot reach the host. Nothing has been touched.',
+    remedy: 'See that ssh DESTINATION works for root on this host: address, port, firewall, sshd.',
+  },
+  HOST_KEY_CHANGED: {
+    exit: 77,
+    meaning: 'The host shows another key than the known one: it was reinstalled, or someone else answers in its place.',
+    remedy: 'Make sure which it is; if it was reinstalled, ssh-keygen -R HOST and connect once by hand.',
+  },
+  HOST_KEY_UNKNOWN: {
+    exit: 77,
+    meaning: "This host's root has never connected there, so nothing tells whether the right host answers.",
+    remedy: 'Connect once by hand as root and compare the key: ssh DESTINATION true.',
+  },
+  HOST_AUTH: {
+    exit: 77,
+    meaning: 'The host refuses the keys that root has on this host; passwords are never asked for.',
+    remedy: 'Put a public key of this root there: ssh-copy-id DESTINATION.',
+  },
+  CHANNEL_FAILED: {
+    exit: 69,
+    meaning: 'No connection for bulk data could be made to the other host, neither directly nor through ssh.',
+    remedy: 'See that ssh DESTINATION drayage dial works, or open the way from that host back to this one.',
+  },
+  CHANNEL_CUT: {
+    exit: 69,
+    meaning: 'A connection for bulk data broke before all of it had come. What had come is thrown away.',
+    remedy: 'See that the hosts can reach each other, then run the command again.',
+  },
+  IMAGE_NOT_RECEIVED: {
+    exit: 69,
+    meaning:
+      "The image of the workload did not arrive whole on the target, or the target's Docker stores images otherwise.",
+    remedy: 'Run the command again; see that both hosts use the same image store (docker info, driver-type).',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {

@@ -188,8 +188,8 @@ export type VolumeInspect = Open<{
 export interface VolumeCreateBody {
   Name: string;
   Driver: string;
-  DriverOpts: Record<string, string>;
-  Labels: Record<string, string>;
+  DriverOpts: Record<string, string> | null;
+  Labels: Record<string, string> | null;
 }
 
 export type SystemInfo = Open<{

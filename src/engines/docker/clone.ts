@@ -150,5 +150,5 @@ function cloneNetwork(network: NetworkInspect): NetworkCreateBody {
 }
 
 function cloneVolume({ Name, Driver, Options, Labels }: VolumeInspect): VolumeCreateBody {
-  return { Name, Driver, DriverOpts: Options ?? {}, Labels: Labels ?? {} };
+  return { Name, Driver, DriverOpts: Options, Labels };
 }

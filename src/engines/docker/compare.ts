@@ -7,15 +7,27 @@ export interface Difference {
   b: unknown;
 }
 
+/** A field that may differ, with all below it. */
+export interface Exception {
+  /** `*` stands for any one segment. */
+  path: string;
+  /** The ways in which it may; the path is then that of a leaf. */
+  only?: (a: unknown, b: unknown) => boolean;
+}
+
 /**
- * Where `a` and `b` differ, leaf by leaf. Paths in `except` are left out with all below them; `*` stands for any one
- * segment. Mounts are compared by destination, because the engine lists them in no order.
+ * Where `a` and `b` differ, leaf by leaf, but for the exceptions. Mounts are compared by destination, because the
+ * engine lists them in no order.
  */
-export function differences(a: unknown, b: unknown, except: readonly string[] = []): Difference[] {
-  const patterns = except.map((path) => path.split('.'));
+export function differences(a: unknown, b: unknown, except: readonly Exception[] = []): Difference[] {
+  const exceptions = except.map(({ path, only }) => ({ pattern: path.split('.'), only }));
   const found: Difference[] = [];
   compare(a, b, [], (path, left, right) => {
-    if (!patterns.some((pattern) => covers(pattern, path))) found.push({ path: path.join('.'), a: left, b: right });
+    const allowed = exceptions.some(
+      ({ pattern, only }) =>
+        covers(pattern, path) && (only === undefined || (pattern.length === path.length && only(left, right))),
+    );
+    if (!allowed) found.push({ path: path.join('.'), a: left, b: right });
   });
   return found;
 }

@@ -5,7 +5,7 @@ export interface ImagePlan {
   id: string;
   /** False where the target has the image. */
   load: boolean;
-  /** Tags to give on the target; none of them is in use there. */
+  /** Tags to give on the target with the load; none of them is in use there. */
   tags: string[];
   /** `Image` of the copy: the name the source's was created by, where it means the same image on the target. */
   reference: string;
@@ -15,12 +15,14 @@ export interface ImagePlan {
 export function planImage(image: WorkloadFacts['image'], target: HostFacts): ImagePlan {
   const images = target.docker?.images ?? [];
   const taken = new Map(images.flatMap(({ id, tags }) => tags.map((tag) => [tag, id] as const)));
-  const tags = image.tags.filter((tag) => !taken.has(tag));
+  const load = !images.some(({ id }) => id === image.id);
+  // An image that is there is left as it is: an undo could not tell its tags from its own.
+  const tags = load ? image.tags.filter((tag) => !taken.has(tag)) : [];
   const tag = familiarTag(image.reference);
   const sameTag = taken.get(tag) === image.id || tags.includes(tag);
   return {
     id: image.id,
-    load: !images.some(({ id }) => id === image.id),
+    load,
     tags,
     reference: sameTag || isIdOf(image.reference, image.id) ? image.reference : image.id,
   };

@@ -1,0 +1,93 @@
+/** An image on its way to another engine: `docker save`, without what is there, into `docker load`. */
+import type { Readable, Writable } from 'node:stream';
+import { DrayageError } from '../../errors.ts';
+import { type Docker, isNotFound } from '../../tools/docker.ts';
+import type { WorkloadFacts } from '../facts.ts';
+import { missingLayers } from './layers.ts';
+import { reduceSave } from './save-stream.ts';
+
+export interface SendImageOptions {
+  signal?: AbortSignal;
+  /** Bytes sent so far. */
+  onProgress?: (bytes: number) => void;
+}
+
+/** What a migration brought to the target's engine. */
+export interface ReceivedImage {
+  id: string;
+  /** Tags that it gave. */
+  tags: string[];
+}
+
+/**
+ * Sends the image and ends `out`. A load takes a layer that the engine has (by chain id) from there without looking
+ * at its file, so those files are left out; the manifests that name them stay. The image is saved by its id, so no tag
+ * travels with it.
+ */
+export async function sendImage(
+  docker: Docker,
+  image: Pick<WorkloadFacts['image'], 'id' | 'layers'>,
+  targetChainIds: Iterable<string>,
+  out: Writable,
+  { signal, onProgress }: SendImageOptions = {},
+): Promise<{ bytes: number }> {
+  const needed = new Set(missingLayers(image.layers, targetChainIds));
+  const known = new Set(image.layers.filter((layer) => !needed.has(layer)));
+  const saved = await docker.saveImage(image.id, { signal });
+  return { bytes: await reduceSave(saved, known, out, { signal, onProgress }) };
+}
+
+/**
+ * Loads an image and gives it those of `tags` that name nothing here: a tag of this engine is never moved.
+ * @throws DrayageError IMAGE_NOT_RECEIVED where the load brought something else
+ */
+export async function receiveImage(
+  docker: Docker,
+  input: Readable,
+  { id, tags }: ReceivedImage,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<ReceivedImage> {
+  const said = await docker.loadImage(input, { signal });
+  if ((await idOf(docker, id, signal)) === undefined) {
+    throw new DrayageError(
+      'IMAGE_NOT_RECEIVED',
+      `The image ${id} is not there after docker load (${said || 'no image'}).`,
+    );
+  }
+  const given: string[] = [];
+  for (const tag of tags) {
+    if ((await idOf(docker, tag, signal)) !== undefined) continue;
+    await docker.tagImage(id, tag, { signal });
+    given.push(tag);
+  }
+  return { id, tags: given };
+}
+
+/**
+ * Undo of a receive; what is not there, or names another image by now, is left alone, and so is an image that has got
+ * other tags or containers meanwhile.
+ */
+export async function removeReceivedImage(docker: Docker, { id, tags }: ReceivedImage): Promise<void> {
+  for (const tag of tags) {
+    if ((await idOf(docker, tag)) === id) await removeUnused(docker, tag);
+  }
+  const left = await docker.inspectImage(id).catch(nothingIfNotFound);
+  if (left !== undefined && (left.RepoTags ?? []).length === 0) await removeUnused(docker, id);
+}
+
+async function idOf(docker: Docker, name: string, signal?: AbortSignal): Promise<string | undefined> {
+  return (await docker.inspectImage(name, { signal }).catch(nothingIfNotFound))?.Id;
+}
+
+async function removeUnused(docker: Docker, name: string): Promise<void> {
+  try {
+    await docker.removeImage(name);
+  } catch (error) {
+    // A container uses it: not ours, which is removed before.
+    if (!isNotFound(error) && !(error instanceof DrayageError && error.code === 'DOCKER_REFUSED')) throw error;
+  }
+}
+
+function nothingIfNotFound(error: unknown): undefined {
+  if (!isNotFound(error)) throw error;
+}
