@@ -1,0 +1,284 @@
+/**
+ * One connection between two drayage processes: typed calls in both directions over any duplex that has said hello
+ * (hello.ts), and bulk channels beside it (channels.ts). It ends as a whole: calls that wait, handlers that run and
+ * channels that are open end with it.
+ */
+import type { Duplex } from 'node:stream';
+import {
+  type CancellationToken,
+  CancellationTokenSource,
+  createMessageConnection,
+  type MessageConnection,
+  ResponseError,
+} from 'vscode-jsonrpc/node';
+import { z } from 'zod';
+import { DrayageError } from '../errors.ts';
+import { HEARTBEAT, Heartbeat, type HeartbeatOptions } from './heartbeat.ts';
+import { BoundedReader, BoundedWriter } from './messages.ts';
+import type { Handlers, Method, Notification, Params, Protocol, Result } from './protocol.ts';
+import { fromWire, toWire } from './wire-error.ts';
+
+export type Log = (message: string) => void;
+
+export interface ConnectionOptions<P extends Protocol> {
+  protocol: P;
+  /** What this side does for the other. */
+  handlers?: Handlers<P, Connection<P>>;
+  /** Who is at the other end, for messages: `hostb`, `the command line`. */
+  peer: string;
+  /** Ping from the start on. The other side answers in kind, whether or not it asked for it. */
+  heartbeat?: boolean;
+  heartbeatOptions?: HeartbeatOptions;
+  /** Told of what nobody else is told of: failures inside handlers, messages that are out of place. */
+  log?: Log;
+}
+
+export interface CallOptions {
+  /** Aborting rejects the call at once and cancels it at the other side. */
+  signal?: AbortSignal;
+  timeoutMs?: number;
+}
+
+const PING = '$/ping';
+const BYE = '$/bye';
+const pingSchema = z.object({ n: z.number(), seen: z.number() });
+const resultSchema = z.object({ value: z.unknown().optional() });
+/** How long a message of farewell may take to leave. */
+const CLOSE_MS = 1000;
+
+export class Connection<P extends Protocol = Protocol> implements AsyncDisposable {
+  readonly peer: string;
+  /** Settles when the connection has ended: with undefined where one side closed it, else with AGENT_LOST. Never rejects. */
+  readonly closed: Promise<DrayageError | undefined>;
+  readonly #options: ConnectionOptions<P>;
+  readonly #duplex: Duplex;
+  readonly #reader: BoundedReader;
+  readonly #rpc: MessageConnection;
+  readonly #heartbeat: Heartbeat;
+  readonly #abort = new AbortController();
+  readonly #listeners = new Map<string, Set<(params: unknown) => void>>();
+  #resolveClosed: (error: DrayageError | undefined) => void;
+  #handled = 0;
+
+  constructor(duplex: Duplex, options: ConnectionOptions<P>) {
+    this.#duplex = duplex;
+    this.#options = options;
+    this.peer = options.peer;
+    const { promise, resolve } = Promise.withResolvers<DrayageError | undefined>();
+    this.closed = promise;
+    this.#resolveClosed = resolve;
+    this.#heartbeat = new Heartbeat(
+      options.heartbeatOptions ?? HEARTBEAT,
+      (ping) => void this.#rpc.sendNotification(PING, ping).catch(() => {}),
+      (why) => this.#end(this.#lost(why)),
+    );
+    this.#reader = new BoundedReader(duplex, () => this.#heartbeat.traffic());
+    const log = (message: string) => this.#log(message);
+    this.#rpc = createMessageConnection(
+      this.#reader,
+      new BoundedWriter(duplex),
+      { error: log, warn: log, info: () => {}, log: () => {} },
+      {
+        messageStrategy: {
+          handleMessage: (message, next) => {
+            this.#handled++;
+            return next(message);
+          },
+        },
+      },
+    );
+    this.#rpc.onError(([error]) => this.#endSoon(this.#lost(error.message, error)));
+    this.#rpc.onClose(() => this.#endSoon(this.#lost('it closed the connection')));
+    this.#rpc.onRequest((method, params, token) => this.#handle(method, params, token));
+    this.#rpc.onNotification((method, params) => this.#notified(method, params));
+    this.#rpc.listen();
+    if (options.heartbeat === true) this.#heartbeat.start();
+  }
+
+  /** Aborts when the connection ends; its reason is a DrayageError. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /**
+   * Calls a method of the other side.
+   * @throws DrayageError as the handler threw it; AGENT_LOST where the connection ends first: whether the other side
+   * did what was asked is not known then; AGENT_TIMEOUT; AGENT_PROTOCOL where the answer is not what the table says
+   */
+  async call<M extends Method<P>>(method: M, params: Params<P, M>, options: CallOptions = {}): Promise<Result<P, M>> {
+    const spec = this.#spec(method);
+    check(spec.params, params, `the parameters of ${method}`, 'INTERNAL');
+    const cancellation = new CancellationTokenSource();
+    const stop = this.#stopper(method, options);
+    try {
+      const answer = this.#rpc.sendRequest(method, params, cancellation.token);
+      const { value } = resultSchema.parse(await Promise.race([answer, stop.stopped]));
+      return check(spec.result, value, `the answer of ${this.peer} to ${method}`, 'AGENT_PROTOCOL') as Result<P, M>;
+    } catch (error) {
+      // The library reports the end of a connection in several ways of its own.
+      if (this.signal.aborted) throw this.signal.reason;
+      if (error instanceof DrayageError) {
+        cancellation.cancel();
+        throw error;
+      }
+      throw error instanceof ResponseError && error.data !== undefined
+        ? fromWire(error.data)
+        : new DrayageError('AGENT_PROTOCOL', `${method}: ${(error as Error).message}`, { cause: error });
+    } finally {
+      stop.dispose();
+    }
+  }
+
+  /** Resolves when the message has left this process: wait for it, lest a slow reader fills the memory. */
+  async notify<N extends Notification<P>>(method: N, params: z.input<P['notifications'][N]>): Promise<void> {
+    const schema = this.#options.protocol.notifications[method];
+    if (schema === undefined) throw new DrayageError('INTERNAL', `There is no notification ${method}.`);
+    check(schema, params, `the parameters of ${method}`, 'INTERNAL');
+    if (this.signal.aborted) throw this.signal.reason;
+    await this.#rpc.sendNotification(method, params).catch((error: Error) => {
+      throw this.signal.aborted ? this.signal.reason : this.#lost(error.message, error);
+    });
+  }
+
+  /** Listens until disposed. What came before is not kept: listen before the call that makes the other side send. */
+  onNotification<N extends Notification<P>>(
+    method: N,
+    listener: (params: z.output<P['notifications'][N]>) => void,
+  ): Disposable {
+    const listeners = this.#listeners.get(method) ?? new Set();
+    this.#listeners.set(method, listeners);
+    listeners.add(listener as (params: unknown) => void);
+    return { [Symbol.dispose]: () => void listeners.delete(listener as (params: unknown) => void) };
+  }
+
+  /** Says farewell and ends the connection; the other side sees a clean end. */
+  async close(): Promise<void> {
+    if (this.signal.aborted) return;
+    const farewell = this.#rpc.sendNotification(BYE).catch(() => {});
+    await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
+    this.#end(undefined);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #handle(method: string, rawParams: unknown, token: CancellationToken): Promise<unknown> {
+    const controller = new AbortController();
+    const cancelled = token.onCancellationRequested(() =>
+      controller.abort(new DrayageError('CANCELLED', `${this.peer} cancelled ${method}.`)),
+    );
+    const onEnd = () => controller.abort(this.signal.reason);
+    this.signal.addEventListener('abort', onEnd);
+    if (token.isCancellationRequested)
+      controller.abort(new DrayageError('CANCELLED', `${this.peer} cancelled ${method}.`));
+    try {
+      const handler = Object.hasOwn(this.#options.handlers ?? {}, method)
+        ? this.#options.handlers?.[method]
+        : undefined;
+      if (handler === undefined) throw new DrayageError('AGENT_PROTOCOL', `There is no method ${method} here.`);
+      const spec = this.#spec(method);
+      const params = check(spec.params, rawParams, `the parameters of ${method}`, 'AGENT_PROTOCOL');
+      const value = await handler(params as never, { connection: this, signal: controller.signal });
+      check(spec.result, value, `the result of ${method}`, 'INTERNAL');
+      return value === undefined ? {} : { value };
+    } catch (thrown) {
+      const error = DrayageError.from(thrown);
+      if (error.code === 'INTERNAL') this.#log(`${method} failed: ${thrown instanceof Error ? thrown.stack : thrown}`);
+      return new ResponseError(-32000, error.message, toWire(error));
+    } finally {
+      cancelled.dispose();
+      this.signal.removeEventListener('abort', onEnd);
+    }
+  }
+
+  #notified(method: string, rawParams: unknown): void {
+    if (method === BYE) {
+      this.#end(undefined);
+      return;
+    }
+    if (method === PING) {
+      this.#heartbeat.start();
+      const ping = pingSchema.safeParse(rawParams);
+      if (ping.success) this.#heartbeat.received(ping.data);
+      return;
+    }
+    const schema = Object.hasOwn(this.#options.protocol.notifications, method)
+      ? this.#options.protocol.notifications[method]
+      : undefined;
+    const params = schema?.safeParse(rawParams);
+    if (params?.success === true) for (const listener of this.#listeners.get(method) ?? []) listener(params.data);
+    else this.#log(`${this.peer} sent a notification ${method} that is out of place`);
+  }
+
+  #spec(method: string): Protocol['methods'][string] {
+    const { methods } = this.#options.protocol;
+    const spec = Object.hasOwn(methods, method) ? methods[method] : undefined;
+    if (spec === undefined) throw new DrayageError('AGENT_PROTOCOL', `There is no method ${method}.`);
+    return spec;
+  }
+
+  /** A promise that rejects when a call must not wait any longer. */
+  #stopper(method: string, { signal, timeoutMs }: CallOptions): { stopped: Promise<never>; dispose(): void } {
+    const { promise: stopped, reject } = Promise.withResolvers<never>();
+    stopped.catch(() => {}); // Where the call ends otherwise, nobody waits for it.
+    const onEnd = () => reject(this.signal.reason);
+    const onAbort = () => reject(DrayageError.from(signal?.reason));
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            reject(new DrayageError('AGENT_TIMEOUT', `${this.peer} did not answer ${method} within ${timeoutMs} ms.`));
+          }, timeoutMs);
+    this.signal.addEventListener('abort', onEnd);
+    signal?.addEventListener('abort', onAbort);
+    if (this.signal.aborted) onEnd();
+    if (signal?.aborted) onAbort();
+    return {
+      stopped,
+      dispose: () => {
+        clearTimeout(timer);
+        this.signal.removeEventListener('abort', onEnd);
+        signal?.removeEventListener('abort', onAbort);
+      },
+    };
+  }
+
+  #lost(why: string, cause?: Error): DrayageError {
+    return new DrayageError('AGENT_LOST', `The connection to ${this.peer} was lost: ${why}.`.replace('..', '.'), {
+      cause,
+    });
+  }
+
+  /**
+   * Ends once what had arrived is handled: an answer that came just before the end of the stream counts. The library
+   * takes one message a turn of the event loop; cancellations pass its queue by, hence the bound.
+   */
+  #endSoon(error: DrayageError, turns = this.#reader.messages - this.#handled): void {
+    if (turns > 0 && this.#reader.messages > this.#handled) setImmediate(() => this.#endSoon(error, turns - 1));
+    else this.#end(error);
+  }
+
+  #end(error: DrayageError | undefined): void {
+    if (this.signal.aborted) return;
+    this.#heartbeat.stop();
+    this.#abort.abort(error ?? new DrayageError('AGENT_LOST', `The connection to ${this.peer} was closed.`));
+    this.#rpc.dispose();
+    this.#duplex.end();
+    setTimeout(() => this.#duplex.destroy(), error === undefined ? CLOSE_MS : 0).unref();
+    this.#duplex.once('end', () => this.#duplex.destroy()).resume();
+    this.#resolveClosed(error);
+  }
+
+  #log(message: string): void {
+    this.#options.log?.(message);
+  }
+}
+
+function check(schema: z.ZodType, value: unknown, what: string, code: 'INTERNAL' | 'AGENT_PROTOCOL'): unknown {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`;
+  throw new DrayageError(code, `Not valid as ${what}${where}: ${issue?.message}.`, { cause: parsed.error });
+}
