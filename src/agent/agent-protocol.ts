@@ -1,0 +1,103 @@
+/** Everything that an agent answers, with what goes in and what comes out; both are validated at the border. */
+import { z } from 'zod';
+import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
+import type { MigrationResult } from '../migration/events.ts';
+import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
+import type { Plan } from '../migration/plan.ts';
+import type { OpenTarget } from '../migration/target-port.ts';
+import { defineProtocol } from './protocol.ts';
+
+const id = migrationIdSchema;
+const text = z.string().max(4096);
+const options = z.object({ remove: z.boolean(), carryBinds: z.boolean(), dropConnections: z.boolean(), dryRun: z.boolean() });
+const request = z.object({ workload: text, to: text, options });
+const finding = z.looseObject({
+  code: z.string(),
+  severity: z.enum(['blocks', 'costs', 'note']),
+  message: z.string(),
+  meaning: z.string(),
+  remedy: z.string(),
+});
+const workloadRef = z.object({ engine: z.literal('docker'), name: text });
+const tree = z.looseObject({ key: text, kind: z.enum(['upper', 'volume', 'bind']), path: z.string().startsWith('/').max(4096) });
+/** What the target uses of the facts is checked; the engine's own descriptions are the engine's to check. */
+const openTarget = z.object({
+  id,
+  workload: z.looseObject({
+    ref: workloadRef,
+    id: z.string().regex(/^[0-9a-f]{64}$/),
+    networks: z.record(z.string(), z.unknown()),
+    volumes: z.record(z.string(), z.unknown()),
+    image: z.looseObject({ id: text, reference: text, tags: z.array(text).max(1000), layers: z.array(text).max(1000) }),
+    files: z.array(tree).max(10_000),
+    memoryBytes: z.number().nonnegative(),
+  }),
+  options,
+});
+const span = z.object({
+  name: z.string(),
+  side: z.enum(['source', 'target']),
+  kind: z.enum(['phase', 'step', 'program']),
+  startMs: z.number(),
+  ms: z.number(),
+});
+const summary = z.object({
+  id: z.string(),
+  workload: z.string(),
+  source: z.string(),
+  target: z.string(),
+  startedAt: z.number(),
+  outcome: z.enum(['committed', 'undone', 'unknown']).exactOptional(),
+  outageMs: z.number().nullable().exactOptional(),
+  totalMs: z.number().exactOptional(),
+  bytes: z.number().exactOptional(),
+});
+const nothing = z.object({});
+const withId = z.object({ id });
+const done = z.void();
+
+export const agentProtocol = defineProtocol({
+  methods: {
+    hello: {
+      params: nothing,
+      result: z.object({ drayage: z.string(), hostname: z.string(), machine: z.string(), busy: z.boolean(), rssBytes: z.number() }),
+    },
+
+    // For the command line.
+    'workloads.list': { params: nothing, result: z.object({ workloads: z.array(z.custom<WorkloadSummary>()) }) },
+    'workloads.check': {
+      params: request,
+      result: z.object({ findings: z.array(finding), plan: z.custom<Plan>().nullable() }),
+    },
+    'migrations.start': { params: request, result: withId },
+    'migrations.watch': { params: z.object({ id, from: z.number().int().min(0) }), result: z.custom<MigrationResult>() },
+    'migrations.undo': { params: withId, result: done },
+    'migrations.list': { params: nothing, result: z.object({ migrations: z.array(summary) }) },
+    'migrations.show': { params: withId, result: z.object({ events: z.array(eventSchema) }) },
+    'migrations.resolve': { params: z.object({ id, keep: z.enum(['source', 'target']) }), result: z.custom<MigrationResult>() },
+
+    // For the agent that is the source of a migration; see migration/target-port.ts.
+    'target.survey': { params: nothing, result: z.custom<HostFacts>() },
+    'target.open': { params: openTarget as unknown as z.ZodType<OpenTarget, OpenTarget>, result: done },
+    'target.settle': { params: withId, result: done },
+    'target.create': { params: withId, result: z.object({ containerId: z.string().regex(/^[0-9a-f]{64}$/) }) },
+    'target.begin': {
+      params: z.object({ id, descriptors: z.array(text).max(1024), imagesBytes: z.number().int().positive() }),
+      result: done,
+    },
+    'target.remove': { params: z.object({ id, key: text, paths: z.array(z.string()).max(1_000_000) }), result: done },
+    'target.restore': { params: withId, result: done },
+    'target.commit': {
+      params: withId,
+      result: z.discriminatedUnion('outcome', [
+        z.object({ outcome: z.literal('running') }),
+        z.object({ outcome: z.literal('aborted'), reason: z.string() }),
+      ]),
+    },
+    'target.release': { params: withId, result: z.object({ spans: z.array(span), notes: z.array(z.string()) }) },
+    'target.abort': { params: z.object({ id, reason: text }), result: z.object({ spans: z.array(span) }) },
+    'target.outcome': { params: withId, result: z.object({ outcome: z.enum(['committed', 'aborted', 'unknown']) }) },
+  },
+  notifications: { event: eventSchema },
+});
+export type AgentProtocol = typeof agentProtocol;

@@ -1,0 +1,160 @@
+/** The agent: the service on each host. Composes the two roles, source and target, behind one socket. */
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { z } from 'zod';
+import { dockerHostFacts } from '../engines/docker/host.ts';
+import { listDocker } from '../engines/docker/survey.ts';
+import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
+import { DrayageError } from '../errors.ts';
+import { runner } from '../exec/run.ts';
+import { Journal } from '../migration/journal.ts';
+import { eventsOf, lastState, migrationIdSchema, type State } from '../migration/journal-records.ts';
+import { makePlan } from '../migration/plan.ts';
+import { preflight, sourceHindrances } from '../migration/preflight.ts';
+import { recoverSource, recoverTarget } from '../migration/recover.ts';
+import { surveyWorkload } from '../migration/survey.ts';
+import type { TargetPort } from '../migration/target-port.ts';
+import { Docker } from '../tools/docker.ts';
+import { connectSsh } from './client.ts';
+import type { Connection } from './connection.ts';
+import { surveyHost } from './host-facts.ts';
+import type { Handlers } from './protocol.ts';
+import { machineId } from './machine-id.ts';
+import { Migrations } from './migrations.ts';
+import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
+import { remoteTarget } from './remote-target.ts';
+import { serve } from './server.ts';
+import { Targets } from './targets.ts';
+
+export interface AgentOptions {
+  version: string;
+  /** Journals, guards. */
+  stateDir: string;
+  /** Socket and what else is gone with a reboot. */
+  runDir: string;
+  log: (line: string) => void;
+  /** Ends the agent: what can be undone is undone first. */
+  signal: AbortSignal;
+}
+
+/** Ends of a migration, after which recovery has nothing to do. */
+const ENDED: readonly (State | undefined)[] = ['retired', 'undone', 'unknown', 'released', 'aborted'];
+
+/** Serves until `signal` aborts. */
+export async function runAgent({ version, stateDir, runDir, log, signal }: AgentOptions): Promise<void> {
+  const journalDir = join(stateDir, 'journal');
+  for (const dir of [stateDir, journalDir, runDir, join(runDir, 'stage'), join(runDir, 'restore')]) {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  }
+  const docker = new Docker({});
+  const run = runner();
+  const machine = await machineId(stateDir);
+  const hostFacts = async (asked: AbortSignal): Promise<HostFacts> => {
+    const engine = await dockerHostFacts(docker, { signal: asked });
+    const dataRoot = engine?.dataRoot ?? '/var/lib/docker';
+    return surveyHost({ run, signal: asked, docker: engine, dataRoot, drayage: version });
+  };
+  const dialTarget = async (to: string): Promise<TargetPort> => {
+    const connection = await connectSsh(to, { protocol: agentProtocol, version, controlDir: join(runDir, 'ssh'), heartbeat: true, log });
+    const hello = await connection.call('hello', {});
+    if (hello.machine === machine) {
+      await connection.close();
+      throw new DrayageError('SAME_HOST', `${to} is this host itself.`);
+    }
+    return remoteTarget(connection);
+  };
+
+  const targets = new Targets({ journalDir, hostFacts, log });
+  const migrations = new Migrations({ journalDir, hostname: hostname(), hostFacts, dialTarget, log });
+
+  for (const entry of await Journal.list(journalDir)) {
+    if ('error' in entry) {
+      log(entry.error.message);
+      continue;
+    }
+    if (ENDED.includes(lastState(entry.records)) || entry.records.length === 0) continue;
+    if (entry.side === 'source' && eventsOf(entry.records).some((event) => event.type === 'result')) continue;
+    const journal = await Journal.reopen(entry.path);
+    const recovery = { id: entry.id, journal, docker, run, signal };
+    if (entry.side === 'target') {
+      targets.recovering(entry.id, recoverTarget(recovery).finally(() => journal.close()));
+    } else {
+      const done = recoverSource({ ...recovery, redial: dialTarget }).catch((error: unknown) => log(`migration ${entry.id}: ${DrayageError.from(error).message}`));
+      migrations.resume(entry.id, entry.id, journal, done.finally(() => journal.close()));
+    }
+  }
+
+  const handlers: Handlers<AgentProtocol, Connection<AgentProtocol>> = {
+    hello: () => ({
+      drayage: version,
+      hostname: hostname(),
+      machine,
+      busy: migrations.busy || targets.busy,
+      rssBytes: process.memoryUsage.rss(),
+    }),
+    'workloads.list': async (_, context) => ({ workloads: await listWorkloads(docker, hostFacts, context.signal) }),
+    'workloads.check': async ({ workload, to, options }, context) => {
+      const target = await dialTarget(to);
+      const surveys = [surveyWorkload(docker, run, workload, context.signal), hostFacts(context.signal), target.survey()] as const;
+      const [facts, here, there] = await Promise.all(surveys).finally(() => target.close());
+      return { findings: preflight(facts, here, there, options), plan: makePlan(facts, here, there, options) };
+    },
+    'migrations.start': async (request) => ({ id: await migrations.start(request) }),
+    'migrations.watch': async ({ id, from }, { connection, signal: asked }) => {
+      const result = await migrations.watch(id, from, (event) => void connection.notify('event', event).catch(() => {}), asked);
+      if (result === null) throw new DrayageError('MIGRATION_UNKNOWN', `Migration ${id} ended without a result.`);
+      return result;
+    },
+    'migrations.undo': ({ id }) => migrations.undo(id),
+    'migrations.list': async () => ({ migrations: await migrations.list() }),
+    'migrations.show': async ({ id }) => ({ events: (await migrations.show(id)).events }),
+
+    'target.survey': (_, context) => hostFacts(context.signal),
+    'target.open': (request, { connection }) => targets.open(request, connection.closed),
+    'target.settle': ({ id }) => targets.get(id).settle(),
+    'target.create': ({ id }) => targets.get(id).create(),
+    'target.begin': ({ id, ...start }) => targets.get(id).begin(start),
+    'target.remove': ({ id, key, paths }) => targets.get(id).remove(key, paths),
+    'target.restore': ({ id }) => targets.get(id).restore(),
+    'target.commit': ({ id }) => targets.get(id).commit(),
+    'target.release': async ({ id }) => {
+      const released = await targets.get(id).release();
+      await targets.end(id);
+      return released;
+    },
+    'target.abort': async ({ id, reason }) => {
+      const aborted = await targets.get(id).abort(reason);
+      await targets.end(id);
+      return aborted;
+    },
+    'target.outcome': async ({ id }) => ({ outcome: await targets.outcome(id) }),
+  };
+  const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
+  const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
+    const { id, meta } = channelMeta.parse(raw);
+    return targets.channel(stream, purpose, id, meta);
+  };
+  const channels = { image: channel('image'), files: channel('files'), logs: channel('logs'), memory: channel('memory') };
+
+  await serve({ socketPath: join(runDir, 'agent.sock'), version, protocol: agentProtocol, handlers, channels, log, signal });
+  await Promise.all([migrations.stop(), targets.stop()]);
+  await docker[Symbol.asyncDispose]();
+}
+
+async function listWorkloads(
+  docker: Docker,
+  hostFacts: (signal: AbortSignal) => Promise<HostFacts>,
+  signal: AbortSignal,
+): Promise<WorkloadSummary[]> {
+  const [workloads, host] = await Promise.all([listDocker(docker, { signal }), hostFacts(signal)]);
+  const run = runner({ signal });
+  return Promise.all(
+    workloads.map(async (summary) => {
+      if (summary.state !== 'running') return summary;
+      const facts = await surveyWorkload(docker, run, summary.id, signal);
+      return { ...summary, hindrances: sourceHindrances(facts, host) };
+    }),
+  );
+}

@@ -1,0 +1,202 @@
+/** The migrations that this host is the source of: starts, watches and undoes them, and reads those of the past. */
+import { randomBytes } from 'node:crypto';
+import type { HostFacts } from '../engines/facts.ts';
+import { DrayageError } from '../errors.ts';
+import type { MigrateOptions, MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
+import { Journal, type JournalEntry, journalPath } from '../migration/journal.ts';
+import { eventsOf } from '../migration/journal-records.ts';
+import { migrate } from '../migration/migrate.ts';
+import { SourceMigration } from '../migration/source-migration.ts';
+import { parseWorkload } from '../migration/survey.ts';
+import type { TargetPort } from '../migration/target-port.ts';
+
+export interface MigrationRequest {
+  workload: string;
+  to: string;
+  options: MigrateOptions;
+}
+
+export interface MigrationsOptions {
+  journalDir: string;
+  hostname: string;
+  hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  /** Reaches the agent of a host as users name it. */
+  dialTarget: (to: string) => Promise<TargetPort>;
+  log: (line: string) => void;
+}
+
+interface Running {
+  workload: string;
+  journal: Journal;
+  migration: SourceMigration | undefined;
+  done: Promise<unknown>;
+}
+
+/** One line of the history. */
+export interface MigrationSummary {
+  id: string;
+  workload: string;
+  source: string;
+  target: string;
+  startedAt: number;
+  outcome?: Outcome;
+  outageMs?: number | null;
+  totalMs?: number;
+  bytes?: number;
+}
+
+export class Migrations {
+  readonly #options: MigrationsOptions;
+  readonly #running = new Map<string, Running>();
+
+  constructor(options: MigrationsOptions) {
+    this.#options = options;
+  }
+
+  get busy(): boolean {
+    return this.#running.size > 0;
+  }
+
+  /** Begins a migration and returns its id at once; what becomes of it is told to those who watch. */
+  async start({ workload, to, options }: MigrationRequest): Promise<string> {
+    const { name } = parseWorkload(workload);
+    const other = [...this.#running].find(([, running]) => running.workload === name);
+    if (other !== undefined)
+      throw new DrayageError('WORKLOAD_BUSY', `${workload} is being moved already, by migration ${other[0]}.`);
+    const id = newId();
+    // Taken at once: a second start of the same workload must not come in between.
+    const placeholder: Running = {
+      workload: name,
+      journal: undefined as unknown as Journal,
+      migration: undefined,
+      done: Promise.resolve(),
+    };
+    this.#running.set(id, placeholder);
+    try {
+      const { journalDir, dialTarget, hostFacts } = this.#options;
+      const target = await dialTarget(to);
+      const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
+      const migration = new SourceMigration({
+        id,
+        workload,
+        to,
+        options,
+        target,
+        redial: () => dialTarget(to),
+        journal,
+        hostFacts,
+      });
+      migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });
+      Object.assign(placeholder, { journal, migration });
+      placeholder.done = this.#drive(migration).finally(() => this.#running.delete(id));
+      return id;
+    } catch (error) {
+      this.#running.delete(id);
+      throw error;
+    }
+  }
+
+  /** Registers a migration of the past that is being brought to its end. */
+  resume(id: string, workload: string, journal: Journal, done: Promise<unknown>): void {
+    this.#running.set(id, { workload, journal, migration: undefined, done });
+    void done.finally(() => this.#running.delete(id));
+  }
+
+  /** Every event from the given position on, as they come; returns the result where there is one. */
+  async watch(
+    id: string,
+    from: number,
+    onEvent: (event: MigrationEvent) => void,
+    signal: AbortSignal,
+  ): Promise<MigrationResult | null> {
+    let result: MigrationResult | null = null;
+    let position = 0;
+    for await (const record of this.#records(id, signal)) {
+      if (record.type !== 'event') continue;
+      if (position++ >= from) onEvent(record.event);
+      if (record.event.type !== 'result') continue;
+      result = record.event;
+      break;
+    }
+    return result;
+  }
+
+  undo(id: string): void {
+    const running = this.#running.get(id);
+    if (running === undefined) throw unknownMigration(id);
+    running.migration?.cancel(new DrayageError('CANCELLED', 'The user asked to undo the migration.'));
+  }
+
+  /** Oldest first; a journal that cannot be read is told with its error in the place of the workload. */
+  async list(): Promise<MigrationSummary[]> {
+    const entries = await Journal.list(this.#options.journalDir);
+    return entries.filter((entry) => entry.side === 'source').flatMap(summary);
+  }
+
+  async show(id: string): Promise<{ id: string; events: MigrationEvent[] }> {
+    const running = this.#running.get(id);
+    const { journalDir } = this.#options;
+    const records =
+      running?.journal.records ?? (await Journal.read(journalPath(journalDir, id, 'source')).catch(notThere(id)));
+    return { id, events: eventsOf(records) };
+  }
+
+  /** Undoes what can be undone and waits for the rest; for the agent's own end. */
+  async stop(): Promise<void> {
+    for (const { migration } of this.#running.values()) {
+      migration?.cancel(new DrayageError('CANCELLED', 'The agent of the source is being stopped.'));
+    }
+    await Promise.all([...this.#running.values()].map(({ done }) => done.catch(() => {})));
+  }
+
+  async #drive(migration: SourceMigration): Promise<void> {
+    const { id, journal } = migration;
+    try {
+      migration.emit(await migrate(migration));
+    } catch (error) {
+      // Only what must not fail comes here: a journal that cannot be written. Recovery goes on from what it holds.
+      this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`);
+    } finally {
+      await journal.close();
+      await migration.target.close().catch(() => {});
+      await migration.close();
+    }
+  }
+
+  async *#records(id: string, signal: AbortSignal): AsyncIterable<Awaited<ReturnType<typeof Journal.read>>[number]> {
+    const running = this.#running.get(id);
+    if (running?.journal !== undefined) yield* running.journal.follow(0, signal);
+    else yield* await Journal.read(journalPath(this.#options.journalDir, id, 'source')).catch(notThere(id));
+  }
+}
+
+function summary(entry: JournalEntry): MigrationSummary[] {
+  if ('error' in entry) {
+    return [{ id: entry.id, workload: entry.error.message, source: '', target: '', startedAt: 0, outcome: 'unknown' }];
+  }
+  const events = eventsOf(entry.records);
+  const started = events.find((event) => event.type === 'started');
+  if (started === undefined) return []; // The crash came before anything was done.
+  const result = events.findLast((event) => event.type === 'result');
+  const { workload, source, target, time: startedAt } = started;
+  const { outcome, outageMs, totalMs, bytes } = result ?? {};
+  const ending = outcome === undefined ? {} : { outcome, outageMs: outageMs ?? null, totalMs: totalMs ?? 0, bytes: bytes ?? 0 };
+  return [{ id: entry.id, workload, source, target, startedAt, ...ending }];
+}
+
+/** Sortable by time and unlike any other: `20261120-235959-1f2e`. */
+function newId(): string {
+  const time = new Date().toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  return `${time}-${randomBytes(2).toString('hex')}`;
+}
+
+function unknownMigration(id: string): DrayageError {
+  return new DrayageError('MIGRATION_UNKNOWN', `There is no migration ${id} under way on this host.`);
+}
+
+function notThere(id: string): (error: unknown) => never {
+  return (error) => {
+    const missing = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    throw missing ? unknownMigration(id) : error;
+  };
+}

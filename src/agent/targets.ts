@@ -1,0 +1,108 @@
+/** The migrations that this host is the target of: at most one session an id, each tied to the source's connection. */
+import type { Duplex } from 'node:stream';
+import type { HostFacts } from '../engines/facts.ts';
+import { DrayageError } from '../errors.ts';
+import { Journal, journalPath } from '../migration/journal.ts';
+import { lastState } from '../migration/journal-records.ts';
+import type { ChannelPurpose, OpenTarget, TargetOutcome } from '../migration/target-port.ts';
+import { isCommitted, TargetSession } from '../migration/target-session.ts';
+
+export interface TargetsOptions {
+  journalDir: string;
+  hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  log: (line: string) => void;
+}
+
+export class Targets {
+  readonly #options: TargetsOptions;
+  readonly #sessions = new Map<string, TargetSession>();
+  readonly #recovering = new Map<string, Promise<void>>();
+
+  constructor(options: TargetsOptions) {
+    this.#options = options;
+  }
+
+  get busy(): boolean {
+    return this.#sessions.size > 0 || this.#recovering.size > 0;
+  }
+
+  /** A migration of the past is being brought to its end; its outcome is told only then. */
+  recovering(id: string, done: Promise<void>): void {
+    const settled = done.catch((error: unknown) => this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`));
+    this.#recovering.set(id, settled);
+    void settled.then(() => this.#recovering.delete(id));
+  }
+
+  /** Begins a migration; it is undone when `lost` settles before the commit, and rolled forward after it. */
+  async open(request: OpenTarget, lost: Promise<unknown>): Promise<void> {
+    const host = await this.#options.hostFacts(new AbortController().signal);
+    const journal = await Journal.create(this.#options.journalDir, request.id, 'target', {
+      workload: `${request.workload.ref.engine}:${request.workload.ref.name}`,
+      options: request.options,
+    });
+    await journal.append({ type: 'state', state: 'opened' });
+    const session = new TargetSession({ request, journal, host });
+    this.#sessions.set(request.id, session);
+    void lost.then(() => this.#onLost(session));
+  }
+
+  get(id: string): TargetSession {
+    const session = this.#sessions.get(id);
+    if (session === undefined) {
+      throw new DrayageError('MIGRATION_UNKNOWN', `Migration ${id} is not under way here.`, {
+        meaning: 'It has been undone on this host, or its agent was restarted.',
+      });
+    }
+    return session;
+  }
+
+  channel(stream: Duplex, purpose: ChannelPurpose, id: string, meta: unknown): Promise<void> {
+    return this.get(id).channel(stream, purpose, meta);
+  }
+
+  /** Ends the session once the migration has come to its end. */
+  async end(id: string): Promise<void> {
+    const session = this.#sessions.get(id);
+    this.#sessions.delete(id);
+    await session?.close();
+  }
+
+  /** Final: after the answer `aborted` this migration can never commit, also if nothing was known of it. */
+  async outcome(id: string): Promise<TargetOutcome> {
+    const session = this.#sessions.get(id);
+    if (session !== undefined) {
+      const outcome = await session.outcome('the source asked for the outcome');
+      if (outcome === 'aborted') await this.end(id);
+      return outcome;
+    }
+    await this.#recovering.get(id);
+    const { journalDir } = this.#options;
+    const records = await Journal.read(journalPath(journalDir, id, 'target')).catch(() => undefined);
+    if (records === undefined) {
+      const journal = await Journal.create(journalDir, id, 'target').catch(() => undefined);
+      if (journal === undefined) return 'unknown'; // There is one, and it cannot be read.
+      await journal.append({ type: 'state', state: 'aborted', data: { reason: 'nothing was known of it' } });
+      await journal.close();
+      return 'aborted';
+    }
+    const state = lastState(records);
+    if (state === 'unknown') return 'unknown';
+    return isCommitted(state) ? 'committed' : 'aborted';
+  }
+
+  /** Takes back what is not committed; for the agent's own end. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => this.#onLost(session)));
+    await Promise.all(this.#recovering.values());
+  }
+
+  async #onLost(session: TargetSession): Promise<void> {
+    if (this.#sessions.get(session.id) !== session) return;
+    try {
+      if ((await session.outcome('the connection of the source was lost')) === 'committed') await session.release();
+      await this.end(session.id);
+    } catch (error) {
+      this.#options.log(`migration ${session.id}: ${DrayageError.from(error).message}`);
+    }
+  }
+}
