@@ -32,7 +32,7 @@ export interface HostFiles {
 /** Writes what makes the host different from its base; keys are added by keys.ts. */
 export async function prepareHost({ directory, name, hosts, program }: HostFiles): Promise<void> {
   const tree = hostTree(directory);
-  const dirs = ['work', 'root', 'docker/containers', 'containers', 'upper/etc/docker', 'upper/usr/sbin'];
+  const dirs = ['work', 'root', 'docker/containers', 'containerd', 'containers', 'upper/etc/docker', 'upper/usr/sbin'];
   for (const dir of dirs) await mkdir(join(directory, dir), { recursive: true });
   const names = hosts.map((host) => `${host.address} ${host.name}\n`);
   await writeFile(join(tree, 'etc/hostname'), `${name}\n`);

@@ -8,7 +8,7 @@ import { loadImage } from './docker-api.ts';
 import type { HostState } from './state.ts';
 
 /** Services that a host's init keeps alive. */
-export type Service = 'dockerd' | 'sshd' | 'drayage-agent';
+export type Service = 'containerd' | 'dockerd' | 'sshd' | 'drayage-agent';
 
 export interface InHostOptions extends Omit<RunOptions, 'env' | 'cwd' | 'extraStdio'> {
   /** Added to the small environment that programs have in a host; nothing is inherited from this process. */

@@ -57,11 +57,19 @@ export interface Plug {
 
 /** Gives a host its `eth0`, address and link to the switch. */
 export async function plugIn(run: Run, { switchPid, k, host, n, hostPid, rate }: Plug): Promise<void> {
+  // Of a host that was restarted the old port may be there yet: a network namespace ends some time after its processes.
+  await inNetwork(run, switchPid, 'ip', ['link', 'delete', port(host)], [0, 1]);
   await ip(run, switchPid, [
     `link add name ${port(host)} type veth peer name eth0 netns ${hostPid}`,
     `link set dev ${port(host)} master lan up`,
   ]);
-  await ip(run, hostPid, ['link set dev lo up', `addr add ${hostAddress(k, n)}/24 dev eth0`, 'link set dev eth0 up']);
+  await ip(run, hostPid, [
+    'link set dev lo up',
+    // The same each time, as a real card has it: neighbours remember it when the host is restarted.
+    `link set dev eth0 address 02:77:00:00:00:${n.toString(16).padStart(2, '0')}`,
+    `addr add ${hostAddress(k, n)}/24 dev eth0`,
+    'link set dev eth0 up',
+  ]);
   if (rate === undefined) return;
   await inNetwork(run, hostPid, 'tc', tokenBucket('eth0', rate));
   await inNetwork(run, switchPid, 'tc', tokenBucket(port(host), rate));

@@ -41,7 +41,7 @@ else
 fi
 
 # What engines keep is on the machine's disk, since overlayfs does not stack on overlayfs.
-mkdir -p "$R/var/lib/docker" "$R/var/lib/containers"
+mkdir -p "$R/var/lib/docker"
 if [ "$disk" = - ]; then
   mount --bind "$dir/docker" "$R/var/lib/docker"
 else
@@ -50,7 +50,10 @@ else
   mkdir "$R/var/lib/docker/containers"
   mount --bind "$dir/docker/containers" "$R/var/lib/docker/containers"
 fi
-mount --bind "$dir/containers" "$R/var/lib/containers"
+for engine in containerd containers; do
+  mkdir -p "$R/var/lib/$engine"
+  mount --bind "$dir/$engine" "$R/var/lib/$engine"
+done
 if [ -d "$dir/drayage" ]; then
   mkdir -p "$R/var/lib/drayage"
   mount --bind "$dir/drayage" "$R/var/lib/drayage"

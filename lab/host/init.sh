@@ -8,6 +8,7 @@ mount --make-rshared / # as systemd has it
 # Its being there tells `drayage setup` that something starts the agent, once the agent is enabled.
 S=/run/drayage-supervisor
 mkdir -p $S /run/sshd
+: >$S/ready
 
 # once NAME COMMAND...: runs it to its end. A shell starts background commands deaf to SIGINT and SIGQUIT, and a
 # container would inherit that.
@@ -39,7 +40,9 @@ keep_agent() {
 }
 
 keep sshd /usr/sbin/sshd -D -e &
-keep dockerd /usr/sbin/dockerd &
+# Apart from Docker, as Debian runs it: it goes on when dockerd dies.
+keep containerd /usr/bin/containerd &
+while [ ! -S /run/containerd/containerd.sock ]; do sleep 0.02; done
+keep dockerd /usr/sbin/dockerd --containerd=/run/containerd/containerd.sock &
 keep_agent &
-: >$S/ready
 while :; do wait; done

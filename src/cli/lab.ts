@@ -16,6 +16,8 @@ export interface LabContext {
   mirror?: string | undefined;
   /** The type of the user's terminal, where input and output are one. */
   terminal?: string | undefined;
+  /** Aborted when the user asks to stop. */
+  signal?: AbortSignal | undefined;
   /** The status that the program is to exit with. */
   exitWith(status: number): void;
 }
@@ -59,7 +61,7 @@ interface UpOptions {
   agent: boolean;
 }
 
-function upCommand({ print, progress, programDir, mirror }: LabContext): Command {
+function upCommand({ print, progress, programDir, mirror, signal }: LabContext): Command {
   return new Command('up')
     .summary('make a lab')
     .description('Makes a lab. What it is built of is fetched from the Debian mirror the first time, and kept.')
@@ -80,6 +82,7 @@ function upCommand({ print, progress, programDir, mirror }: LabContext): Command
         diskMb: disk,
         programDir,
         mirror,
+        signal,
         onProgress: progress,
       });
       const hosts = lab.hosts.map((host) => `${host.name} ${host.address}`).join(', ');
