@@ -139,7 +139,8 @@ export const ERRORS = {
   SETUP_BUSY: {
     exit: 75,
     meaning: 'Migrations are under way there, and the agent that drives them must not be changed in the midst of one.',
-    remedy: 'Wait until they have ended (drayage history), then run the command again.',
+    remedy:
+      'Wait until they have ended (drayage history), or decide those in doubt (drayage resolve); then run the command again.',
   },
   SETUP_DAEMON_JSON: {
     exit: 65,
@@ -324,6 +325,32 @@ export const ERRORS = {
     meaning:
       "The image of the workload did not arrive whole on the target, or the target's Docker stores images otherwise.",
     remedy: 'Run the command again; see that both hosts use the same image store (docker info, driver-type).',
+  },
+  FILES_TRANSFER: {
+    exit: 74,
+    meaning: 'Files of the workload did not arrive whole on the target. Those on the source are as they were.',
+    remedy: 'See the reason that rsync gives; then run the command again.',
+  },
+  FILES_NO_SPACE: {
+    exit: 74,
+    meaning: "The target's disk, or the quota on it, cannot hold the workload's files.",
+    remedy: 'Free room on the target, then run the command again.',
+  },
+  FILES_UNSAFE_PATH: {
+    exit: 65,
+    meaning:
+      'The source named a path that leads out of the tree of files that it may change. Nothing was changed by it.',
+    remedy: 'Look after the source host: drayage itself never names such a path.',
+  },
+  FILES_UNREADABLE: {
+    exit: 74,
+    meaning: 'A tree of files of the workload cannot be read on the source, or its file system is at fault.',
+    remedy: 'Look at the named path and at the log of the kernel on the source.',
+  },
+  FILES_LOG_STREAM: {
+    exit: 74,
+    meaning: "The log of the workload did not arrive whole on the target. The source's log is as it was.",
+    remedy: 'Run the command again; look at the connection if it fails again.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

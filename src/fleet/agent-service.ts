@@ -14,8 +14,8 @@ export type Keeper = 'systemd' | 'supervisor' | 'none';
 export interface AgentDoor {
   /** Its version; null where none answers. */
   version(): Promise<string | null>;
-  /** Ids of the migrations that are under way; none where no agent answers. */
-  underWay(): Promise<string[]>;
+  /** It drives a migration or is the target of one; false where none answers. */
+  busy(): Promise<boolean>;
 }
 
 export const UNIT = 'drayage-agent.service';
@@ -44,8 +44,7 @@ export async function ensureAgent(keeper: Keeper, bundle: string, door: AgentDoo
 
 /** @throws DrayageError SETUP_BUSY */
 export async function refuseWhileBusy(door: AgentDoor): Promise<void> {
-  const ids = await door.underWay();
-  if (ids.length > 0) throw new DrayageError('SETUP_BUSY', `Under way: ${ids.join(', ')}.`);
+  if (await door.busy()) throw new DrayageError('SETUP_BUSY', 'The agent has migrations under way.');
 }
 
 /** Stops the agent and keeps it from being started again; true if anything had to be done. */

@@ -6,7 +6,7 @@ import { DrayageError } from '../errors.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import { readIfThere, writeAtomically } from './atomic-file.ts';
 import { withoutRuntime, withRuntime } from './daemon-json.ts';
-import { type Dockerd, findDockerd } from './dockerd.ts';
+import { DEFAULT_CONFIG_FILE, type Dockerd, findDockerd } from './dockerd.ts';
 import { RUNTIME_NAME, SHIM } from './layout.ts';
 
 /** How long a daemon may take to read its configuration again. */
@@ -23,34 +23,35 @@ export async function registerRuntime(docker: Docker, signal?: AbortSignal): Pro
   if (next === null && (await registeredPath(docker, signal)) === SHIM) return false;
   if (next !== null) {
     await mkdir(dirname(dockerd.configFile), { recursive: true });
-    const backup = backupOf(dockerd);
+    const backup = backupOf(dockerd.configFile);
     if (text !== null && (await readIfThere(backup)) === null) await writeAtomically(backup, text);
     await writeAtomically(dockerd.configFile, next);
   }
   reload(dockerd);
   if (await reaches(docker, SHIM, signal)) return true;
   if (next !== null) {
-    await putBack(dockerd, text);
+    await putBack(dockerd.configFile, text);
     reload(dockerd);
   }
   throw new DrayageError('SETUP_RELOAD', `Docker does not know the runtime "${RUNTIME_NAME}" after a reload.`);
 }
 
-/** True if anything had to be done. */
+/** True if anything had to be done. A daemon that does not run will read the file when it starts. */
 export async function unregisterRuntime(docker: Docker, signal?: AbortSignal): Promise<boolean> {
-  const dockerd = await findDockerd();
-  const text = await readIfThere(dockerd.configFile);
-  const backup = backupOf(dockerd);
-  const removal = withoutRuntime(text, await readIfThere(backup), dockerd.configFile);
+  const dockerd = await findDockerd().catch(() => null);
+  const file = dockerd?.configFile ?? DEFAULT_CONFIG_FILE;
+  const removal = withoutRuntime(await readIfThere(file), await readIfThere(backupOf(file)), file);
   if (removal !== null) {
-    await writeAtomically(dockerd.configFile, removal.reload);
-    reload(dockerd);
-    const gone = await reaches(docker, undefined, signal);
-    await putBack(dockerd, removal.final);
+    if (dockerd !== null) {
+      await writeAtomically(file, removal.reload);
+      reload(dockerd);
+    }
+    const gone = dockerd === null || (await reaches(docker, undefined, signal));
+    await putBack(file, removal.final);
     if (!gone)
       throw new DrayageError('SETUP_RELOAD', `Docker still knows the runtime "${RUNTIME_NAME}" after a reload.`);
   }
-  await rm(backup, { force: true });
+  await rm(backupOf(file), { force: true });
   return removal !== null;
 }
 
@@ -68,7 +69,7 @@ export async function containersOfRuntime(docker: Docker, signal?: AbortSignal):
   return names;
 }
 
-function backupOf({ configFile }: Dockerd): string {
+function backupOf(configFile: string): string {
   return `${configFile}.before-drayage`;
 }
 
@@ -77,7 +78,7 @@ function reload({ pid }: Dockerd): void {
 }
 
 /** The file as it is to stay; null for none. */
-async function putBack({ configFile }: Dockerd, text: string | null): Promise<void> {
+async function putBack(configFile: string, text: string | null): Promise<void> {
   if (text !== null) return writeAtomically(configFile, text);
   await rm(configFile, { force: true });
 }

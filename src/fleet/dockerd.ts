@@ -8,6 +8,7 @@ export interface Dockerd {
   configFile: string;
 }
 
+export const DEFAULT_CONFIG_FILE = '/etc/docker/daemon.json';
 const PID_FILE = '/var/run/docker.pid';
 
 /**
@@ -40,7 +41,7 @@ export function configFileOf(argv: readonly string[]): string {
       remedy: 'Move them into "runtimes" of daemon.json, restart Docker when it suits you, then repeat the command.',
     });
   }
-  return flag(argv, 'config-file') ?? '/etc/docker/daemon.json';
+  return flag(argv, 'config-file') ?? DEFAULT_CONFIG_FILE;
 }
 
 function flag(argv: readonly string[], name: string): string | undefined {

@@ -1,14 +1,26 @@
 /**
  * A migration while it goes on: one line a phase. Pure: events in, finished lines out, and the text of the line that is
- * still changing. What writes them to a terminal is live-writer.ts.
+ * still changing. What writes them to a terminal is progress.ts.
  */
 import type { MigrationEvent, Phase } from '../../migration/events.ts';
 import { type Look, pad, padLeft, printable } from './style.ts';
 import { formatBytes, formatMs, formatRate } from './units.ts';
 
+/** Phases may overlap: dump, transfer and sync do. The first is the one that was heard of last. */
 export interface Live {
-  phase?: { name: Phase; since: number; bytes: number; what: string; total?: number; rate?: number };
+  active: ActivePhase[];
+  /** Bytes by phase. */
+  bytes: Partial<Record<Phase, number>>;
 }
+
+interface ActivePhase {
+  name: Phase;
+  /** Unix time in milliseconds. */
+  since: number;
+  progress?: Extract<MigrationEvent, { type: 'progress' }>;
+}
+
+export const NOTHING_YET: Live = { active: [], bytes: {} };
 
 /** What the phases do, for people who see them for the first time. */
 const DOES: Record<Phase, string> = {
@@ -29,23 +41,26 @@ const DOES: Record<Phase, string> = {
 /** The next state, and the lines that will not change any more. */
 export function advance(live: Live, event: MigrationEvent, look: Look): { live: Live; lines: string[] } {
   switch (event.type) {
-    case 'phase': {
-      const next: Live = { phase: { name: event.phase, since: event.time, bytes: 0, what: '' } };
-      return { live: next, lines: finished(live, event.time, look) };
-    }
+    case 'phase':
+      return { live: { ...live, active: [{ name: event.phase, since: event.time }, ...live.active] }, lines: [] };
     case 'progress': {
-      if (live.phase === undefined) return { live, lines: [] };
-      const { bytes, what, total, rate } = event;
-      const seen = { bytes, what, ...(total === undefined ? {} : { total }), ...(rate === undefined ? {} : { rate }) };
-      return { live: { phase: { name: live.phase.name, since: live.phase.since, ...seen } }, lines: [] };
+      const known = live.active.find(({ name }) => name === event.phase);
+      const others = live.active.filter((phase) => phase !== known);
+      const now = { name: event.phase, since: known?.since ?? event.time, progress: event };
+      return { live: { active: [now, ...others], bytes: { ...live.bytes, [event.phase]: event.bytes } }, lines: [] };
+    }
+    case 'span': {
+      const { kind, name, ms } = event.span;
+      if (kind !== 'phase') return { live, lines: [] };
+      const active = live.active.filter((phase) => phase.name !== name);
+      return { live: { ...live, active }, lines: [finished(name as Phase, ms, live, look)] };
     }
     case 'note':
-      return { live, lines: [`  ${look.style.cyan('note')} ${printable(event.message)}`] };
+      return { live, lines: [`${look.style.cyan('note')} ${printable(event.message)}`] };
     case 'result':
-      return { live: {}, lines: finished(live, event.time, look) };
+      return { live: NOTHING_YET, lines: [] };
     case 'started':
     case 'findings':
-    case 'span':
       return { live, lines: [] };
     default:
       return event satisfies never;
@@ -53,22 +68,32 @@ export function advance(live: Live, event: MigrationEvent, look: Look): { live: 
 }
 
 /** The changing line; null where there is none. `now` in Unix milliseconds. */
-export function current({ phase }: Live, now: number, spinner: string, { style, width }: Look): string | null {
+export function current(
+  { active: [phase] }: Live,
+  now: number,
+  spinner: string,
+  { style, width }: Look,
+): string | null {
   if (phase === undefined) return null;
-  const about = [phase.what === '' ? DOES[phase.name] : printable(phase.what), ...amounts(phase)].join(' · ');
-  const head = `${style.cyan(spinner)} ${pad(phase.name, 9)} ${padLeft(formatMs(Math.max(0, now - phase.since)), 10)}  `;
-  return head + style.dim(cut(about, width - 25));
+  const { name, since, progress } = phase;
+  const about = [progress === undefined ? DOES[name] : printable(progress.what), ...amounts(progress)].join(' · ');
+  return line(style.cyan(spinner), name, Math.max(0, now - since), style.dim(cut(about, width - 25)));
 }
 
-function finished({ phase }: Live, now: number, { style, width }: Look): string[] {
-  if (phase === undefined) return [];
-  const sent = phase.bytes === 0 ? '' : ` · ${formatBytes(phase.bytes)}`;
-  const time = padLeft(formatMs(Math.max(0, now - phase.since)), 10);
-  return [`${style.green('✔')} ${pad(phase.name, 9)} ${time}  ${style.dim(cut(DOES[phase.name] + sent, width - 25))}`];
+/** No tick: the phase has ended, whether well or not is told by what comes next. */
+function finished(name: Phase, ms: number, live: Live, { style, width }: Look): string {
+  const bytes = live.bytes[name] ?? 0;
+  const about = DOES[name] + (bytes === 0 ? '' : ` · ${formatBytes(bytes)}`);
+  return line(style.cyan('•'), name, ms, style.dim(cut(about, width - 25)));
 }
 
-function amounts({ bytes, total, rate }: NonNullable<Live['phase']>): string[] {
-  if (bytes === 0 && total === undefined) return [];
+function line(mark: string, name: string, ms: number, about: string): string {
+  return `${mark} ${pad(name, 9)} ${padLeft(formatMs(ms), 10)}  ${about}`;
+}
+
+function amounts(progress: ActivePhase['progress']): string[] {
+  if (progress === undefined) return [];
+  const { bytes, total, rate } = progress;
   const parts = [total === undefined ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(total)}`];
   if (rate !== undefined) parts.push(formatRate(rate));
   if (rate !== undefined && rate > 0 && total !== undefined && total > bytes) {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { exampleEvents, ID, RESULT, SPANS } from './example.ts';
 import { renderError, renderFindings } from './finding.ts';
-import { advance, current, type Live } from './live.ts';
+import { advance, current, type Live, NOTHING_YET } from './live.ts';
 import { renderPlan } from './plan.ts';
 import { renderOutcome } from './result.ts';
 import { renderStory } from './show.ts';
@@ -102,12 +102,11 @@ test('the end of a move, with its timeline', () => {
       outage                                            ├─────────────┤       256 ms
 
       the outage, enlarged
-      freeze    █                                                               4 ms
-      dump       █████████████████████                                         96 ms
-      transfer                        █████                                    20 ms
-      sync                                 ██████                              30 ms
-      restore                                    ███████████████████████      100 ms
-      commit                                                            █      10 ms
+      dump      █████████████████████                                          96 ms
+      transfer                       █████                                     20 ms
+      sync                                ███████                              30 ms
+      restore                                    ██████████████████████       100 ms
+      commit                                                           ██      10 ms
       outage    ├───────────────────────────────────────────────────────┤     256 ms
     "
   `);
@@ -154,7 +153,7 @@ test('the whole story', () => {
          852 ms    criu               target                         ██        90 ms
          950 ms  commit               source                            ░      10 ms
          960 ms  release              source                            ░      40 ms
-         700 ms  outage                                          ├─────┤      256 ms
+         704 ms  outage                                          ├─────┤      256 ms
 
     ✔ docker:web now runs on root@b (kept stopped on a as web-drayage-7k2m)
       outage 256 ms · total 1.00 s · 34.5 MB sent
@@ -177,7 +176,7 @@ test('a story of an undone, of a doubtful and of an unfinished move', () => {
 });
 
 test('live lines: one a phase, the current one with rate and estimate', () => {
-  let live: Live = {};
+  let live: Live = NOTHING_YET;
   const lines: string[] = [];
   let running: string | null = null;
   for (const event of exampleEvents()) {
@@ -190,17 +189,17 @@ test('live lines: one a phase, the current one with rate and estimate', () => {
     `"/ prepare       300 ms  image · 10.0 MB of 34.5 MB · 49.0 MB/s · 500 ms left"`,
   );
   expect(lines.join('\n')).toMatchInlineSnapshot(`
-    "✔ survey         90 ms  look at the workload and both hosts
-    ✔ preflight      10 ms  see whether it can move
-    ✔ prepare       600 ms  image, files, the copy on the target · 10.0 MB
-    ✔ freeze          4 ms  hold it still
-    ✔ dump           96 ms  write its memory down
-    ✔ transfer       20 ms  send what is left of it
-    ✔ sync           30 ms  last differences of files
-    ✔ restore       100 ms  make it again on the target
-    ✔ commit         10 ms  hand over
-      note kept as web-drayage-7k2m
-    ✔ release        40 ms  let it go, clean up"
+    "• survey         90 ms  look at the workload and both hosts
+    • preflight      10 ms  see whether it can move
+    • prepare       600 ms  image, files, the copy on the target · 10.0 MB
+    • freeze          4 ms  hold it still
+    • dump           96 ms  write its memory down
+    • transfer       20 ms  send what is left of it
+    • sync           30 ms  last differences of files
+    • restore       100 ms  make it again on the target
+    • commit         10 ms  hand over
+    note kept as web-drayage-7k2m
+    • release        40 ms  let it go, clean up"
   `);
   expect(current(live, 0, '/', plain)).toBeNull();
 });
@@ -241,18 +240,19 @@ test('an error', () => {
 });
 
 test('tables', () => {
-  const summary = {
-    id: 'a1',
-    workload: 'docker:web',
-    source: 'a',
-    target: 'b',
-    startedAt: 1,
-    outageMs: 1,
-    totalMs: 2,
-    bytes: 3,
-  };
-  const history = renderHistory([summary, { ...summary, id: 'b2', startedAt: 2, outcome: 'committed' }], plain);
-  expect(history.split('\n').map((line) => line.split(' ')[0])).toEqual(['ID', 'b2', 'a1', '']);
+  const way = { workload: 'docker:web', source: 'a', target: 'b' };
+  const ended = { ...way, outcome: 'committed', outageMs: 256, totalMs: 1000, bytes: 34_500_000 } as const;
+  const history = renderHistory(
+    [
+      { id: 'first', ...ended, startedAt: 1 },
+      { id: 'now', ...way, startedAt: 3 },
+      { id: 'doubt', ...way, startedAt: 2, outcome: 'unknown', outageMs: null },
+    ],
+    plain,
+  );
+  expect(history.split('\n').map((line) => line.split(' ')[0])).toEqual(['ID', 'now', 'doubt', 'first', '']);
+  expect(history).toMatch(/now .* under way/);
+  expect(history).toMatch(/first .* committed +256 ms +1.00 s +34.5 MB/);
   expect(renderHistory([], plain)).toBe('No migrations yet.\n');
   const ref = { engine: 'docker', name: 'web' } as const;
   const web = { ref, id: 'f', image: 'nginx', state: 'running', hindrances: [] };

@@ -58,11 +58,13 @@ export function phaseBars(story: Story): Bar[] {
   });
 }
 
-/** null where it never froze. */
+/** Counted back from the end of the commit, which is when the workload ran again; null where it never froze. */
 export function outageOf(story: Story): Outage | null {
-  const outageMs = story.result?.outageMs ?? null;
-  const freeze = phaseBars(story).find((bar) => bar.label === 'freeze');
-  return outageMs === null || freeze === undefined ? null : { startMs: freeze.startMs, ms: outageMs };
+  const ms = story.result?.outageMs ?? null;
+  const bars = phaseBars(story);
+  const [freeze, commit] = ['freeze', 'commit'].map((name) => bars.find((bar) => bar.label === name));
+  if (ms === null || freeze === undefined) return null;
+  return { startMs: commit === undefined ? freeze.startMs : Math.max(0, commit.startMs + commit.ms - ms), ms };
 }
 
 /** From the start to the end of all that was measured. */

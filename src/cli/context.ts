@@ -1,0 +1,40 @@
+/** What every command is given: where to write, how to reach agents, and what it was started from. */
+import type { OwnFiles } from '../fleet/program.ts';
+import type { AgentClient } from './agent-client.ts';
+import type { Look } from './report/style.ts';
+
+export interface Output {
+  /** Colours and width as they are now. */
+  look(): Look;
+  isTty: boolean;
+  write(text: string): void;
+}
+
+export interface Cli {
+  /** Of drayage. */
+  version: string;
+  out: Output;
+  err: Output;
+  /**
+   * The agent of this host, or of `host`.
+   * @throws DrayageError where it cannot be reached
+   */
+  connect(host?: string): Promise<AgentClient>;
+  /** Asks on the terminal; null where there is none to ask on. */
+  confirm(question: string): Promise<boolean | null>;
+  /** Calls back for every Ctrl-C until disposed; without it, Ctrl-C ends the program. */
+  onInterrupt(listener: () => void): Disposable;
+  /** The status that the program is to exit with. */
+  exitWith(status: number): void;
+  /** The files that this program runs from. @throws DrayageError SETUP_NO_PROGRAM */
+  ownFiles(): OwnFiles;
+}
+
+/** One JSON document on one line. */
+export function writeJson(output: Output, value: unknown): void {
+  output.write(`${JSON.stringify(value)}\n`);
+}
+
+export function writeJsonLines(output: Output, values: Iterable<unknown>): void {
+  for (const value of values) writeJson(output, value);
+}

@@ -1,0 +1,83 @@
+/** Follows a migration to its end, and says how it ended. */
+import { DrayageError, ERRORS, type ErrorCode } from '../errors.ts';
+import type { MigrationEvent, MigrationResult } from '../migration/events.ts';
+import type { AgentClient } from './agent-client.ts';
+import type { Cli } from './context.ts';
+import { jsonProgress, textProgress } from './progress.ts';
+import { renderOutcome } from './report/result.ts';
+import { storyOf } from './report/story.ts';
+
+export interface FollowOptions {
+  id: string;
+  json: boolean;
+  /** As in `--host H`, for what the user is told to run. */
+  host?: string | undefined;
+  /** What the first Ctrl-C does: asks for an undo, or just stops to follow. */
+  onInterrupt: 'undo' | 'leave';
+}
+
+/** Resolves when it has ended, or when the user leaves; sets the exit status. @throws DrayageError AGENT_LOST */
+export async function follow(cli: Cli, agent: AgentClient, options: FollowOptions): Promise<void> {
+  const { id, json } = options;
+  const events: MigrationEvent[] = [];
+  const progress = json ? jsonProgress(cli.out, cli.err) : textProgress(cli.out);
+  let result: MigrationResult;
+  try {
+    using _ = agent.onNotification('event', (event) => {
+      if (event.id !== id) return;
+      events.push(event);
+      progress.event(event);
+    });
+    const { promise: left, resolve: leave } = Promise.withResolvers<'left'>();
+    using __ = cli.onInterrupt(interrupts(agent, options, progress.say, () => leave('left')));
+    const ended = await Promise.race([agent.call('migrations.watch', { id, from: 0 }), left]);
+    if (ended === 'left') {
+      progress.say(`The migration goes on. Follow it again: ${watchCommand(options)}`);
+      return cli.exitWith(ERRORS.CANCELLED.exit);
+    }
+    result = ended;
+  } catch (error) {
+    throw goesOn(error, options);
+  } finally {
+    progress.stop();
+  }
+  if (!json) cli.out.write(`\n${renderOutcome({ ...storyOf(id, events), result }, cli.out.look())}`);
+  cli.exitWith(exitStatusOf(result));
+}
+
+/** 0 only for a workload that has moved. */
+export function exitStatusOf({ outcome, error }: MigrationResult): number {
+  if (outcome === 'committed') return 0;
+  if (error !== undefined && error.code in ERRORS) return ERRORS[error.code as ErrorCode].exit;
+  return ERRORS.INTERNAL.exit;
+}
+
+function interrupts(
+  agent: AgentClient,
+  { id, onInterrupt }: FollowOptions,
+  say: (text: string) => void,
+  leave: () => void,
+) {
+  let asked = false;
+  return () => {
+    if (asked || onInterrupt === 'leave') return leave();
+    asked = true;
+    say('Ctrl-C: asking for an undo, and waiting for it. Once more to leave.');
+    agent.call('migrations.undo', { id }).catch((error: unknown) => {
+      say(`It cannot be undone any more: ${DrayageError.from(error).message}`);
+    });
+  };
+}
+
+function goesOn(thrown: unknown, options: FollowOptions): unknown {
+  if (!(thrown instanceof DrayageError) || thrown.code !== 'AGENT_LOST') return thrown;
+  return new DrayageError('AGENT_LOST', thrown.message, {
+    meaning: 'The migration itself goes on: the agent drives it, not this command.',
+    remedy: `Follow it again: ${watchCommand(options)}`,
+    cause: thrown,
+  });
+}
+
+function watchCommand({ id, host }: FollowOptions): string {
+  return `drayage watch ${id}${host === undefined ? '' : ` --host ${host}`}`;
+}
