@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
 import type { MigrationResult } from '../migration/events.ts';
+import type { Finding } from '../migration/finding.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { OpenTarget } from '../migration/target-port.ts';
@@ -9,17 +10,19 @@ import { defineProtocol } from './protocol.ts';
 
 const id = migrationIdSchema;
 const text = z.string().max(4096);
-const options = z.object({ remove: z.boolean(), carryBinds: z.boolean(), dropConnections: z.boolean(), dryRun: z.boolean() });
-const request = z.object({ workload: text, to: text, options });
-const finding = z.looseObject({
-  code: z.string(),
-  severity: z.enum(['blocks', 'costs', 'note']),
-  message: z.string(),
-  meaning: z.string(),
-  remedy: z.string(),
+const options = z.object({
+  remove: z.boolean(),
+  carryBinds: z.boolean(),
+  dropConnections: z.boolean(),
+  dryRun: z.boolean(),
 });
+const request = z.object({ workload: text, to: text, options });
 const workloadRef = z.object({ engine: z.literal('docker'), name: text });
-const tree = z.looseObject({ key: text, kind: z.enum(['upper', 'volume', 'bind']), path: z.string().startsWith('/').max(4096) });
+const tree = z.looseObject({
+  key: text,
+  kind: z.enum(['upper', 'volume', 'bind']),
+  path: z.string().startsWith('/').max(4096),
+});
 /** What the target uses of the facts is checked; the engine's own descriptions are the engine's to check. */
 const openTarget = z.object({
   id,
@@ -60,21 +63,33 @@ export const agentProtocol = defineProtocol({
   methods: {
     hello: {
       params: nothing,
-      result: z.object({ drayage: z.string(), hostname: z.string(), machine: z.string(), busy: z.boolean(), rssBytes: z.number() }),
+      result: z.object({
+        drayage: z.string(),
+        hostname: z.string(),
+        machine: z.string(),
+        busy: z.boolean(),
+        rssBytes: z.number(),
+      }),
     },
 
     // For the command line.
     'workloads.list': { params: nothing, result: z.object({ workloads: z.array(z.custom<WorkloadSummary>()) }) },
     'workloads.check': {
       params: request,
-      result: z.object({ findings: z.array(finding), plan: z.custom<Plan>().nullable() }),
+      result: z.object({ findings: z.array(z.custom<Finding>()), plan: z.custom<Plan>().nullable() }),
     },
     'migrations.start': { params: request, result: withId },
-    'migrations.watch': { params: z.object({ id, from: z.number().int().min(0) }), result: z.custom<MigrationResult>() },
+    'migrations.watch': {
+      params: z.object({ id, from: z.number().int().min(0) }),
+      result: z.custom<MigrationResult>(),
+    },
     'migrations.undo': { params: withId, result: done },
     'migrations.list': { params: nothing, result: z.object({ migrations: z.array(summary) }) },
     'migrations.show': { params: withId, result: z.object({ events: z.array(eventSchema) }) },
-    'migrations.resolve': { params: z.object({ id, keep: z.enum(['source', 'target']) }), result: z.custom<MigrationResult>() },
+    'migrations.resolve': {
+      params: z.object({ id, keep: z.enum(['source', 'target']) }),
+      result: z.custom<MigrationResult>(),
+    },
 
     // For the agent that is the source of a migration; see migration/target-port.ts.
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },

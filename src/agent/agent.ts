@@ -17,13 +17,13 @@ import { recoverSource, recoverTarget } from '../migration/recover.ts';
 import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { Docker } from '../tools/docker.ts';
+import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
 import { surveyHost } from './host-facts.ts';
-import type { Handlers } from './protocol.ts';
 import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
-import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
+import type { Handlers } from './protocol.ts';
 import { remoteTarget } from './remote-target.ts';
 import { serve } from './server.ts';
 import { Targets } from './targets.ts';
@@ -57,7 +57,13 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return surveyHost({ run, signal: asked, docker: engine, dataRoot, drayage: version });
   };
   const dialTarget = async (to: string): Promise<TargetPort> => {
-    const connection = await connectSsh(to, { protocol: agentProtocol, version, controlDir: join(runDir, 'ssh'), heartbeat: true, log });
+    const connection = await connectSsh(to, {
+      protocol: agentProtocol,
+      version,
+      controlDir: join(runDir, 'ssh'),
+      heartbeat: true,
+      log,
+    });
     const hello = await connection.call('hello', {});
     if (hello.machine === machine) {
       await connection.close();
@@ -79,10 +85,20 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     const journal = await Journal.reopen(entry.path);
     const recovery = { id: entry.id, journal, docker, run, signal };
     if (entry.side === 'target') {
-      targets.recovering(entry.id, recoverTarget(recovery).finally(() => journal.close()));
+      targets.recovering(
+        entry.id,
+        recoverTarget(recovery).finally(() => journal.close()),
+      );
     } else {
-      const done = recoverSource({ ...recovery, redial: dialTarget }).catch((error: unknown) => log(`migration ${entry.id}: ${DrayageError.from(error).message}`));
-      migrations.resume(entry.id, entry.id, journal, done.finally(() => journal.close()));
+      const done = recoverSource({ ...recovery, redial: dialTarget }).catch((error: unknown) =>
+        log(`migration ${entry.id}: ${DrayageError.from(error).message}`),
+      );
+      migrations.resume(
+        entry.id,
+        entry.id,
+        journal,
+        done.finally(() => journal.close()),
+      );
     }
   }
 
@@ -97,13 +113,22 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'workloads.list': async (_, context) => ({ workloads: await listWorkloads(docker, hostFacts, context.signal) }),
     'workloads.check': async ({ workload, to, options }, context) => {
       const target = await dialTarget(to);
-      const surveys = [surveyWorkload(docker, run, workload, context.signal), hostFacts(context.signal), target.survey()] as const;
+      const surveys = [
+        surveyWorkload(docker, run, workload, context.signal),
+        hostFacts(context.signal),
+        target.survey(),
+      ] as const;
       const [facts, here, there] = await Promise.all(surveys).finally(() => target.close());
       return { findings: preflight(facts, here, there, options), plan: makePlan(facts, here, there, options) };
     },
     'migrations.start': async (request) => ({ id: await migrations.start(request) }),
     'migrations.watch': async ({ id, from }, { connection, signal: asked }) => {
-      const result = await migrations.watch(id, from, (event) => void connection.notify('event', event).catch(() => {}), asked);
+      const result = await migrations.watch(
+        id,
+        from,
+        (event) => void connection.notify('event', event).catch(() => {}),
+        asked,
+      );
       if (result === null) throw new DrayageError('MIGRATION_UNKNOWN', `Migration ${id} ended without a result.`);
       return result;
     },
@@ -136,9 +161,22 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     const { id, meta } = channelMeta.parse(raw);
     return targets.channel(stream, purpose, id, meta);
   };
-  const channels = { image: channel('image'), files: channel('files'), logs: channel('logs'), memory: channel('memory') };
+  const channels = {
+    image: channel('image'),
+    files: channel('files'),
+    logs: channel('logs'),
+    memory: channel('memory'),
+  };
 
-  await serve({ socketPath: join(runDir, 'agent.sock'), version, protocol: agentProtocol, handlers, channels, log, signal });
+  await serve({
+    socketPath: join(runDir, 'agent.sock'),
+    version,
+    protocol: agentProtocol,
+    handlers,
+    channels,
+    log,
+    signal,
+  });
   await Promise.all([migrations.stop(), targets.stop()]);
   await docker[Symbol.asyncDispose]();
 }

@@ -171,6 +171,8 @@ export async function receiveImages(dir: string, input: Duplex): Promise<number>
       }
     }
     throw lost(input.errored);
+  } catch (error) {
+    throw error instanceof DrayageError ? error : lost(error as Error);
   } finally {
     for (const fd of fds.values()) closeSync(fd);
   }

@@ -23,7 +23,7 @@ import { explainFailure } from './explain-failure.ts';
 import type { Journal } from './journal.ts';
 import { lastState, openResources, type State } from './journal-records.ts';
 import { fromJournal, type Resource, removeResource, toJournal } from './resource.ts';
-import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget, TargetOutcome } from './target-port.ts';
+import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
 
 export const STAGE_DIR = '/run/drayage/stage';
@@ -61,6 +61,7 @@ export class TargetSession {
   #copy: Copy | undefined;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
+  #committing: Promise<CommitAnswer> | undefined;
   #undoing: Promise<void> | undefined;
 
   constructor({
@@ -181,21 +182,12 @@ export class TargetSession {
   }
 
   /** The commit point: the record is on disk before the workload runs. */
-  async commit(): Promise<CommitAnswer> {
+  commit(): Promise<CommitAnswer> {
     if (this.#undoing !== undefined || this.state !== 'ready') {
-      return { outcome: 'aborted', reason: `the copy is ${this.state}, not ready` };
+      return Promise.resolve({ outcome: 'aborted', reason: `the copy is ${this.state}, not ready` });
     }
-    const rendezvous = this.#rendezvous as Rendezvous;
-    await this.#state('committed');
-    rendezvous.giveCommit();
-    if (await rendezvous.until('resumed')) {
-      this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
-      return { outcome: 'running' };
-    }
-    // CRIU failed in its last step and killed the tasks before any of them ran.
-    const error = await this.#restoreError();
-    await this.undo(error.message);
-    return { outcome: 'aborted', reason: error.message };
+    this.#committing ??= this.#commit();
+    return this.#committing;
   }
 
   /** Makes the copy an ordinary container of its engine. */
@@ -209,21 +201,19 @@ export class TargetSession {
 
   /** Takes everything back, once; refused after the commit. */
   async abort(reason: string): Promise<{ spans: Span[] }> {
-    if (isCommitted(this.state))
+    if ((await this.outcome(reason)) === 'committed') {
       throw new DrayageError('ALREADY_COMMITTED', `Migration ${this.id} is committed; it cannot be undone.`);
-    await this.undo(reason);
+    }
     return { spans: this.#trace.spans };
   }
 
-  async outcome(): Promise<TargetOutcome> {
-    if (isCommitted(this.state)) return 'committed';
-    await this.undo('the source asked for the outcome');
-    return 'aborted';
-  }
-
-  undo(reason: string): Promise<void> {
+  /** Final: a migration that has not begun to commit is undone, and one that has is waited for. */
+  async outcome(reason: string): Promise<'committed' | 'aborted'> {
+    const answer = await this.#committing;
+    if (answer?.outcome === 'running') return 'committed';
     this.#undoing ??= this.#undo(reason);
-    return this.#undoing;
+    await this.#undoing;
+    return 'aborted';
   }
 
   async close(): Promise<void> {
@@ -231,9 +221,19 @@ export class TargetSession {
     await this.#docker[Symbol.asyncDispose]();
   }
 
-  /** When this side's clock began, by performance.now(). */
-  get spans(): readonly Span[] {
-    return this.#trace.spans;
+  async #commit(): Promise<CommitAnswer> {
+    const rendezvous = this.#rendezvous as Rendezvous;
+    await this.#state('committed');
+    rendezvous.giveCommit();
+    if (await rendezvous.until('resumed')) {
+      this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
+      return { outcome: 'running' };
+    }
+    // CRIU failed in its last step and killed the tasks before any of them ran.
+    const { message: reason } = await this.#restoreError();
+    this.#undoing ??= this.#undo(reason);
+    await this.#undoing;
+    return { outcome: 'aborted', reason };
   }
 
   async #undo(reason: string): Promise<void> {
