@@ -16,13 +16,13 @@ import type {
   VolumeInspect,
 } from '../../tools/docker-types.ts';
 import type { HostFacts, WorkloadFacts } from '../facts.ts';
-import { cloneEndpoint } from './clone-endpoint.ts';
+import { cloneEndpoint, type EndpointTarget } from './clone-endpoint.ts';
 import { cloneMounts } from './clone-mounts.ts';
 import { pinPorts } from './clone-ports.ts';
 import { planImage } from './image-plan.ts';
 
 export interface CloneSpec {
-  /** For `POST /containers/create`. Networks, volumes and the image must be there beforehand. */
+  /** For `createCopy`. Networks, volumes and the image must be there beforehand. */
   createBody: ContainerCreateBody;
   /** To be given after the commit; until then nothing but drayage may start the copy. */
   restartPolicy: RestartPolicy;
@@ -59,7 +59,10 @@ export function cloneSpec(facts: WorkloadFacts, target: HostFacts, { carryBinds 
   const endpoints = new Map(
     Object.keys(inspect.NetworkSettings.Networks)
       .filter((network) => network !== 'host' && network !== 'none')
-      .map((network) => [network, cloneEndpoint(inspect, network, { isMain: network === main, targetApi: api })]),
+      .map((network) => [
+        network,
+        cloneEndpoint(inspect, network, { isMain: network === main, target: endpointTarget(target, network) }),
+      ]),
   );
   const many = compareApi(api, MANY_ENDPOINTS_API) >= 0;
   const atCreate = [...endpoints].filter(([network]) => many || network === main);
@@ -87,6 +90,13 @@ export function cloneSpec(facts: WorkloadFacts, target: HostFacts, { carryBinds 
       path: Source,
       carried: carryBinds,
     })),
+  };
+}
+
+function endpointTarget({ docker }: HostFacts, network: string): EndpointTarget {
+  return {
+    api: docker?.api ?? MANY_ENDPOINTS_API,
+    subnets: docker?.networks.find(({ name }) => name === network)?.subnets,
   };
 }
 
