@@ -31,7 +31,7 @@ export async function ensureBase(version: DockerVersion, options: BaseOptions): 
   return build(version, { run: options.run, mirror, log }, options);
 }
 
-export function baseDirectory(store: string, version: DockerVersion): string {
+function baseDirectory(store: string, version: DockerVersion): string {
   return join(store, `base-${version}-${hashOf(BASE_RECIPES[version])}`);
 }
 

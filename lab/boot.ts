@@ -1,4 +1,5 @@
 /** Makes a host's directory, and its processes out of that. */
+import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -36,6 +37,7 @@ export async function prepareHost({ directory, name, hosts, program }: HostFiles
   for (const dir of dirs) await mkdir(join(directory, dir), { recursive: true });
   const names = hosts.map((host) => `${host.address} ${host.name}\n`);
   await writeFile(join(tree, 'etc/hostname'), `${name}\n`);
+  await writeFile(join(tree, 'etc/machine-id'), `${randomBytes(16).toString('hex')}\n`);
   await writeFile(join(tree, 'etc/hosts'), `127.0.0.1 localhost\n${names.join('')}`);
   await writeFile(join(tree, 'etc/docker/daemon.json'), `${JSON.stringify(DAEMON, null, 2)}\n`);
   await copyFile(await asset('host/init.sh'), join(tree, 'usr/sbin/lab-init'));

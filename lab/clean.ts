@@ -2,8 +2,9 @@
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Run } from '../src/exec/run.ts';
+import { uplinkName } from './address.ts';
 import { LAB_VARIABLE } from './boot.ts';
-import { removeMachineTable } from './network.ts';
+import { removeMachineTables } from './network.ts';
 import { poll } from './poll.ts';
 import { processesWith } from './process.ts';
 import { type LabState, labDirectory } from './state.ts';
@@ -11,11 +12,12 @@ import { type LabState, labDirectory } from './state.ts';
 /** @param state undefined where it was lost. */
 export async function cleanLab(run: Run, store: string, name: string, state: LabState | undefined): Promise<void> {
   const directory = labDirectory(store, name);
-  const containers = await containersOf(directory);
+  const cgroups = await cgroupsOf(directory);
   await endProcesses(directory);
-  // Mounts, interfaces and tables of the hosts have ended with their namespaces.
-  if (state !== undefined) await removeMachineTable(run, state.k);
-  await removeCgroups(containers);
+  // Mounts, interfaces and tables of the hosts end with their namespaces; the one interface here is not waited for.
+  if (state !== undefined) await run('ip', ['link', 'delete', uplinkName(state.k)], { okCodes: [0, 1] });
+  await removeMachineTables(run);
+  await removeCgroups(cgroups);
   await discard(store, directory);
 }
 
@@ -32,14 +34,24 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT' && error.code !== 'ENOTEMPTY') throw error;
 }
 
-/** Ids of all containers that the lab's engines know; Docker keeps one directory per container. */
-async function containersOf(directory: string): Promise<string[]> {
+/** Names of the cgroups of all containers that the lab's engines know; they keep one directory per container. */
+async function cgroupsOf(directory: string): Promise<string[]> {
   const hosts = await readdir(directory).catch(() => []);
-  const ids = await Promise.all(
-    hosts.map((host) => readdir(join(directory, host, 'docker/containers')).catch(() => [])),
+  const found = hosts.flatMap((host) =>
+    ENGINES.map(async ({ containers, cgroup }) => {
+      const ids = await readdir(join(directory, host, containers)).catch(() => []);
+      return ids.filter((id) => /^[0-9a-f]{64}$/.test(id)).map((id) => `${cgroup}${id}`);
+    }),
   );
-  return ids.flat().filter((id) => /^[0-9a-f]{64}$/.test(id));
+  return (await Promise.all(found)).flat();
 }
+
+/** Where an engine's data, as seen from the host's directory, tells its containers, and how it names their cgroups. */
+const ENGINES = [
+  { containers: 'docker/containers', cgroup: 'docker/' },
+  { containers: 'containers/storage/overlay-containers', cgroup: 'libpod_parent/libpod-' },
+  { containers: 'containers/storage/vfs-containers', cgroup: 'libpod_parent/libpod-' },
+];
 
 /** Kills the holders of namespaces, with which all in them ends, and whoever has entered them from outside. */
 async function endProcesses(directory: string): Promise<void> {
@@ -66,11 +78,11 @@ function kill(pid: number): void {
 }
 
 /** A killed container leaves its directory in every cgroup tree; the trees are the machine's, the ids the lab's. */
-async function removeCgroups(ids: readonly string[]): Promise<void> {
+async function removeCgroups(cgroups: readonly string[]): Promise<void> {
   const root = '/sys/fs/cgroup';
   const trees = ['.', ...(await readdir(root))];
-  for (const id of ids) {
-    for (const tree of trees) await removeTree(join(root, tree, 'docker', id));
+  for (const cgroup of cgroups) {
+    for (const tree of trees) await removeTree(join(root, tree, cgroup));
   }
 }
 

@@ -63,7 +63,9 @@ export class LabHost {
    */
   onTerminal(program: string, args: readonly string[], terminal: string | undefined): Promise<number> {
     if (terminal === undefined) return runOnTerminal('nsenter', [...this.#enter(), program, ...args]);
-    const script = ['script', '--quiet', '--return', '/dev/null', '--', program, ...args];
+    // script(1) gives the program a terminal of the host's own; it takes a command only as a line for the shell.
+    const line = `exec ${[program, ...args].map(quote).join(' ')}`;
+    const script = ['script', '--quiet', '--return', '--command', line, '/dev/null'];
     return runOnTerminal('nsenter', [...this.#enter({ TERM: terminal, SHELL: '/bin/bash' }), ...script]);
   }
 
@@ -83,6 +85,11 @@ export class LabHost {
     const into = ['-t', String(this.pid), '-m', '-p', '-n', '-u', '-i', '-r', '-w'];
     return [...into, '--', 'env', '-i', '-C', cwd, ...variables];
   }
+}
+
+/** For a POSIX shell. */
+function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 const ENVIRONMENT = {

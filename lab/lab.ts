@@ -11,7 +11,7 @@ import { isWhole, type LabState, listLabs, readState, writeState } from './state
 import { type BootOptions, bootLab, restartHost } from './up.ts';
 
 /** Where everything of labs is kept: root file systems and images, to be used again, and the labs that are up. */
-export const DEFAULT_STORE = '/var/tmp/drayage-lab';
+const DEFAULT_STORE = '/var/tmp/drayage-lab';
 
 export type LabOptions = Partial<BootOptions> & Pick<BootOptions, 'name' | 'hosts'>;
 

@@ -6,7 +6,7 @@
  *                    ├ bridge "lan", namespace of the switch ── machine ── dlab<k> 10.77.k.254 in this machine
  *   host b eth0 ── b ┘
  */
-import { readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { DrayageError } from '../src/errors.ts';
 import { type Run, startDetached } from '../src/exec/run.ts';
 import { hostAddress, machineAddress, uplinkName } from './address.ts';
@@ -86,13 +86,17 @@ export async function restore(run: Run, switchPid: number, host: string): Promis
   for (const set of setsOf('both')) await nftElement(run, switchPid, 'delete', set, host);
 }
 
-/** Takes away what the switch's end does not: the table in this machine's own packet filter. */
-export async function removeMachineTable(run: Run, k: number): Promise<void> {
-  await run('nft', ['delete', 'table', 'inet', tableName(k)], { okCodes: [0, 1] });
-  await run('ip', ['link', 'delete', uplinkName(k)], { okCodes: [0, 1] });
+/** Takes away what does not end with a switch: the tables in this machine's own packet filter of labs that are gone. */
+export async function removeMachineTables(run: Run): Promise<void> {
+  const { stdout } = await run('nft', ['list', 'tables', 'inet']);
+  for (const [, k] of stdout.matchAll(new RegExp(`\\b${tableName('(\\d+)')}\\b`, 'g'))) {
+    // A lab that is starting has its interface before its table.
+    if (existsSync(`/sys/class/net/${uplinkName(Number(k))}`)) continue;
+    await run('nft', ['delete', 'table', 'inet', tableName(Number(k))], { okCodes: [0, 1] });
+  }
 }
 
-function tableName(k: number): string {
+function tableName(k: number | string): string {
   return `drayage_lab_${k}`;
 }
 

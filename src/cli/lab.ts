@@ -1,9 +1,10 @@
 /** `drayage lab`: several hosts on this machine, to try drayage on. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { IMAGE_RECIPES } from '../../lab/image-recipes.ts';
 import { Lab, type LabSummary } from '../../lab/lab.ts';
 import { DOCKER_VERSIONS, type DockerVersion } from '../../lab/recipe.ts';
 import { DrayageError } from '../errors.ts';
+import { declare, jsonOption } from './command.ts';
 
 export interface LabContext {
   /** Writes a line of the command's result. */
@@ -23,12 +24,20 @@ export interface LabContext {
 }
 
 export function labCommand(context: LabContext): Command {
-  const lab = new Command('lab')
-    .summary('hosts on this machine, to try drayage on')
-    .description(
-      'Makes hosts out of namespaces of this machine, each with Docker, sshd, CRIU and a drayage agent of its own, on a network that reaches nothing outside.',
-    )
-    .addHelpText('after', EXAMPLES)
+  const lab = declare('lab', {
+    summary: 'make hosts on this machine, to try drayage on',
+    description:
+      'Makes hosts out of namespaces of this machine, each with Docker, Podman, sshd, CRIU and a drayage agent of its own, on a network that reaches nothing outside.',
+    examples: [
+      ['drayage lab up', 'two hosts, a and b'],
+      ['drayage lab image counter a', "an image for host a's Docker"],
+      ['drayage lab on a -- docker run -d --name web --pull=never counter', ''],
+      ['drayage lab on a -- ssh root@b docker ps', 'hosts know each other by name and key'],
+      ['drayage lab up --name slow --rate 100mbit', 'a second lab beside the first'],
+      ['drayage lab down --all', ''],
+    ],
+  })
+    .addHelpText('after', IMAGES)
     .enablePositionalOptions();
   lab.addCommand(upCommand(context));
   lab.addCommand(lsCommand(context));
@@ -38,23 +47,15 @@ export function labCommand(context: LabContext): Command {
   return lab;
 }
 
-const EXAMPLES = `
-Examples:
-  drayage lab up                                two hosts, a and b
-  drayage lab image counter a                   an image for host a's Docker
-  drayage lab on a -- docker run -d --name web --pull=never counter
-  drayage lab on a -- ssh root@b docker ps      hosts know each other by name and key
-  drayage lab up --name slow --rate 100mbit     a second lab beside the first, with slower links
-  drayage lab down --all
-
-Images: ${Object.entries(IMAGE_RECIPES)
-  .map(([name, { about }]) => `\n  ${name.padEnd(9)} ${about}`)
-  .join('')}
-`;
+const IMAGES = `
+Images:
+${Object.entries(IMAGE_RECIPES)
+  .map(([name, { about }]) => `  ${name.padEnd(9)} ${about}\n`)
+  .join('')}`;
 
 interface UpOptions {
   name: string;
-  hosts: string[];
+  hosts?: string[];
   docker: DockerVersion;
   rate?: string;
   disk?: number;
@@ -62,10 +63,16 @@ interface UpOptions {
 }
 
 function upCommand({ print, progress, programDir, mirror, signal }: LabContext): Command {
-  return new Command('up')
-    .summary('make a lab')
-    .description('Makes a lab. What it is built of is fetched from the Debian mirror the first time, and kept.')
-    .option('--hosts <names>', 'names of the hosts, with commas', (text) => text.split(','), ['a', 'b'])
+  return declare('up', {
+    summary: 'make a lab',
+    description: 'Makes a lab. What it is built of is fetched from the Debian mirror the first time, and kept.',
+    examples: [
+      ['drayage lab up', ''],
+      ['drayage lab up --hosts a,b,c --docker 28', ''],
+      ['drayage lab up --name small --disk 512m', 'with disks that can be filled'],
+    ],
+  })
+    .option('--hosts <names>', 'names of the hosts, with commas (default: a,b)', (text) => text.split(','))
     .addOption(
       new Option('--docker <version>', 'major version of Docker').choices(DOCKER_VERSIONS.map(String)).default('26'),
     )
@@ -73,10 +80,15 @@ function upCommand({ print, progress, programDir, mirror, signal }: LabContext):
     .option('--disk <size>', "put Docker's data on a disk of that size, in memory, e.g. 512m", parseMegabytes)
     .option('--no-agent', 'leave drayage off the hosts')
     .addOption(nameOption())
-    .action(async ({ docker, rate, disk, ...options }: UpOptions) => {
+    .action(async ({ hosts: names = ['a', 'b'], docker, rate, disk, ...options }: UpOptions) => {
       const started = performance.now();
+      const old = (await Lab.list()).find(({ name }) => name === options.name);
+      if (old?.whole && isLike(old.state, names, Number(docker))) {
+        return print(`lab ${options.name} is up already`);
+      }
       const lab = await Lab.up({
         ...options,
+        hosts: names,
         docker: Number(docker) as DockerVersion,
         rate,
         diskMb: disk,
@@ -92,9 +104,15 @@ function upCommand({ print, progress, programDir, mirror, signal }: LabContext):
 }
 
 function lsCommand({ print }: LabContext): Command {
-  return new Command('ls')
-    .summary('list labs and their hosts')
-    .option('--json', 'as JSON')
+  return declare('ls', {
+    summary: 'list labs and their hosts',
+    description: 'Lists labs with their hosts, addresses and state.',
+    examples: [
+      ['drayage lab ls', ''],
+      ['drayage lab ls --json', 'for programs'],
+    ],
+  })
+    .addOption(jsonOption())
     .action(async ({ json }: { json?: true }) => {
       const labs = await Lab.list();
       if (json) return print(JSON.stringify(labs.map(describe), null, 2));
@@ -107,9 +125,16 @@ function lsCommand({ print }: LabContext): Command {
 }
 
 function onCommand({ terminal, exitWith }: LabContext): Command {
-  return new Command('on')
-    .summary('run a command on a host')
-    .description('Runs a command on a host, as root, and exits with its status.')
+  return declare('on', {
+    summary: 'run a command on a host',
+    description:
+      'Runs a command on a host, as root, and exits with its status; on a terminal the command has one of its own.',
+    examples: [
+      ['drayage lab on a', 'a shell'],
+      ['drayage lab on a -- docker ps', ''],
+      ['drayage lab on --name slow b -- tail -f /var/log/dockerd.log', ''],
+    ],
+  })
     .argument('<host>')
     .argument('[command...]', 'a shell, if none is given')
     .addOption(nameOption())
@@ -123,9 +148,14 @@ function onCommand({ terminal, exitWith }: LabContext): Command {
 }
 
 function imageCommand({ print, progress, mirror }: LabContext): Command {
-  return new Command('image')
-    .summary('give hosts an image')
-    .description(`Builds an image (${Object.keys(IMAGE_RECIPES).join(', ')}) and gives it to the Docker of hosts.`)
+  return declare('image', {
+    summary: 'give hosts an image',
+    description: `Builds an image (${Object.keys(IMAGE_RECIPES).join(', ')}), once, and gives it to the Docker of hosts.`,
+    examples: [
+      ['drayage lab image counter', 'all hosts'],
+      ['drayage lab image redis a', ''],
+    ],
+  })
     .argument('<image>')
     .argument('[host...]', 'all hosts, if none is named')
     .addOption(nameOption())
@@ -139,9 +169,14 @@ function imageCommand({ print, progress, mirror }: LabContext): Command {
 }
 
 function downCommand({ print, progress }: LabContext): Command {
-  return new Command('down')
-    .summary('remove a lab')
-    .description('Removes a lab, or what is left of one, but not what the next is built of.')
+  return declare('down', {
+    summary: 'remove a lab',
+    description: 'Removes a lab, or what is left of one, but not what the next is built of.',
+    examples: [
+      ['drayage lab down', ''],
+      ['drayage lab down --all', ''],
+    ],
+  })
     .addOption(nameOption())
     .addOption(new Option('--all', 'every lab').conflicts('name'))
     .action(async ({ name, all }: { name: string; all?: true }) => {
@@ -153,6 +188,10 @@ function downCommand({ print, progress }: LabContext): Command {
       }
       if (names.length === 0) print('no lab is up');
     });
+}
+
+function isLike(state: LabSummary['state'], hosts: readonly string[], docker: number): boolean {
+  return state?.docker === docker && state.hosts.map(({ name }) => name).join() === hosts.join();
 }
 
 const DEFAULT_NAME = 'lab';
