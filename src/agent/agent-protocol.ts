@@ -37,6 +37,7 @@ const openTarget = z.object({
   }),
   options,
 });
+const listing = z.object({ path: z.string(), names: z.array(z.string()) });
 const span = z.object({
   name: z.string(),
   side: z.enum(['source', 'target']),
@@ -100,7 +101,10 @@ export const agentProtocol = defineProtocol({
       params: z.object({ id, descriptors: z.array(text).max(1024), imagesBytes: z.number().int().positive() }),
       result: done,
     },
-    'target.remove': { params: z.object({ id, key: text, paths: z.array(z.string()).max(1_000_000) }), result: done },
+    'target.prune': {
+      params: z.object({ id, key: text, listings: z.array(listing).max(100_000) }),
+      result: z.object({ deleted: z.number(), missing: z.array(z.string()) }),
+    },
     'target.restore': { params: withId, result: done },
     'target.commit': {
       params: withId,

@@ -141,7 +141,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'target.settle': ({ id }) => targets.get(id).settle(),
     'target.create': ({ id }) => targets.get(id).create(),
     'target.begin': ({ id, ...start }) => targets.get(id).begin(start),
-    'target.remove': ({ id, key, paths }) => targets.get(id).remove(key, paths),
+    'target.prune': ({ id, key, listings }) => targets.get(id).prune(key, listings),
     'target.restore': ({ id }) => targets.get(id).restore(),
     'target.commit': ({ id }) => targets.get(id).commit(),
     'target.release': async ({ id }) => {

@@ -12,7 +12,7 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     settle: (id) => connection.call('target.settle', { id }),
     create: (id) => connection.call('target.create', { id }),
     begin: (id, start) => connection.call('target.begin', { id, ...start }),
-    remove: (id, key, paths) => connection.call('target.remove', { id, key, paths }),
+    prune: (id, key, listings) => connection.call('target.prune', { id, key, listings }),
     restore: (id) => connection.call('target.restore', { id }),
     commit: (id) => connection.call('target.commit', { id }),
     release: (id) => connection.call('target.release', { id }),

@@ -1,5 +1,5 @@
 /** The source's steps of a migration, in the order in which migrate.ts takes them. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -35,8 +35,14 @@ export interface Prepared {
   /** The copy's id on the target. */
   containerId: string;
   stage: string;
-  trees: TreeSync[];
+  trees: Tree[];
   logs: LogSync;
+}
+
+/** A tree of files on its way. */
+interface Tree {
+  key: string;
+  sync: TreeSync;
 }
 
 export interface Frozen {
@@ -119,6 +125,10 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
   const descriptors = await externalDescriptors(workload.runtimeRoot, workload.id);
   await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors, imagesBytes }));
+  undo.push('the prepared transfers', async () => {
+    for (const { sync } of trees) await sync[Symbol.asyncDispose]();
+  });
+  await Promise.all(trees.map(({ sync }) => sync.prepareFinal()));
   return { facts, containerId, stage, trees, logs };
 }
 
@@ -235,30 +245,44 @@ async function carryImage(m: SourceMigration, { workload, target }: Facts): Prom
   await m.target.settle(m.id);
 }
 
-async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: LogSync): Promise<TreeSync[]> {
-  const trees: TreeSync[] = [];
+async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: LogSync): Promise<Tree[]> {
+  const trees: Tree[] = [];
   for (const tree of workload.files) {
     if (tree.kind === 'bind' && !m.options.carryBinds) continue;
+    const isFile = !(await stat(tree.path)).isDirectory();
     const sync = await TreeSync.begin({
       tree,
-      openRemote: (key, pass, serverArgs) => m.channel('files', { key, pass, serverArgs }),
-      removeRemote: (key, paths) => m.target.remove(m.id, key, paths),
+      ...(tree.kind === 'upper' ? { merged: await mergedDir(m, workload) } : {}),
+      openRemote: (key, pass) => m.channel('files', { key, pass, isFile }),
+      pruneRemote: (key, listings) => m.target.prune(m.id, key, listings),
       record: m.trace.program,
       signal: m.signal,
       onProgress: m.progress('prepare', tree.key, tree.bytes),
     });
     m.bytes += (await sync.firstPass()).bytes;
-    trees.push(sync);
+    trees.push({ key: tree.key, sync });
   }
   m.bytes += await logs.firstPass();
   await m.target.settle(m.id);
   return trees;
 }
 
+/** The source's own view of its root file system, without what is mounted into it. */
+async function mergedDir(m: SourceMigration, { id, ref }: WorkloadFacts): Promise<string> {
+  const { GraphDriver } = await m.docker.inspect(id, { signal: m.signal });
+  if (GraphDriver?.Data?.MergedDir !== undefined) return GraphDriver.Data.MergedDir;
+  throw new DrayageError('TARGET_STORAGE', `The engine does not tell where ${ref.name} keeps its files.`);
+}
+
 async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared, dumped: Promise<void>): Promise<void> {
   const pids = facts.workload.processes.map((process) => process.pid);
-  const mapped = await sharedWritableMappings(pids, facts.workload.files);
-  for (const tree of trees) m.bytes += (await tree.finalPass({ alwaysPaths: mapped.get(tree.key) ?? [] })).bytes;
+  const mapped = sharedWritableMappings(pids, facts.workload.files);
+  await Promise.all(
+    trees.map(async ({ key, sync }) => {
+      m.bytes += (await sync.finalPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
+      await sync[Symbol.asyncDispose](); // Lets go of a prepared transfer that was not needed.
+    }),
+  );
   // By the end of the dump the engine has drained the pipe and written the last lines.
   await dumped;
   m.bytes += await logs.finalPass();

@@ -8,15 +8,11 @@
  */
 import type { Duplex } from 'node:stream';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { Listing, PruneResult } from '../files/target.ts';
 import type { MigrateOptions, Span } from './events.ts';
 
 /** What is carried over channels of their own, beside the calls. */
 export type ChannelPurpose = 'image' | 'files' | 'logs' | 'memory';
-
-export interface TreePass {
-  key: string;
-  pass: 'first' | 'final';
-}
 
 export interface OpenTarget {
   id: string;
@@ -46,8 +42,8 @@ export interface TargetPort {
   create(id: string): Promise<CreatedCopy>;
   /** Starts the engine's start, up to where it waits for the memory images. */
   begin(id: string, start: { descriptors: string[]; imagesBytes: number }): Promise<void>;
-  /** Deletes paths from a tree of the copy. */
-  remove(id: string, key: string, paths: string[]): Promise<void>;
+  /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
+  prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
   /** All images are there: restores up to where nothing has run yet. */
   restore(id: string): Promise<void>;
   commit(id: string): Promise<CommitAnswer>;

@@ -14,7 +14,7 @@ import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
 import { receiveLogs } from '../files/logs.ts';
-import { receiveTree, removePaths } from '../files/target.ts';
+import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/images.ts';
 import { Docker } from '../tools/docker.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
@@ -31,11 +31,7 @@ const UNDO_WAIT_MS = 10_000;
 
 /** What a channel's opener says about it. */
 const metaSchema = {
-  files: z.object({
-    key: z.string(),
-    pass: z.enum(['first', 'final']),
-    serverArgs: z.array(z.string().max(4096)).max(64),
-  }),
+  files: z.object({ key: z.string(), pass: z.enum(['first', 'final']), isFile: z.boolean() }),
   logs: z.object({ pass: z.enum(['first', 'final']) }),
 };
 
@@ -86,15 +82,15 @@ export class TargetSession {
     return lastState(this.#journal.records);
   }
 
-  /** Serves a channel that the source opened. What fails here fails the next call. */
+  /** Serves a channel that the source opened. What fails here fails the next call, too. */
   async channel(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
-    const work = this.#receive(stream, purpose, meta).catch((error: unknown) => {
+    const work = this.#receive(stream, purpose, meta);
+    const settled = work.catch((error: unknown) => {
       this.#failed ??= error;
-      stream.destroy();
     });
-    this.#inflight.add(work);
-    await work;
-    this.#inflight.delete(work);
+    this.#inflight.add(settled);
+    void settled.then(() => this.#inflight.delete(settled));
+    return work;
   }
 
   async settle(): Promise<void> {
@@ -169,8 +165,8 @@ export class TargetSession {
     if (!begun) throw await this.#restoreError();
   }
 
-  async remove(key: string, paths: string[]): Promise<void> {
-    await removePaths({ root: this.#root(key).final, paths, signal: this.#abort.signal });
+  prune(key: string, listings: Listing[]): Promise<PruneResult> {
+    return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
   }
 
   async restore(): Promise<void> {
@@ -261,8 +257,8 @@ export class TargetSession {
         return;
       }
       case 'files': {
-        const { key, pass, serverArgs } = metaSchema.files.parse(meta);
-        await receiveTree({ root: this.#root(key)[pass], pass, serverArgs, stream, signal });
+        const { key, pass, isFile } = metaSchema.files.parse(meta);
+        await receiveTree({ root: this.#root(key)[pass], isFile, stream, signal, record: this.#trace.program });
         return;
       }
       case 'logs': {

@@ -1,0 +1,132 @@
+/** What the scenarios share: two hosts, containers on them, moves between them, and what a user would check. */
+import { inject } from 'vitest';
+import type { LabHost } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
+import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
+import type { DockerVersion } from './setup.ts';
+
+export interface Move {
+  /** Exit status of the command line. */
+  status: number;
+  events: MigrationEvent[];
+  result: MigrationResult | undefined;
+  stderr: string;
+}
+
+export class Pair {
+  readonly lab: Lab;
+  readonly a: LabHost;
+  readonly b: LabHost;
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+    this.a = lab.host('a');
+    this.b = lab.host('b');
+  }
+
+  static async of(docker: DockerVersion, images: readonly string[] = ['counter']): Promise<Pair> {
+    const lab = await Lab.open(inject('labs')[docker]);
+    for (const image of images) await lab.image(image, ['a']);
+    return new Pair(lab);
+  }
+
+  other(host: LabHost): LabHost {
+    return host.name === 'a' ? this.b : this.a;
+  }
+
+  /** Moves it from the host to the other one, as a user would. */
+  async migrate(from: LabHost, name: string, ...flags: string[]): Promise<Move> {
+    const to = `root@${this.other(from).name}`;
+    const args = ['migrate', `docker:${name}`, '--to', to, '--json', '--yes', ...flags];
+    const { code, stdout, stderr } = await from.run('drayage', args, { okCodes: ANY, timeoutMs: 120_000 });
+    const events = stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as MigrationEvent);
+    return { status: code, events, stderr, result: events.find((event) => event.type === 'result') };
+  }
+
+  /** Removes every container, volume and network that a scenario made, on both hosts. */
+  async clear(): Promise<void> {
+    for (const host of [this.a, this.b]) {
+      const ids = (await docker(host, 'ps', '-aq')).split('\n').filter(Boolean);
+      if (ids.length > 0) await docker(host, 'rm', '-f', '-v', ...ids);
+      await docker(host, 'volume', 'prune', '-a', '-f');
+      await docker(host, 'network', 'prune', '-f');
+    }
+  }
+
+  /** What a migration may leave nowhere; empty where all is well. */
+  async leftovers(): Promise<string[]> {
+    const found: string[] = [];
+    for (const host of [this.a, this.b]) {
+      const script = [
+        'ls -A /run/drayage/restore /run/drayage/stage /var/lib/drayage/guard 2>/dev/null | grep -v ":$" | grep .',
+        'grep " /run/drayage/" /proc/mounts',
+        'for f in /sys/fs/cgroup/freezer/docker/*/freezer.state; do [ "$(cat $f 2>/dev/null)" != FROZEN ] || echo "frozen $f"; done',
+        'docker ps -a --format "{{.Names}}" | grep "^drayage-"',
+        'pgrep -a criu',
+      ];
+      // The hosts of a lab share the machine's cgroup tree, so a frozen container is told by both.
+      const { stdout } = await host.run('sh', ['-c', `${script.join('; ')}; true`]);
+      found.push(
+        ...stdout
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => `${host.name}: ${line}`),
+      );
+    }
+    return found;
+  }
+}
+
+const ANY = Array.from({ length: 256 }, (_, status) => status);
+
+/** Runs the docker command in a host; resolves to its trimmed output. */
+export async function docker(host: LabHost, ...args: string[]): Promise<string> {
+  return (await host.run('docker', args)).stdout.trim();
+}
+
+/** Starts a container and resolves to its id. */
+export function runContainer(
+  host: LabHost,
+  name: string,
+  image: string,
+  { flags = [], command = [] }: { flags?: string[]; command?: string[] } = {},
+): Promise<string> {
+  return docker(host, 'run', '-d', '--pull=never', '--name', name, ...flags, image, ...command);
+}
+
+/** Names of the containers that run on the host. */
+export async function running(host: LabHost): Promise<string[]> {
+  return (await docker(host, 'ps', '--format', '{{.Names}}')).split('\n').filter(Boolean);
+}
+
+/** The numbers that the counter printed so far, over all of its moves. */
+export async function counts(host: LabHost, name: string): Promise<number[]> {
+  return (await docker(host, 'logs', name))
+    .split('\n')
+    .filter((line) => /^\d+$/.test(line))
+    .map(Number);
+}
+
+/** Where the counter went wrong: the first place at which a number does not follow the one before. */
+export function brokenAt(numbers: readonly number[]): string | undefined {
+  const index = numbers.findIndex((number, i) => i > 0 && number !== (numbers[i - 1] as number) + 1);
+  return index === -1 ? undefined : `${numbers[index - 1]} is followed by ${numbers[index]}`;
+}
+
+/** Waits until `done` gives something that is neither undefined nor false. */
+export async function until<T>(
+  what: string,
+  done: () => Promise<T | undefined | false>,
+  timeoutMs = 15_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const value = await done().catch(() => undefined);
+    if (value !== undefined && value !== false) return value as T;
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

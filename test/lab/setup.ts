@@ -1,0 +1,29 @@
+/** Once for all lab tests: a lab of two hosts for each version of Docker, taken down at the end. */
+import type { TestProject } from 'vitest/node';
+import { Lab } from '../../lab/lab.ts';
+
+export const DOCKERS = [26, 28] as const;
+export type DockerVersion = (typeof DOCKERS)[number];
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Names of the labs, by the version of Docker. */
+    labs: Record<DockerVersion, string>;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const labs: Lab[] = [];
+  const names = {} as Record<DockerVersion, string>;
+  for (const docker of DOCKERS) {
+    names[docker] = `test${docker}-${process.pid}`;
+    const onProgress = (line: string) => process.stderr.write(`lab: ${line}\n`);
+    labs.push(
+      await Lab.up({ name: names[docker], hosts: ['a', 'b'], docker, programDir: 'dist', ephemeral: true, onProgress }),
+    );
+  }
+  project.provide('labs', names);
+  return async () => {
+    for (const lab of labs) await lab.down();
+  };
+}
