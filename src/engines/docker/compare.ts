@@ -1,4 +1,4 @@
-/** Two JSON documents, field by field. */
+/** Two answers of the engine's inspect, field by field. */
 
 export interface Difference {
   /** Segments joined by dots; elements of lists by index. */
@@ -11,21 +11,18 @@ export interface Difference {
 export interface Exception {
   /** `*` stands for any one segment. */
   path: string;
-  /** The ways in which it may; the path is then that of a leaf. */
-  only?: (a: unknown, b: unknown) => boolean;
+  /** The ways in which it may, `original` being the whole of `a`; the path is then that of a leaf. */
+  only?: (a: unknown, b: unknown, original: unknown) => boolean;
 }
 
-/**
- * Where `a` and `b` differ, leaf by leaf, but for the exceptions. Mounts are compared by destination, because the
- * engine lists them in no order.
- */
+/** Where two inspects differ, leaf by leaf, but for the exceptions. */
 export function differences(a: unknown, b: unknown, except: readonly Exception[] = []): Difference[] {
   const exceptions = except.map(({ path, only }) => ({ pattern: path.split('.'), only }));
   const found: Difference[] = [];
   compare(a, b, [], (path, left, right) => {
     const allowed = exceptions.some(
       ({ pattern, only }) =>
-        covers(pattern, path) && (only === undefined || (pattern.length === path.length && only(left, right))),
+        covers(pattern, path) && (only === undefined || (pattern.length === path.length && only(left, right, a))),
     );
     if (!allowed) found.push({ path: path.join('.'), a: left, b: right });
   });
@@ -52,13 +49,17 @@ function compare(
 function branches(value: unknown, path: string[]): Record<string, unknown> | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (!Array.isArray(value)) return value as Record<string, unknown>;
-  const list = path.join('.') === 'Mounts' ? value.toSorted(byDestination) : value;
+  const key = UNORDERED.find(({ pattern }) => pattern.length === path.length && covers(pattern, path))?.key;
+  const list = key === undefined ? value : value.toSorted((a, b) => (String(a[key]) < String(b[key]) ? -1 : 1));
   return Object.fromEntries(list.entries());
 }
 
-function byDestination(a: { Destination: string }, b: { Destination: string }): number {
-  return a.Destination < b.Destination ? -1 : 1;
-}
+/** Lists that the engine keeps in no order, and what tells their elements apart: of containers and of networks. */
+const UNORDERED = [
+  { pattern: ['Mounts'], key: 'Destination' },
+  { pattern: ['NetworkSettings', 'Ports', '*'], key: 'HostIp' },
+  { pattern: ['IPAM', 'Config'], key: 'Subnet' },
+];
 
 /** Keys may hold dots themselves (labels, sysctls); a pattern is only ever as long as the keys that it names. */
 function covers(pattern: readonly string[], path: readonly string[]): boolean {

@@ -1,4 +1,5 @@
 /** What `docker inspect` of a copy shows otherwise than that of its original, and why. */
+import type { ContainerInspect } from '../../tools/docker-types.ts';
 import type { Exception } from './compare.ts';
 
 const missing = (a: unknown): boolean => a === undefined || a === null;
@@ -31,6 +32,11 @@ export const DIFFERS: readonly (Exception & { why: string })[] = [
     why: 'the id, where the tag names another image on the target',
     only: (_, b) => /^sha256:/.test(String(b)),
   },
+  {
+    path: 'Config.Hostname',
+    why: "with the host's UTS namespace it is the host's",
+    only: (_a, _b, original) => (original as ContainerInspect).HostConfig.UTSMode === 'host',
+  },
   { path: 'Config.MacAddress', why: 'a generated MAC address is pinned', only: missing },
   { path: 'HostConfig.Runtime', why: 'the copy is restored by a runtime of drayage in front of runc' },
   { path: 'HostConfig.Binds', why: 'anonymous volumes are named in the copy', only: missing },
@@ -43,6 +49,16 @@ export const DIFFERS: readonly (Exception & { why: string })[] = [
   },
   { path: 'HostConfig.PortBindings.*', why: 'ports that --publish-all chose are pinned', only: missing },
   {
+    path: 'HostConfig.PortBindings.*.*',
+    why: 'where the engine chose another port for IPv6 than for IPv4, each has a binding of its own',
+    only: missing,
+  },
+  {
+    path: 'HostConfig.PortBindings.*.*.HostIp',
+    why: 'where the engine chose another port for IPv6 than for IPv4, each has a binding of its own',
+    only: (a, b) => a === '' && b === '0.0.0.0',
+  },
+  {
     path: 'HostConfig.PortBindings.*.*.HostPort',
     why: 'a port that the engine chose is pinned',
     only: (a) => !/^\d+$/.test(String(a)),
@@ -54,8 +70,8 @@ export const DIFFERS: readonly (Exception & { why: string })[] = [
   },
   {
     path: 'Mounts.*.Mode',
-    why: 'the default of named volumes, for an anonymous one',
-    only: (a, b) => a === '' && b === 'z',
+    why: 'what was an anonymous volume or came from another container is a bind; RW and Propagation are equal',
+    only: (a) => a === '',
   },
   { path: 'Mounts.*.Source', why: "lies below the engine's own directory" },
   { path: 'NetworkSettings.SandboxID', why: 'each engine gives its own' },
@@ -67,12 +83,12 @@ export const DIFFERS: readonly (Exception & { why: string })[] = [
   {
     path: 'NetworkSettings.Networks.*.DNSNames.*',
     why: 'the short id is one of them',
-    only: (a, b) => isShortId(a) && isShortId(b),
+    only: (a, b) => (missing(a) || isShortId(a)) && isShortId(b),
   },
   {
     path: 'NetworkSettings.Networks.*.Aliases.*',
     why: 'the short id is one of them before API 1.45',
-    only: (a, b) => isShortId(a) && isShortId(b),
+    only: (a, b) => (missing(a) || isShortId(a)) && isShortId(b),
   },
   ...[
     'EndpointID',
