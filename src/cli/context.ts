@@ -13,6 +13,8 @@ export interface Output {
 export interface Cli {
   /** Of drayage. */
   version: string;
+  /** The file that runs: the bundle, or src/main.ts. */
+  script: string;
   out: Output;
   err: Output;
   /**
@@ -24,6 +26,8 @@ export interface Cli {
   confirm(question: string): Promise<boolean | null>;
   /** Calls back for every Ctrl-C until disposed; without it, Ctrl-C ends the program. */
   onInterrupt(listener: () => void): Disposable;
+  /** Aborts when the program is told to end, by SIGTERM or Ctrl-C. */
+  untilTold(): AbortSignal;
   /** The status that the program is to exit with. */
   exitWith(status: number): void;
   /** The files that this program runs from. @throws DrayageError SETUP_NO_PROGRAM */

@@ -23,6 +23,11 @@ export async function recordAgent(about: Pick<AgentProcess, 'version' | 'bundle'
   await rename(`${file}.new`, file);
 }
 
+/** Called by the agent about itself when it ends. */
+export async function forgetAgent(file = AGENT_FILE): Promise<void> {
+  if ((await runningAgent(file))?.pid === process.pid) await rm(file, { force: true });
+}
+
 /** null where none runs. */
 export async function runningAgent(file = AGENT_FILE): Promise<AgentProcess | null> {
   try {

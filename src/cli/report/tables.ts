@@ -1,6 +1,7 @@
 /** `drayage history` and `drayage ps` as tables. */
 import type { WorkloadSummary } from '../../engines/facts.ts';
 import type { MigrationSummary } from '../agent-client.ts';
+import type { HostState } from '../host-states.ts';
 import { type Look, printable } from './style.ts';
 import { renderTable } from './table.ts';
 import { formatBytes, formatMs, formatTime } from './units.ts';
@@ -33,6 +34,18 @@ export function renderWorkloads(workloads: readonly WorkloadSummary[], look: Loo
     printable(hindrances.join('; ')),
   ]);
   return renderTable(['WORKLOAD', 'IMAGE', 'STATE', 'MOVABLE', 'WHY NOT'], rows, look);
+}
+
+export function renderHosts(hosts: readonly HostState[], look: Look): string {
+  if (hosts.length === 0) return 'No hosts were added from here yet: drayage host add root@HOST\n';
+  const rows = hosts.map(({ name, drayage, docker, error }) => [
+    printable(name),
+    error === undefined ? look.style.green('yes') : look.style.red('no'),
+    printable(drayage ?? '-'),
+    printable(docker ?? '-'),
+    error === undefined ? '' : printable(`${error.code}: ${error.message}`),
+  ]);
+  return renderTable(['HOST', 'REACHABLE', 'AGENT', 'DOCKER', 'WHY NOT'], rows, look);
 }
 
 function paintOutcome(outcome: MigrationSummary['outcome'], { style }: Look): string {

@@ -1,0 +1,95 @@
+/** Puts together what the commands are given, and runs one command line. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Command } from 'commander';
+import { DrayageError } from '../errors.ts';
+import { complete } from './completion.ts';
+import type { Cli, Output } from './context.ts';
+import { programOf, runProgram } from './program.ts';
+import { renderError } from './report/finding.ts';
+import { confirm, output } from './terminal.ts';
+
+export interface RunOptions {
+  /** The command line after the program's name. */
+  words: readonly string[];
+  version: string;
+  /** The file that runs: the bundle, or src/main.ts. */
+  script: string;
+  env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Resolves to the exit status. @throws DrayageError */
+export async function run(options: RunOptions): Promise<number> {
+  const { words } = options;
+  let status = 0;
+  const cli = cliOf(options, (next) => {
+    status = next;
+  });
+  const program = programOf(cli, words[0] === 'lab' ? await lab(cli, options) : labStub());
+  if (words[0] === 'complete' && words[1] === '--') await complete(cli, program, words.slice(2));
+  else await runProgram(program, cli, words);
+  return status;
+}
+
+/** On the terminal, or, where JSON was asked for, as the last line of the output. */
+export function writeError(error: DrayageError, { words, env }: Pick<RunOptions, 'words' | 'env'>): void {
+  const { out, err } = outputs(env);
+  const options = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
+  if (options.includes('--json')) out.write(`${JSON.stringify({ type: 'error', ...error.toJSON() })}\n`);
+  else err.write(renderError(error.toJSON(), err.look()));
+}
+
+function cliOf({ version, script, env }: RunOptions, exitWith: (status: number) => void): Cli {
+  return {
+    version,
+    script,
+    ...outputs(env),
+    exitWith,
+    ownFiles: () => ({ bundle: bundleOf(script), node: process.execPath, version }),
+    confirm: (question) => confirm(process.stdin, process.stderr, question),
+    async connect(host) {
+      const { connect } = await import('./connect.ts');
+      return connect(host, version);
+    },
+    onInterrupt(listener) {
+      process.on('SIGINT', listener);
+      return { [Symbol.dispose]: () => void process.off('SIGINT', listener) };
+    },
+    untilTold() {
+      const controller = new AbortController();
+      for (const name of ['SIGINT', 'SIGTERM'] as const) {
+        process.once(name, () => controller.abort(new DrayageError('CANCELLED', `Told to end by ${name}.`)));
+      }
+      return controller.signal;
+    },
+  };
+}
+
+function outputs(env: RunOptions['env']): { out: Output; err: Output } {
+  const options = { noColor: env['NO_COLOR'], term: env['TERM'] };
+  return { out: output(process.stdout, options), err: output(process.stderr, options) };
+}
+
+function bundleOf(script: string): string {
+  if (script.endsWith('.mjs')) return script;
+  const built = join(dirname(dirname(script)), 'dist', 'drayage.mjs');
+  if (existsSync(built)) return built;
+  throw new DrayageError('SETUP_NO_PROGRAM', `${built} is not there.`);
+}
+
+async function lab(cli: Cli, { env }: RunOptions): Promise<Command> {
+  const { labCommand } = await import('./lab.ts');
+  return labCommand({
+    print: (line) => cli.out.write(`${line}\n`),
+    progress: (line) => cli.err.write(`${line}\n`),
+    programDir: dirname(cli.ownFiles().bundle),
+    mirror: env['DRAYAGE_DEBIAN_MIRROR'],
+    terminal: cli.out.isTty && process.stdin.isTTY ? env['TERM'] : undefined,
+    exitWith: cli.exitWith,
+  });
+}
+
+/** For the overview of commands only; loading the lab takes time. */
+function labStub(): Command {
+  return new Command('lab').summary('hosts on this machine, to try drayage on');
+}

@@ -1,0 +1,38 @@
+/** The real terminal behind a command's outputs and questions. */
+import type { ReadStream, WriteStream } from 'node:tty';
+import type { Output } from './context.ts';
+import { look } from './report/style.ts';
+
+export interface TerminalOptions {
+  /** NO_COLOR, where set: not empty means no colours (no-color.org). */
+  noColor: string | undefined;
+  /** TERM, where set. */
+  term: string | undefined;
+}
+
+/** Where the output is no terminal, lines are as wide as this. */
+const PAGE_COLUMNS = 100;
+
+export function output(stream: WriteStream, { noColor, term }: TerminalOptions): Output {
+  const isTty = stream.isTTY === true;
+  const colour = isTty && (noColor ?? '') === '' && term !== 'dumb';
+  return {
+    isTty,
+    look: () => look({ colour, width: isTty ? stream.columns || 80 : PAGE_COLUMNS }),
+    write: (text) => void stream.write(text),
+  };
+}
+
+/** Asks on the terminal; null where there is none. */
+export async function confirm(input: ReadStream, stream: WriteStream, question: string): Promise<boolean | null> {
+  if (input.isTTY !== true || stream.isTTY !== true) return null;
+  const { createInterface } = await import('node:readline/promises');
+  const lines = createInterface({ input, output: stream });
+  try {
+    const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+    const answer = await Promise.race([lines.question(`${question} [y/N] `), ended]);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    lines.close();
+  }
+}
