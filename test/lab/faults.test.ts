@@ -1,0 +1,162 @@
+/**
+ * Never two, never none: faults at every phase of a migration. After each, once everything is back, exactly one copy
+ * runs, its counter has neither lost nor repeated a step, nothing is left behind, and a new migration succeeds.
+ */
+import { readFile } from 'node:fs/promises';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { LabHost } from '../../lab/host.ts';
+import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
+import { brokenAt, counts, docker, Pair, runContainer, running, until } from './harness.ts';
+import { DOCKERS } from './setup.ts';
+
+/** Where faults strike: as the phase begins, or some milliseconds into it. */
+const POINTS: { phase: Phase; afterMs: number }[] = [
+  { phase: 'survey', afterMs: 0 },
+  { phase: 'prepare', afterMs: 0 },
+  { phase: 'prepare', afterMs: 150 },
+  { phase: 'freeze', afterMs: 0 },
+  { phase: 'dump', afterMs: 0 },
+  { phase: 'dump', afterMs: 60 },
+  { phase: 'transfer', afterMs: 0 },
+  { phase: 'restore', afterMs: 0 },
+  { phase: 'restore', afterMs: 60 },
+  { phase: 'commit', afterMs: 0 },
+  { phase: 'commit', afterMs: 15 },
+  { phase: 'release', afterMs: 0 },
+];
+
+type Fault = (pair: Pair) => Promise<(() => Promise<void>) | undefined>;
+
+/** Each strikes at once and returns what mends it, for faults that do not mend themselves. */
+const FAULTS: Record<string, Fault> = {
+  'the source agent is killed': (pair) => kill(pair.a, 'drayage-agent'),
+  'the target agent is killed': (pair) => kill(pair.b, 'drayage-agent'),
+  'criu is killed': (pair) => killPrograms(pair, 'criu'),
+  'runc is killed': (pair) => killPrograms(pair, 'runc'),
+  'the link is cut both ways': (pair) => cut(pair, 'both'),
+  'the target hears nothing': (pair) => cut(pair, 'in'),
+  'the target is not heard': (pair) => cut(pair, 'out'),
+  "the source's dockerd is killed": (pair) => kill(pair.a, 'dockerd'),
+  "the target's dockerd is killed": (pair) => kill(pair.b, 'dockerd'),
+};
+
+describe.each(DOCKERS)('Docker %i', (version) => {
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await Pair.of(version);
+  });
+  afterEach(async () => {
+    await pair.lab.restoreLink('b');
+    await pair.clear();
+  });
+
+  for (const [name, fault] of Object.entries(FAULTS)) {
+    test.each(POINTS)(`${name}: $phase + $afterMs ms`, async (point) => {
+      await runContainer(pair.a, 'web', 'counter');
+      await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
+      await migrateWith(pair, point, fault);
+      await expectOneWholeCopy(pair);
+    });
+  }
+
+  test.each(POINTS)('Ctrl-C: $phase + $afterMs ms', async (point) => {
+    await runContainer(pair.a, 'web', 'counter');
+    await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
+    await migrateWith(pair, point, async (_, interrupt) => {
+      interrupt();
+      return undefined;
+    });
+    await expectOneWholeCopy(pair);
+  });
+});
+
+/** Moves `web` from a to b and lets the fault strike; returns when both sides have come to rest. */
+async function migrateWith(
+  pair: Pair,
+  { phase, afterMs }: (typeof POINTS)[number],
+  fault: (pair: Pair, interrupt: () => void) => Promise<(() => Promise<void>) | undefined>,
+): Promise<void> {
+  const cli = pair.a.start('drayage', ['migrate', 'docker:web', '--to', 'root@b', '--json', '--yes']);
+  let mend: (() => Promise<void>) | undefined;
+  let struck: Promise<void> | undefined;
+  let buffered = '';
+  cli.stdout.on('data', (chunk: Buffer) => {
+    buffered += chunk.toString();
+    const lines = buffered.split('\n');
+    buffered = lines.pop() ?? '';
+    for (const line of lines) {
+      const event = JSON.parse(line) as MigrationEvent;
+      if (event.type !== 'phase' || event.phase !== phase || struck !== undefined) continue;
+      const interrupt = () => cli.kill('SIGINT');
+      struck = new Promise((resolve) => setTimeout(resolve, afterMs))
+        .then(() => fault(pair, interrupt))
+        .then((mending) => {
+          mend = mending;
+        });
+    }
+  });
+  cli.stderr.resume();
+  // With a fault that mends itself the command ends by itself; with one that does not, after some time without a mend.
+  const patience = new Promise((resolve) => setTimeout(resolve, 7000));
+  await Promise.race([cli.exited, patience]);
+  await struck;
+  await mend?.();
+  await Promise.race([cli.exited, new Promise((resolve) => setTimeout(resolve, 20_000))]);
+  cli.kill('SIGKILL');
+  expect(struck, 'the fault has struck').toBeDefined();
+}
+
+async function expectOneWholeCopy(pair: Pair): Promise<void> {
+  const { a, b } = pair;
+  const host = await until(
+    'both sides are at rest and one copy runs',
+    async () => {
+      const copies = [...(await running(a)).map(() => a), ...(await running(b)).map(() => b)];
+      if (copies.length !== 1 || (await pair.leftovers()).length > 0) return undefined;
+      return copies[0];
+    },
+    40_000,
+  ).catch(async (error: Error) => {
+    const state = { a: await running(a), b: await running(b), left: await pair.leftovers() };
+    throw new Error(`${error.message}: ${JSON.stringify(state)}\n${await agentLogs(pair)}`);
+  });
+  const [name = ''] = await running(host);
+  expect(name).toBe('web');
+  const before = (await counts(host, name)).length;
+  await until('the copy counts on', async () => (await counts(host, name)).length > before + 3);
+  expect(brokenAt(await counts(host, name))).toBeUndefined();
+  expect(await docker(pair.other(host), 'ps', '-a', '--format', '{{.Names}}')).not.toMatch(/^web$/m);
+
+  const again = await pair.migrate(host, 'web');
+  expect(again.result, again.stderr + (await agentLogs(pair))).toMatchObject({ outcome: 'committed' });
+  const there = pair.other(host);
+  await until('the copy counts on', async () => (await counts(there, 'web')).length > before + 6);
+  expect(brokenAt(await counts(there, 'web'))).toBeUndefined();
+  expect(await pair.leftovers()).toEqual([]);
+}
+
+async function kill(host: LabHost, service: 'drayage-agent' | 'dockerd'): Promise<undefined> {
+  await host.kill9(service);
+  return undefined;
+}
+
+/** All processes of that program which a migration has started, on both hosts. */
+async function killPrograms(pair: Pair, program: string): Promise<undefined> {
+  for (const host of [pair.a, pair.b]) {
+    const { stdout } = await host.run('pgrep', ['-x', program], { okCodes: [0, 1] });
+    for (const pid of stdout.split('\n').filter(Boolean)) await host.run('kill', ['-9', pid], { okCodes: [0, 1] });
+  }
+  return undefined;
+}
+
+async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise<() => Promise<void>> {
+  await pair.lab.cutLink('b', direction);
+  return () => pair.lab.restoreLink('b');
+}
+
+async function agentLogs(pair: Pair): Promise<string> {
+  const logs = await Promise.all(
+    [pair.a, pair.b].map(async (host) => `${host.name}: ${(await readFile(host.path('/var/log/drayage-agent.log'), 'utf8').catch(() => '')).slice(-1500)}`),
+  );
+  return logs.join('\n');
+}
