@@ -60,6 +60,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
       version,
+      from: 'agent',
       controlDir: join(runDir, 'ssh'),
       heartbeat: true,
       log,

@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { sendImage } from '../engines/docker/images.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
+import { logFileOf } from '../engines/docker/log-file.ts';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
 import { DrayageError } from '../errors.ts';
-import { LogSync } from '../files/logs.ts';
+import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import { TreeSync } from '../files/sync.ts';
 import { sendImages } from '../memory/images.ts';
@@ -36,13 +37,19 @@ export interface Prepared {
   containerId: string;
   stage: string;
   trees: Tree[];
-  logs: LogSync;
+  logs: Logs | undefined;
 }
 
 /** A tree of files on its way. */
 interface Tree {
   key: string;
   sync: TreeSync;
+}
+
+/** The container's log on its way. */
+interface Logs {
+  path: string;
+  sync: LogSync;
 }
 
 export interface Frozen {
@@ -109,8 +116,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   const { containerId } = await m.trace.step('create copy', () => m.target.create(m.id));
   m.checkpoint();
 
-  const inspect = workload.inspect as ContainerInspect;
-  const logs = new LogSync({ logPath: inspect.LogPath, open: (pass) => m.channel('logs', { pass }), signal: m.signal });
+  const logs = logsOf(m, facts);
   const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload, logs));
   m.checkpoint();
 
@@ -127,8 +133,9 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors, imagesBytes }));
   undo.push('the prepared transfers', async () => {
     for (const { sync } of trees) await sync[Symbol.asyncDispose]();
+    await logs?.sync[Symbol.asyncDispose]();
   });
-  await Promise.all(trees.map(({ sync }) => sync.prepareFinal()));
+  await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   return { facts, containerId, stage, trees, logs };
 }
 
@@ -245,7 +252,15 @@ async function carryImage(m: SourceMigration, { workload, target }: Facts): Prom
   await m.target.settle(m.id);
 }
 
-async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: LogSync): Promise<Tree[]> {
+function logsOf(m: SourceMigration, { workload, source }: Facts): Logs | undefined {
+  const file = logFileOf(workload.inspect as ContainerInspect, source.docker?.dataRoot ?? '/var/lib/docker');
+  if (file === undefined) return undefined;
+  const { path, format } = file;
+  const open = () => m.channel('logs', {});
+  return { path, sync: new LogSync({ logPath: path, format, open, signal: m.signal }) };
+}
+
+async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: Logs | undefined): Promise<Tree[]> {
   const trees: Tree[] = [];
   for (const tree of workload.files) {
     if (tree.kind === 'bind' && !m.options.carryBinds) continue;
@@ -262,7 +277,7 @@ async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: Lo
     m.bytes += (await sync.firstPass()).bytes;
     trees.push({ key: tree.key, sync });
   }
-  m.bytes += await logs.firstPass();
+  m.bytes += (await logs?.sync.firstPass()) ?? 0;
   await m.target.settle(m.id);
   return trees;
 }
@@ -285,7 +300,12 @@ async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared,
   );
   // By the end of the dump the engine has drained the pipe and written the last lines.
   await dumped;
-  m.bytes += await logs.finalPass();
+  if (logs === undefined) return;
+  await settle(logs.path);
+  const { bytes, lost } = await logs.sync.finalPass();
+  await logs.sync[Symbol.asyncDispose]();
+  m.bytes += bytes;
+  if (lost > 0) m.emit({ type: 'note', message: `${lost} bytes of the log found no room on the target` });
 }
 
 async function checkpointTo(

@@ -9,11 +9,12 @@ import { z } from 'zod';
 import { cloneSpec } from '../engines/docker/clone.ts';
 import { placeGuard } from '../engines/docker/guard.ts';
 import { receiveImage } from '../engines/docker/images.ts';
+import { logFileOf } from '../engines/docker/log-file.ts';
 import { Rendezvous } from '../engines/docker/rendezvous.ts';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
-import { receiveLogs } from '../files/logs.ts';
+import { LogCopy } from '../files/log-copy.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/images.ts';
 import { Docker } from '../tools/docker.ts';
@@ -32,7 +33,6 @@ const UNDO_WAIT_MS = 10_000;
 /** What a channel's opener says about it. */
 const metaSchema = {
   files: z.object({ key: z.string(), pass: z.enum(['first', 'final']), isFile: z.boolean() }),
-  logs: z.object({ pass: z.enum(['first', 'final']) }),
 };
 
 interface Copy {
@@ -40,7 +40,8 @@ interface Copy {
   name: string;
   /** Where each tree goes: raw before the start, through the mounted root file system after it. */
   roots: Map<string, { first: string; final: string }>;
-  logPath: string;
+  /** Undefined where the log driver keeps the log elsewhere. */
+  log: LogCopy | undefined;
 }
 
 export class TargetSession {
@@ -129,13 +130,12 @@ export class TargetSession {
     }
     const roots = new Map([['upper', { first: layer.UpperDir, final: layer.MergedDir }]]);
     for (const tree of workload.files) roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
+    const file = logFileOf(inspect, this.#host.docker?.dataRoot ?? '/var/lib/docker');
     this.#copy = {
       containerId,
       name: workload.ref.name,
       roots,
-      logPath:
-        inspect.LogPath ||
-        join(this.#host.docker?.dataRoot ?? '/var/lib/docker', 'containers', containerId, `${containerId}-json.log`),
+      log: file === undefined ? undefined : new LogCopy(file),
     };
     return { containerId };
   }
@@ -261,11 +261,9 @@ export class TargetSession {
         await receiveTree({ root: this.#root(key)[pass], isFile, stream, signal, record: this.#trace.program });
         return;
       }
-      case 'logs': {
-        const { pass } = metaSchema.logs.parse(meta);
-        await receiveLogs({ logPath: this.#created().logPath, pass, stream, signal });
+      case 'logs':
+        await this.#created().log?.receive(stream, { signal });
         return;
-      }
       case 'memory':
         await receiveImages(join(STAGE_DIR, this.id, 'images'), stream);
         return;
