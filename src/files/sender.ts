@@ -1,0 +1,146 @@
+/** One run of rsync's sending end, bridged to a stream. */
+import { constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DrayageError } from '../errors.ts';
+import { type ProgramRecorder, runner, type Started } from '../exec/run.ts';
+import { startSender, type Transfer, type TransferOutcome, transferOutcome } from '../tools/rsync.ts';
+import type { BytePath } from './byte-path.ts';
+
+export interface SendOptions {
+  /** Key of the tree, for messages. */
+  what: string;
+  open(): Promise<Duplex>;
+  record?: ProgramRecorder | undefined;
+  signal?: AbortSignal | undefined;
+  /** Told of the bytes that went into the stream so far. */
+  onProgress?: ((bytes: number) => void) | undefined;
+  workDir?: string | undefined;
+}
+
+/** A whole transfer, from the opening of the stream to rsync's end. */
+export async function transfer(
+  what: Transfer,
+  options: SendOptions,
+): Promise<{ bytes: number; outcome: TransferOutcome }> {
+  options.signal?.throwIfAborted();
+  return new Bridge(await options.open(), what, options).ended();
+}
+
+/** A transfer that is connected and waits for the paths that it shall send. */
+export class ListedTransfer {
+  readonly #bridge: Bridge;
+  readonly #list: Socket;
+
+  private constructor(bridge: Bridge, list: Socket) {
+    this.#bridge = bridge;
+    this.#list = list;
+  }
+
+  static async begin(root: string, options: SendOptions): Promise<ListedTransfer> {
+    options.signal?.throwIfAborted();
+    const directory = mkdtempSync(join(options.workDir ?? tmpdir(), 'drayage-list-'));
+    try {
+      const list = join(directory, 'paths');
+      const run = runner(options.signal === undefined ? {} : { signal: options.signal });
+      const [stream] = await Promise.all([options.open(), run('mkfifo', ['-m', '0600', list])]);
+      const bridge = new Bridge(stream, { kind: 'listed', root, list }, options);
+      const fd = await openWhenRead(list, bridge);
+      const socket = new Socket({ fd, readable: false, writable: true });
+      socket.on('error', () => {}); // rsync ended early, and says why.
+      return new ListedTransfer(bridge, socket);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  /** @returns the bytes that went into the stream since it was opened. */
+  async send(paths: Iterable<BytePath>): Promise<number> {
+    const list: string[] = [];
+    // Without the dot a name that begins with # or ; would be a comment.
+    for (const path of paths) list.push(path === '' ? './\0' : `./${path}\0`);
+    this.#list.end(Buffer.from(list.join(''), 'latin1'));
+    return (await this.#bridge.ended()).bytes;
+  }
+
+  /** Both ends are let go of; nothing has been sent. */
+  abandon(): void {
+    this.#bridge.abandon();
+    this.#list.destroy();
+  }
+}
+
+class Bridge {
+  readonly #what: string;
+  readonly #sender: Started;
+  readonly #stream: Duplex;
+  readonly #stderr: Promise<string>;
+  readonly #startedAt = performance.now();
+  readonly #options: SendOptions;
+  #bytes = 0;
+  #over = false;
+
+  constructor(stream: Duplex, what: Transfer, options: SendOptions) {
+    this.#what = options.what;
+    this.#options = options;
+    this.#stream = stream;
+    this.#sender = startSender(what, options.signal);
+    this.#stderr = text(this.#sender.stderr);
+    void this.#sender.exited.then(() => {
+      this.#over = true;
+    });
+    const count = async function* (this: Bridge, chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        this.#bytes += chunk.length;
+        options.onProgress?.(this.#bytes);
+        yield chunk;
+      }
+    }.bind(this);
+    // A stream that breaks is seen by rsync, which says so better.
+    pipeline(this.#sender.stdout, count, stream).catch(() => {});
+    pipeline(stream, this.#sender.stdin).catch(() => {});
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  async ended(): Promise<{ bytes: number; outcome: TransferOutcome }> {
+    const [{ code, error }, stderr] = await Promise.all([this.#sender.exited, this.#stderr]);
+    const { record, signal } = this.#options;
+    record?.('rsync', this.#startedAt, performance.now() - this.#startedAt);
+    signal?.throwIfAborted();
+    if (error !== undefined) {
+      throw new DrayageError('FILES_TRANSFER', `rsync cannot be started on the source: ${error.message}`, {
+        cause: error,
+      });
+    }
+    return { bytes: this.#bytes, outcome: transferOutcome(this.#what, { code, stderr }) };
+  }
+
+  abandon(): void {
+    this.#sender.kill('SIGKILL');
+    this.#stream.destroy();
+  }
+}
+
+/** rsync blocks in its open until somebody opens the other end; ours fails until rsync is there. */
+async function openWhenRead(fifo: string, bridge: Bridge): Promise<number> {
+  for (;;) {
+    try {
+      return openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    }
+    if (bridge.isOver) {
+      await bridge.ended();
+      throw new DrayageError('FILES_TRANSFER', 'rsync ended before it was told what to send.');
+    }
+    await sleep(1);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The source's side of carrying a tree of files: one pass over everything while the workload runs, as often as wanted,
+ * and one over what has changed since, while it is frozen.
+ *
+ * The writable layer of an overlay is copied raw in the first pass, whiteouts and opaque directories included. By the
+ * final pass the target has mounted it, and the layer of a mounted overlay must not be changed from outside; so the
+ * final pass goes from the source's mounted root file system to the target's. That needs no translation: what is
+ * whited out or hidden by an opaque directory is not in the source's directory listing, and is deleted by it.
+ */
+import { lstatSync, readdirSync, realpathSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import type { FileTree } from '../engines/facts.ts';
+import { DrayageError } from '../errors.ts';
+import type { ProgramRecorder } from '../exec/run.ts';
+import { type BytePath, fromText, joinBytes, toFs } from './byte-path.ts';
+import { diffManifests, type TreeDiff } from './diff.ts';
+import { type Manifest, namesOf, takeManifest } from './manifest.ts';
+import { ListedTransfer, type SendOptions, transfer } from './sender.ts';
+import type { Listing, PruneResult } from './target.ts';
+
+export interface TreeSyncOptions {
+  tree: Pick<FileTree, 'key' | 'kind' | 'path'>;
+  /** Where the overlay is mounted of which the tree is the writable layer; the source's own view, without volumes. */
+  merged?: string;
+  /** A stream to a `receiveTree` of this tree; for the final pass of an overlay into its mounted root file system. */
+  openRemote(key: string, pass: Pass): Promise<Duplex>;
+  /** `pruneTree` on the target, in the root of the final pass. */
+  pruneRemote(key: string, listings: Listing[]): Promise<PruneResult>;
+  record?: ProgramRecorder;
+  signal?: AbortSignal;
+  /** Told of the bytes that this pass has put into its stream so far. */
+  onProgress?(bytes: number): void;
+  /** For a fifo while the final pass is under way; default the system's directory for temporary files. */
+  workDir?: string;
+}
+
+export type Pass = 'first' | 'final';
+
+/** Names in one call to `pruneRemote`, unless one directory has more. */
+const NAMES_PER_CALL = 20_000;
+/** A pass in which files vanished is repeated: what was listed but not yet read may have come back. */
+const MAX_RACED_PASSES = 3;
+
+export class TreeSync {
+  readonly #options: TreeSyncOptions;
+  /** Free of symbolic links. */
+  readonly #root: string;
+  readonly #isFile: boolean;
+  #before: Manifest | undefined;
+  #prepared: ListedTransfer | undefined;
+
+  private constructor(options: TreeSyncOptions, root: string, isFile: boolean) {
+    this.#options = options;
+    this.#root = root;
+    this.#isFile = isFile;
+  }
+
+  /** @throws DrayageError FILES_UNREADABLE where the tree is not there. */
+  static async begin(options: TreeSyncOptions): Promise<TreeSync> {
+    const { key, kind, path } = options.tree;
+    if (kind === 'upper' && options.merged === undefined) {
+      throw new DrayageError('INTERNAL', 'A writable layer cannot be carried without its mounted root file system.');
+    }
+    return readable(key, () => {
+      const root = realpathSync(path);
+      return new TreeSync(options, root, !lstatSync(root).isDirectory());
+    });
+  }
+
+  /**
+   * Copies everything while the workload runs. May be called again: it then sends only what differs.
+   * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
+   */
+  async firstPass(): Promise<{ bytes: number; entries: number }> {
+    const { tree, signal } = this.#options;
+    let bytes = 0;
+    for (let attempt = 1; ; attempt++) {
+      this.#before = await this.#look();
+      const sent = await transfer(
+        this.#isFile
+          ? { kind: 'file', path: this.#root }
+          : { kind: 'whole', root: this.#root, overlay: tree.kind === 'upper' },
+        { ...this.#sending(), open: () => this.#options.openRemote(tree.key, 'first') },
+      );
+      bytes += sent.bytes;
+      signal?.throwIfAborted();
+      if (sent.outcome === 'complete' || attempt === MAX_RACED_PASSES) return { bytes, entries: this.#before.entries };
+    }
+  }
+
+  /**
+   * Opens the stream and starts both ends of the final pass, so that in the freeze nothing has to be started any more.
+   * The target's overlay must be mounted by now. Optional: without it, the final pass does this itself if it must.
+   */
+  async prepareFinal(): Promise<void> {
+    if (this.#isFile || this.#prepared !== undefined) return;
+    const { tree, merged, workDir } = this.#options;
+    const open = () => this.#options.openRemote(tree.key, 'final');
+    this.#prepared = await ListedTransfer.begin(merged ?? this.#root, { ...this.#sending(), open, workDir });
+  }
+
+  /**
+   * Makes the target's tree what the source's is now. For a workload that stands still.
+   * @param alwaysPaths are sent though nothing tells that they have changed: files that are mapped shared and writable,
+   * whose times the kernel sets only when it writes them back.
+   * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
+   */
+  async finalPass({ alwaysPaths = [] }: { alwaysPaths?: readonly BytePath[] } = {}): Promise<{
+    changed: number;
+    deleted: number;
+    bytes: number;
+  }> {
+    if (this.#before === undefined) throw new DrayageError('INTERNAL', 'The final pass came before the first.');
+    const after = await this.#look();
+    const diff = diffManifests(this.#before, after);
+    this.#options.signal?.throwIfAborted();
+    if (this.#isFile) return this.#finalFile(diff, alwaysPaths);
+    const { deleted, missing } = await this.#prune(diff, after);
+    const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#isThere(path))]);
+    for (const path of missing) if (!paths.has(path)) this.#addSubtree(path, paths);
+    if (paths.size === 0) return { changed: 0, deleted, bytes: 0 };
+    await this.prepareFinal();
+    const bytes = await (this.#prepared as ListedTransfer).send(paths);
+    this.#prepared = undefined;
+    return { changed: paths.size, deleted, bytes };
+  }
+
+  /** Lets go of what was prepared and not used. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#prepared?.abandon();
+    this.#prepared = undefined;
+  }
+
+  async #finalFile(
+    { changed }: TreeDiff,
+    alwaysPaths: readonly BytePath[],
+  ): Promise<{ changed: number; deleted: number; bytes: number }> {
+    if (changed.length === 0 && alwaysPaths.length === 0) return { changed: 0, deleted: 0, bytes: 0 };
+    const { tree } = this.#options;
+    const open = () => this.#options.openRemote(tree.key, 'final');
+    const { bytes } = await transfer({ kind: 'file', path: this.#root }, { ...this.#sending(), open });
+    return { changed: 1, deleted: 0, bytes };
+  }
+
+  /** The target deletes what is not in the source's directories, and tells what it lacks although it is. */
+  async #prune({ directories }: TreeDiff, after: Manifest): Promise<PruneResult> {
+    const total: PruneResult = { deleted: 0, missing: [] };
+    let batch: Listing[] = [];
+    let names = 0;
+    const call = async (): Promise<void> => {
+      if (batch.length === 0) return;
+      const { deleted, missing } = await this.#options.pruneRemote(this.#options.tree.key, batch);
+      total.deleted += deleted;
+      for (const path of missing) total.missing.push(path);
+      batch = [];
+      names = 0;
+    };
+    for (const path of directories) {
+      const listing = { path, names: this.#namesNow(path, after) };
+      if (names + listing.names.length > NAMES_PER_CALL) await call();
+      names += listing.names.length + 1;
+      batch.push(listing);
+    }
+    await call();
+    return total;
+  }
+
+  #namesNow(path: BytePath, after: Manifest): BytePath[] {
+    const { merged, tree } = this.#options;
+    return merged === undefined ? namesOf(after.directories.get(path)) : readable(tree.key, () => this.#namesIn(path));
+  }
+
+  #namesIn(path: BytePath): BytePath[] {
+    return readdirSync(this.#at(path), { encoding: 'latin1' });
+  }
+
+  #isThere(path: BytePath): boolean {
+    return lstatSync(this.#at(path), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** As the final pass reads it. */
+  #at(path: BytePath): string | Buffer {
+    return toFs(`${fromText(this.#options.merged ?? this.#root)}/${path}`);
+  }
+
+  /** What the first pass missed because it was moved away and back, with all that is in it. */
+  #addSubtree(path: BytePath, paths: Set<BytePath>): void {
+    paths.add(path);
+    readable(this.#options.tree.key, () => {
+      if (!lstatSync(this.#at(path)).isDirectory()) return;
+      for (const name of this.#namesIn(path)) this.#addSubtree(joinBytes(path, name), paths);
+    });
+  }
+
+  async #look(): Promise<Manifest> {
+    const { tree, signal } = this.#options;
+    const overlay = tree.kind === 'upper';
+    return readable(tree.key, () => takeManifest(this.#root, { overlay, ...(signal === undefined ? {} : { signal }) }));
+  }
+
+  #sending(): Omit<SendOptions, 'open'> {
+    const { tree, record, signal, onProgress } = this.#options;
+    return { what: tree.key, record, signal, onProgress };
+  }
+}
+
+function readable<T>(key: string, read: () => T): T {
+  const fail = (error: unknown): never => {
+    if (error instanceof DrayageError || (error as Error).name === 'AbortError') throw error;
+    throw new DrayageError('FILES_UNREADABLE', `The files of ${key} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
+  };
+  try {
+    const result = read();
+    return (result instanceof Promise ? result.catch(fail) : result) as T;
+  } catch (error) {
+    return fail(error);
+  }
+}
