@@ -78,6 +78,11 @@ export const DIFFERS: readonly (Exception & { why: string })[] = [
   { path: 'NetworkSettings.SandboxKey', why: 'each engine gives its own' },
   { path: 'NetworkSettings.Networks.*.NetworkID', why: 'each engine gives its own' },
   { path: 'NetworkSettings.Networks.*.EndpointID', why: 'each engine gives its own' },
+  {
+    path: 'NetworkSettings.Networks.*.GwPriority',
+    why: 'Docker before 28 knows of none, which is 0',
+    only: (a, b) => !a && !b,
+  },
   { path: 'NetworkSettings.Networks.*.IPAMConfig', why: 'an address that the engine chose is pinned', only: missing },
   { path: 'NetworkSettings.Networks.*.IPAMConfig.*', why: 'an address that the engine chose is pinned', only: missing },
   {
