@@ -13,6 +13,8 @@ import {
 } from 'vscode-jsonrpc/node';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
+import type { ByteCount } from './channel-stream.ts';
+import { CHANNEL_OPEN, type ChannelOptions, Channels, channelOpen } from './channels.ts';
 import { HEARTBEAT, Heartbeat, type HeartbeatOptions } from './heartbeat.ts';
 import { BoundedReader, BoundedWriter } from './messages.ts';
 import type { Handlers, Method, Notification, Params, Protocol, Result } from './protocol.ts';
@@ -24,6 +26,7 @@ export interface ConnectionOptions<P extends Protocol> {
   protocol: P;
   /** What this side does for the other. */
   handlers?: Handlers<P, Connection<P>>;
+  channels?: ChannelOptions<Connection<P>>;
   /** Who is at the other end, for messages: `hostb`, `the command line`. */
   peer: string;
   /** Ping from the start on. The other side answers in kind, whether or not it asked for it. */
@@ -50,6 +53,8 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
   readonly peer: string;
   /** Settles when the connection has ended: with undefined where one side closed it, else with AGENT_LOST. Never rejects. */
   readonly closed: Promise<DrayageError | undefined>;
+  readonly channels: Channels<Connection<P>>;
+  readonly #methods: Protocol['methods'];
   readonly #options: ConnectionOptions<P>;
   readonly #duplex: Duplex;
   readonly #reader: BoundedReader;
@@ -64,6 +69,7 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     this.#duplex = duplex;
     this.#options = options;
     this.peer = options.peer;
+    this.#methods = { ...options.protocol.methods, [CHANNEL_OPEN]: channelOpen };
     const { promise, resolve } = Promise.withResolvers<DrayageError | undefined>();
     this.closed = promise;
     this.#resolveClosed = resolve;
@@ -92,6 +98,17 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     this.#rpc.onRequest((method, params, token) => this.#handle(method, params, token));
     this.#rpc.onNotification((method, params) => this.#notified(method, params));
     this.#rpc.listen();
+    this.channels = new Channels<Connection<P>>(
+      {
+        connection: this,
+        peer: this.peer,
+        signal: this.signal,
+        log,
+        open: (params, signal) =>
+          this.#call(CHANNEL_OPEN, params, { signal }) as Promise<z.output<typeof channelOpen.result>>,
+      },
+      options.channels ?? {},
+    );
     if (options.heartbeat === true) this.#heartbeat.start();
   }
 
@@ -100,33 +117,18 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     return this.#abort.signal;
   }
 
+  /** Payload of all bulk channels of this connection so far. */
+  get channelBytes(): Readonly<ByteCount> {
+    return this.channels.bytes;
+  }
+
   /**
    * Calls a method of the other side.
    * @throws DrayageError as the handler threw it; AGENT_LOST where the connection ends first: whether the other side
    * did what was asked is not known then; AGENT_TIMEOUT; AGENT_PROTOCOL where the answer is not what the table says
    */
-  async call<M extends Method<P>>(method: M, params: Params<P, M>, options: CallOptions = {}): Promise<Result<P, M>> {
-    const spec = this.#spec(method);
-    check(spec.params, params, `the parameters of ${method}`, 'INTERNAL');
-    const cancellation = new CancellationTokenSource();
-    const stop = this.#stopper(method, options);
-    try {
-      const answer = this.#rpc.sendRequest(method, params, cancellation.token);
-      const { value } = resultSchema.parse(await Promise.race([answer, stop.stopped]));
-      return check(spec.result, value, `the answer of ${this.peer} to ${method}`, 'AGENT_PROTOCOL') as Result<P, M>;
-    } catch (error) {
-      // The library reports the end of a connection in several ways of its own.
-      if (this.signal.aborted) throw this.signal.reason;
-      if (error instanceof DrayageError) {
-        cancellation.cancel();
-        throw error;
-      }
-      throw error instanceof ResponseError && error.data !== undefined
-        ? fromWire(error.data)
-        : new DrayageError('AGENT_PROTOCOL', `${method}: ${(error as Error).message}`, { cause: error });
-    } finally {
-      stop.dispose();
-    }
+  call<M extends Method<P>>(method: M, params: Params<P, M>, options: CallOptions = {}): Promise<Result<P, M>> {
+    return this.#call(method, params, options) as Promise<Result<P, M>>;
   }
 
   /** Resolves when the message has left this process: wait for it, lest a slow reader fills the memory. */
@@ -163,6 +165,30 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     return this.close();
   }
 
+  async #call(method: string, params: unknown, options: CallOptions): Promise<unknown> {
+    const spec = this.#spec(method);
+    check(spec.params, params, `the parameters of ${method}`, 'INTERNAL');
+    const cancellation = new CancellationTokenSource();
+    const stop = this.#stopper(method, options);
+    try {
+      const answer = this.#rpc.sendRequest(method, params, cancellation.token);
+      const { value } = resultSchema.parse(await Promise.race([answer, stop.stopped]));
+      return check(spec.result, value, `the answer of ${this.peer} to ${method}`, 'AGENT_PROTOCOL');
+    } catch (error) {
+      // The library reports the end of a connection in several ways of its own.
+      if (this.signal.aborted) throw this.signal.reason;
+      if (error instanceof DrayageError) {
+        cancellation.cancel();
+        throw error;
+      }
+      throw error instanceof ResponseError && error.data !== undefined
+        ? fromWire(error.data)
+        : new DrayageError('AGENT_PROTOCOL', `${method}: ${(error as Error).message}`, { cause: error });
+    } finally {
+      stop.dispose();
+    }
+  }
+
   async #handle(method: string, rawParams: unknown, token: CancellationToken): Promise<unknown> {
     const controller = new AbortController();
     const cancelled = token.onCancellationRequested(() =>
@@ -173,13 +199,10 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     if (token.isCancellationRequested)
       controller.abort(new DrayageError('CANCELLED', `${this.peer} cancelled ${method}.`));
     try {
-      const handler = Object.hasOwn(this.#options.handlers ?? {}, method)
-        ? this.#options.handlers?.[method]
-        : undefined;
-      if (handler === undefined) throw new DrayageError('AGENT_PROTOCOL', `There is no method ${method} here.`);
+      const handler = this.#handler(method);
       const spec = this.#spec(method);
       const params = check(spec.params, rawParams, `the parameters of ${method}`, 'AGENT_PROTOCOL');
-      const value = await handler(params as never, { connection: this, signal: controller.signal });
+      const value = await handler(params, controller.signal);
       check(spec.result, value, `the result of ${method}`, 'INTERNAL');
       return value === undefined ? {} : { value };
     } catch (thrown) {
@@ -212,10 +235,18 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
   }
 
   #spec(method: string): Protocol['methods'][string] {
-    const { methods } = this.#options.protocol;
-    const spec = Object.hasOwn(methods, method) ? methods[method] : undefined;
+    const spec = Object.hasOwn(this.#methods, method) ? this.#methods[method] : undefined;
     if (spec === undefined) throw new DrayageError('AGENT_PROTOCOL', `There is no method ${method}.`);
     return spec;
+  }
+
+  #handler(method: string): (params: unknown, signal: AbortSignal) => unknown {
+    if (method === CHANNEL_OPEN)
+      return (params, signal) => this.channels.accept(params as z.output<typeof channelOpen.params>, signal);
+    const { handlers = {} } = this.#options;
+    const handler = Object.hasOwn(handlers, method) ? handlers[method as keyof typeof handlers] : undefined;
+    if (handler === undefined) throw new DrayageError('AGENT_PROTOCOL', `There is no method ${method} here.`);
+    return (params, signal) => (handler as AnyHandler)(params, { connection: this, signal });
   }
 
   /** A promise that rejects when a call must not wait any longer. */
@@ -274,6 +305,9 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     this.#options.log?.(message);
   }
 }
+
+/** A handler whose parameters have been checked against the table. */
+type AnyHandler = (params: unknown, context: { connection: unknown; signal: AbortSignal }) => unknown;
 
 function check(schema: z.ZodType, value: unknown, what: string, code: 'INTERNAL' | 'AGENT_PROTOCOL'): unknown {
   const parsed = schema.safeParse(value);
