@@ -6,7 +6,7 @@ import { LabHost } from './host.ts';
 import { ensureImage } from './images.ts';
 import { type CutDirection, cut, restore } from './network.ts';
 import { isAlive, thisProcess } from './process.ts';
-import { underStoreLock } from './reserve.ts';
+import { requireRoot, underStoreLock } from './reserve.ts';
 import { isWhole, type LabState, listLabs, readState, writeState } from './state.ts';
 import { type BootOptions, bootLab, restartHost } from './up.ts';
 
@@ -66,6 +66,7 @@ export class Lab implements AsyncDisposable {
    * @throws DrayageError LAB_BUSY while another process makes or removes it.
    */
   static async remove(name: string, store = DEFAULT_STORE): Promise<boolean> {
+    requireRoot();
     const found = await underStoreLock(store, async () => {
       const lab = (await listLabs(store)).find((each) => each.name === name);
       if (lab?.state === undefined) return lab;

@@ -8,16 +8,16 @@ export interface ProcessId {
   startedAt: string;
 }
 
-/** Names a running process; undefined where there is none of that pid. */
+/** Names a process; undefined where there is none of that pid. */
 export function identify(pid: number): ProcessId | undefined {
-  const stat = readProc(pid, 'stat');
-  // The second field is the program's name in brackets and may hold anything; the 22nd is the start time.
-  const startedAt = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  return startedAt === undefined || startedAt === '' ? undefined : { pid, startedAt };
+  const startedAt = statOf(pid)[START_TIME];
+  return startedAt === undefined ? undefined : { pid, startedAt };
 }
 
-export function isAlive(id: ProcessId): boolean {
-  return identify(id.pid)?.startedAt === id.startedAt && !readProc(id.pid, 'stat').includes(') Z ');
+/** False also of a process that is ending: an init does so for as long as others of its namespace are frozen. */
+export function isAlive({ pid, startedAt }: ProcessId): boolean {
+  const stat = statOf(pid);
+  return stat[START_TIME] === startedAt && (Number(stat[FLAGS]) & PF_EXITING) === 0;
 }
 
 export function thisProcess(): ProcessId {
@@ -36,6 +36,16 @@ export function processesWith(file: 'environ' | 'mountinfo', text: string): numb
 export function childrenOf(pid: number): number[] {
   return readProc(pid, `task/${pid}/children`).split(' ').filter(Boolean).map(Number);
 }
+
+/** The fields of /proc/PID/stat after the program's name, which is in brackets and may hold anything. */
+function statOf(pid: number): string[] {
+  const stat = readProc(pid, 'stat');
+  return stat === '' ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+const FLAGS = 6;
+const START_TIME = 19;
+const PF_EXITING = 4;
 
 /** Empty where the process is gone, which may happen at any time. */
 function readProc(pid: number, file: string): string {

@@ -1,7 +1,7 @@
 /** The drayage that a lab's hosts run: the one that made the lab, laid out as `drayage host add` would. */
 import { chmod, copyFile, cp, mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { PROGRAM_DIRECTORY, WRAPPER, WRAPPER_TEXT } from '../src/fleet/layout.ts';
+import { PROGRAM_DIRECTORY, PROGRAM_PARTS, WRAPPER, WRAPPER_TEXT } from '../src/fleet/layout.ts';
 import { hashOf } from './recipe.ts';
 
 /** A layer with the Node.js binary, which is large, made once and shared by all hosts of all labs. */
@@ -18,11 +18,10 @@ export async function nodeLayer(store: string, node: string): Promise<string> {
   return layer;
 }
 
-/** Writes the rest of the program, which is `drayage.mjs` and `shim/` in `directory`, into the tree of a host. */
+/** Writes the rest of the program, which is in `directory`, into the tree of a host. */
 export async function installProgram(tree: string, directory: string): Promise<void> {
   await mkdir(join(tree, PROGRAM_DIRECTORY), { recursive: true });
-  await copyFile(join(directory, 'drayage.mjs'), join(tree, PROGRAM_DIRECTORY, 'drayage.mjs'));
-  await cp(join(directory, 'shim'), join(tree, PROGRAM_DIRECTORY, 'shim'), { recursive: true });
+  for (const part of PROGRAM_PARTS) await cp(join(directory, part), join(tree, PROGRAM_DIRECTORY, part));
   await mkdir(join(tree, dirname(WRAPPER)), { recursive: true });
   await writeFile(join(tree, WRAPPER), WRAPPER_TEXT, { mode: 0o755 });
 }

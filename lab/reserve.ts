@@ -55,3 +55,7 @@ export async function underStoreLock<T>(store: string, work: () => Promise<T>): 
   await using _ = await lock(join(store, 'labs.lock'));
   return await work();
 }
+
+export function requireRoot(): void {
+  if (process.getuid?.() !== 0) throw new DrayageError('LAB_NEEDS_ROOT', 'The lab needs root.');
+}

@@ -5,6 +5,7 @@ import { DrayageError } from '../src/errors.ts';
 import { type Run, runner } from '../src/exec/run.ts';
 import { ensureBase } from './base.ts';
 import { hostTree, LAB_VARIABLE, prepareHost, startHost, untilReady } from './boot.ts';
+import { cgroupsOf, removeCgroups, thaw } from './cgroups.ts';
 import { cleanLab } from './clean.ts';
 import { LabHost } from './host.ts';
 import { makeKeys } from './keys.ts';
@@ -14,7 +15,7 @@ import { poll } from './poll.ts';
 import { identify, isAlive } from './process.ts';
 import { nodeLayer } from './program.ts';
 import type { DockerVersion } from './recipe.ts';
-import { reserve } from './reserve.ts';
+import { requireRoot, reserve } from './reserve.ts';
 import { type HostState, hostDirectory, type LabState, labDirectory, writeState } from './state.ts';
 
 export interface BootOptions {
@@ -43,6 +44,7 @@ export interface BootOptions {
 }
 
 export async function bootLab(options: BootOptions): Promise<LabState> {
+  requireRoot();
   check(options);
   const { store, name, docker, mirror, onProgress, signal } = options;
   const run = runner(signal === undefined ? {} : { signal });
@@ -69,8 +71,16 @@ export async function restartHost(run: Run, store: string, state: LabState, name
   const host = state.hosts.find((each) => each.name === name);
   if (host?.init === undefined) throw new DrayageError('LAB_NOT_FOUND', `Lab host ${name} is down.`);
   const { init } = host;
+  const cgroups = await cgroupsOf(hostDirectory(store, state.name, name));
   if (isAlive(init)) process.kill(init.pid, 'SIGKILL');
-  await poll(() => (isAlive(init) ? undefined : true), { everyMs: 10, timeoutMs: 20_000 });
+  await poll(
+    async () => {
+      await thaw(cgroups);
+      return identify(init.pid)?.startedAt === init.startedAt ? undefined : true;
+    },
+    { everyMs: 10, timeoutMs: 20_000 },
+  );
+  await removeCgroups(cgroups);
   await start(run, store, state, host);
   await writeState(store, state);
 }
@@ -107,14 +117,14 @@ async function start(run: Run, store: string, state: LabState, host: HostState):
 
 async function setUpAgent(run: Run, host: HostState): Promise<void> {
   try {
-    await new LabHost(host, run).run('drayage', ['setup', '--yes']);
+    await new LabHost(host, run).run('drayage', ['setup']);
   } catch (cause) {
-    throw new DrayageError('LAB_BOOT_FAILED', `Lab host ${host.name}: drayage setup failed.`, { cause });
+    const why = (cause as Error).message;
+    throw new DrayageError('LAB_BOOT_FAILED', `Lab host ${host.name}: drayage setup failed: ${why}`, { cause });
   }
 }
 
 function check({ name, hosts, agent, programDir }: BootOptions): void {
-  if (process.getuid?.() !== 0) throw new DrayageError('LAB_NEEDS_ROOT', 'The lab needs root.');
   for (const each of [name, ...hosts]) {
     // It is part of interface names, of which the kernel takes 15 bytes.
     if (!/^[a-z][a-z0-9-]{0,12}$/.test(each)) {
