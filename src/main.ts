@@ -6,15 +6,12 @@ declare const DRAYAGE_VERSION: string | undefined;
 const version = typeof DRAYAGE_VERSION === 'undefined' ? '0.0.0-dev' : DRAYAGE_VERSION;
 
 const words = process.argv.slice(2);
-// A reader that has gone away (drayage history | head) is no error.
-process.stdout.on('error', () => process.exit());
-process.stderr.on('error', () => process.exit());
 
 process.exit(await main().catch(fail));
 
 async function main(): Promise<number> {
-  // Every connection between hosts starts with this one, so nothing else is loaded for it.
-  if (words[0] === 'dial' && words.length === 1) return (await import('./cli/dial.ts')).dial(process.env);
+  // A reader that has gone away (drayage history | head) is no error.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => process.exit());
   return (await import('./cli/run.ts')).run({ words, version, script: import.meta.filename, env: process.env });
 }
 

@@ -25,7 +25,7 @@ async function agent(cli: Cli): Promise<void> {
   ]);
   const running = await process_.runningAgent();
   if (running !== null) throw new DrayageError('AGENT_RUNNING', `Process ${running.pid} is the agent of this host.`);
-  await process_.recordAgent({ version: cli.version, bundle: await sha256Of(createReadStream(cli.script)) });
+  await process_.recordAgent({ version: cli.version, build: await sha256Of(createReadStream(cli.script)) });
   try {
     await runAgent({
       version: cli.version,

@@ -13,8 +13,10 @@ export interface Output {
 export interface Cli {
   /** Of drayage. */
   version: string;
-  /** The file that runs: the bundle, or src/main.ts. */
+  /** The file that runs: main.mjs, or src/main.ts. */
   script: string;
+  /** Where ssh keeps the sockets of shared sessions. */
+  controlDir: string;
   out: Output;
   err: Output;
   /**

@@ -34,7 +34,13 @@ function addCommand(cli: Cli): Command {
         import('./setup-report.ts'),
       ]);
       const report = setupReport(cli.out, json ?? false);
-      await addHost({ host, own: cli.ownFiles(), door: agentDoor(cli, host), onEvent: report.event });
+      await addHost({
+        host,
+        controlDir: cli.controlDir,
+        own: cli.ownFiles(),
+        door: agentDoor(cli, host),
+        onEvent: report.event,
+      });
       report.end(`${host} is ready.`);
     });
 }
@@ -65,7 +71,7 @@ function removeCommand(cli: Cli): Command {
         import('./setup-report.ts'),
       ]);
       const report = setupReport(cli.out, json ?? false);
-      await removeHost({ host, force, purge, onEvent: report.event });
+      await removeHost({ host, controlDir: cli.controlDir, force, purge, onEvent: report.event });
       report.end(`drayage is gone from ${host}.`);
     });
 }

@@ -5,6 +5,7 @@ import { agentCommand } from './agent.ts';
 import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import type { Cli } from './context.ts';
+import { dialCommand } from './dial.ts';
 import { historyCommand } from './history.ts';
 import { hostCommand } from './host.ts';
 import { migrateCommand } from './migrate.ts';
@@ -25,7 +26,7 @@ export function programOf(cli: Cli, lab: Command): Command {
   const groups: [string, Command[]][] = [
     ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli)]],
     ['Look back:', [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli)]],
-    ['Hosts:', [setupCommand(cli), hostCommand(cli), agentCommand(cli), dialStub(), lab]],
+    ['Hosts:', [setupCommand(cli), hostCommand(cli), agentCommand(cli), dialCommand(cli), lab]],
     ['Other:', [completionCommand()]],
   ];
   for (const [group, commands] of groups) {
@@ -49,11 +50,6 @@ export async function runProgram(program: Command, cli: Cli, words: readonly str
   }
 }
 
-/** `dial` is answered in main.ts before anything else is loaded; this is for its help only. */
-function dialStub(): Command {
-  return new Command('dial').summary("bridge to the agent's socket").description(DIAL);
-}
-
 /** Settings that commander does not hand down to commands made elsewhere. */
 function settle(command: Command, cli: Cli, path: readonly string[]): void {
   const name = [...path, command.name()];
@@ -69,12 +65,6 @@ function settle(command: Command, cli: Cli, path: readonly string[]): void {
   });
   for (const child of command.commands) settle(child, cli, name);
 }
-
-const DIAL = `Bridges standard input and output to the agent's socket. This is what one host runs on another over ssh to talk to its agent; there is no need to run it by hand.
-
-Examples:
-  ssh root@hostb drayage dial
-`;
 
 const OVERVIEW = `
 Examples:

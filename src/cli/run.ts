@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { DrayageError } from '../errors.ts';
 import { complete } from './completion.ts';
 import type { Cli, Output } from './context.ts';
+import { controlDirectory } from './control-directory.ts';
 import { programOf, runProgram } from './program.ts';
 import { renderError } from './report/finding.ts';
 import { confirm, output } from './terminal.ts';
@@ -13,7 +14,7 @@ export interface RunOptions {
   /** The command line after the program's name. */
   words: readonly string[];
   version: string;
-  /** The file that runs: the bundle, or src/main.ts. */
+  /** The file that runs: main.mjs, or src/main.ts. */
   script: string;
   env: Readonly<Record<string, string | undefined>>;
 }
@@ -40,16 +41,18 @@ export function writeError(error: DrayageError, { words, env }: Pick<RunOptions,
 }
 
 function cliOf({ version, script, env }: RunOptions, exitWith: (status: number) => void): Cli {
+  const controlDir = controlDirectory(process.getuid?.(), env.XDG_RUNTIME_DIR);
   return {
     version,
     script,
+    controlDir,
     ...outputs(env),
     exitWith,
-    ownFiles: () => ({ bundle: bundleOf(script), node: process.execPath, version }),
+    ownFiles: () => ({ directory: directoryOf(script), node: process.execPath, version }),
     confirm: (question) => confirm(process.stdin, process.stderr, question),
     async connect(host) {
       const { connect } = await import('./connect.ts');
-      return connect(host, version);
+      return connect({ host, version, controlDir });
     },
     onInterrupt(listener) {
       process.on('SIGINT', listener);
@@ -66,15 +69,16 @@ function cliOf({ version, script, env }: RunOptions, exitWith: (status: number) 
 }
 
 function outputs(env: RunOptions['env']): { out: Output; err: Output } {
-  const options = { noColor: env['NO_COLOR'], term: env['TERM'] };
+  const options = { noColor: env.NO_COLOR, term: env.TERM };
   return { out: output(process.stdout, options), err: output(process.stderr, options) };
 }
 
-function bundleOf(script: string): string {
-  if (script.endsWith('.mjs')) return script;
-  const built = join(dirname(dirname(script)), 'dist', 'drayage.mjs');
-  if (existsSync(built)) return built;
-  throw new DrayageError('SETUP_NO_PROGRAM', `${built} is not there.`);
+function directoryOf(script: string): string {
+  const here = dirname(script);
+  if (script.endsWith('.mjs')) return here;
+  const built = join(dirname(here), 'dist');
+  if (existsSync(join(built, 'main.mjs'))) return built;
+  throw new DrayageError('SETUP_NO_PROGRAM', `There is no program in ${built}.`);
 }
 
 async function lab(cli: Cli, { env }: RunOptions): Promise<Command> {
@@ -82,9 +86,9 @@ async function lab(cli: Cli, { env }: RunOptions): Promise<Command> {
   return labCommand({
     print: (line) => cli.out.write(`${line}\n`),
     progress: (line) => cli.err.write(`${line}\n`),
-    programDir: dirname(cli.ownFiles().bundle),
-    mirror: env['DRAYAGE_DEBIAN_MIRROR'],
-    terminal: cli.out.isTty && process.stdin.isTTY ? env['TERM'] : undefined,
+    programDir: cli.ownFiles().directory,
+    mirror: env.DRAYAGE_DEBIAN_MIRROR,
+    terminal: cli.out.isTty && process.stdin.isTTY ? env.TERM : undefined,
     exitWith: cli.exitWith,
   });
 }

@@ -15,6 +15,8 @@ import type { Shell } from './shell.ts';
 export interface AddOptions {
   /** As ssh knows it. */
   host: string;
+  /** See remote-shell.ts. */
+  controlDir: string;
   own: OwnFiles;
   /** To the agent of that host. */
   door: AgentDoor;
@@ -23,8 +25,8 @@ export interface AddOptions {
 }
 
 /** @throws DrayageError HOST_*, SETUP_* */
-export async function addHost({ host, own, door, onEvent, signal }: AddOptions): Promise<void> {
-  const shell = remoteShell(host);
+export async function addHost({ host, controlDir, own, door, onEvent, signal }: AddOptions): Promise<void> {
+  const shell = remoteShell(host, controlDir);
   const [program, there] = await Promise.all([programOf(own), probe(shell, signal)]);
   refuseUnfit(requirements(there, { arch: program.arch, programBytes: program.bytes }), onEvent);
 
@@ -51,14 +53,21 @@ export async function addHost({ host, own, door, onEvent, signal }: AddOptions):
   });
 }
 
-export interface RemoveHostOptions extends Pick<AddOptions, 'host' | 'onEvent' | 'signal'> {
+export interface RemoveHostOptions extends Pick<AddOptions, 'host' | 'controlDir' | 'onEvent' | 'signal'> {
   force: boolean;
   purge: boolean;
 }
 
 /** @throws DrayageError HOST_UNKNOWN where there is nothing to remove; HOST_*, SETUP_* */
-export async function removeHost({ host, force, purge, onEvent, signal }: RemoveHostOptions): Promise<void> {
-  const shell = remoteShell(host);
+export async function removeHost({
+  host,
+  controlDir,
+  force,
+  purge,
+  onEvent,
+  signal,
+}: RemoveHostOptions): Promise<void> {
+  const shell = remoteShell(host, controlDir);
   const installed = (await shell.run(IS_INSTALLED, [`${PROGRAM_DIRECTORY}/drayage.mjs`], { signal })).trim() === 'yes';
   if (installed) {
     const flags = ['--remove', ...(force ? ['--force'] : []), ...(purge ? ['--purge'] : [])];

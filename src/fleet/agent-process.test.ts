@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { start } from '../exec/run.ts';
 import { recordAgent, runningAgent, stopAgent } from './agent-process.ts';
 
-const about = { version: '1', bundle: 'abc' };
+const about = { version: '1', build: 'abc' };
 
 test('finds the process that recorded itself, and no other one by that number', async () => {
   const file = join(await mkdtemp(join(tmpdir(), 'drayage-')), 'run/agent.json');

@@ -10,13 +10,13 @@ const schema = z.object({
   /** Clock ticks after boot at which it started: a pid alone may have been given to another process since. */
   started: z.string(),
   version: z.string(),
-  /** SHA-256 of the bundle that it runs. */
-  bundle: z.string(),
+  /** SHA-256 of the main.mjs that it runs. */
+  build: z.string(),
 });
 export type AgentProcess = z.infer<typeof schema>;
 
 /** Called by the agent about itself when it starts. */
-export async function recordAgent(about: Pick<AgentProcess, 'version' | 'bundle'>, file = AGENT_FILE): Promise<void> {
+export async function recordAgent(about: Pick<AgentProcess, 'version' | 'build'>, file = AGENT_FILE): Promise<void> {
   const started = await startOf(process.pid);
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await writeFile(`${file}.new`, JSON.stringify({ pid: process.pid, started, ...about }), { mode: 0o600 });

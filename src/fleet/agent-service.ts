@@ -29,13 +29,13 @@ export function keeperOfThisHost(): Keeper {
 
 /**
  * The agent runs the installed program when this resolves; true if anything had to be done.
- * @param bundle SHA-256 of the installed bundle
+ * @param build that is installed, see buildOf
  * @throws DrayageError SETUP_BUSY where an older agent is in the midst of a migration; SETUP_AGENT where none answers
  */
-export async function ensureAgent(keeper: Keeper, bundle: string, door: AgentDoor): Promise<boolean> {
+export async function ensureAgent(keeper: Keeper, build: string, door: AgentDoor): Promise<boolean> {
   const running = await runningAgent();
   const answers = (await door.version()) !== null;
-  const current = answers && running?.bundle === bundle;
+  const current = answers && running?.build === build;
   if (answers && !current) await refuseWhileBusy(door);
   const changed = await KEEPERS[keeper].ensure(current);
   if (changed) await waitForAnswer(door);

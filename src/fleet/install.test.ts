@@ -18,9 +18,10 @@ beforeEach(async () => {
   await mkdir(join(directory, 'dist/shim'), { recursive: true });
   // A script, because the one thing that is asked of a new node before it is taken is its version.
   await writeFile(join(directory, 'dist/node'), `#!/bin/sh\n# ${'x'.repeat(100_000)}\n`);
-  await writeFile(join(directory, 'dist/drayage.mjs'), 'bundle');
+  await writeFile(join(directory, 'dist/drayage.mjs'), 'start');
+  await writeFile(join(directory, 'dist/main.mjs'), 'main');
   await writeFile(join(directory, 'dist/shim/drayage-runc'), 'shim');
-  const own = { bundle: join(directory, 'dist/drayage.mjs'), node: join(directory, 'dist/node'), version: '1' };
+  const own = { directory: join(directory, 'dist'), node: join(directory, 'dist/node'), version: '1' };
   program = moved(await programOf(own), join(directory, 'host'));
   const at = (argument: string) => (argument.startsWith('/usr') ? join(directory, 'host') + argument : argument);
   shell = { run: (script, args, options) => localShell.run(script, args.map(at), options) };
@@ -48,7 +49,7 @@ test.each([
     ...options,
     onProgress: (file, bytes) => file.path.endsWith('node') && seen.push(bytes),
   });
-  expect(await files()).toEqual(['drayage', 'drayage-runc', 'drayage.mjs', 'node']);
+  expect(await files()).toEqual(['drayage', 'drayage-runc', 'drayage.mjs', 'main.mjs', 'node']);
   expect(seen.at(-1)).toBe(program.files[0]?.bytes);
   expect((await plan()).write).toEqual([]);
 });
@@ -80,14 +81,14 @@ test('what is interrupted or does not arrive whole leaves the old version', asyn
 
 test('a node that does not run there is not taken', async () => {
   await writeFile(join(directory, 'dist/node'), '#!/bin/sh\nexit 1\n');
-  const own = { bundle: join(directory, 'dist/drayage.mjs'), node: join(directory, 'dist/node'), version: '1' };
+  const own = { directory: join(directory, 'dist'), node: join(directory, 'dist/node'), version: '1' };
   program = moved(await programOf(own), join(directory, 'host'));
   await expect(install(await plan(), { shell, ...all })).rejects.toMatchObject({ code: 'HOST_TRANSFER' });
   expect((await files()).every((name) => name.endsWith('.incoming'))).toBe(true);
 });
 
 test('a program whose files are missing is none', async () => {
-  const own = { bundle: join(directory, 'none.mjs'), node: process.execPath, version: '1' };
+  const own = { directory: join(directory, 'none'), node: process.execPath, version: '1' };
   await expect(programOf(own)).rejects.toMatchObject({ code: 'SETUP_NO_PROGRAM' });
 });
 

@@ -1,7 +1,9 @@
 /** Where drayage is on a host: everything that setup puts there and remove takes away. */
 
-/** The program: `node`, `drayage.mjs`, `shim/drayage-runc`. */
+/** The program: `node`, and the files of PROGRAM_PARTS. */
 export const PROGRAM_DIRECTORY = '/usr/local/lib/drayage';
+/** What scripts/build.ts makes in dist/, as far as a host needs it. The one that is started first comes last. */
+export const PROGRAM_PARTS = ['shim/drayage-runc', 'main.mjs', 'drayage.mjs'] as const;
 export const SHIM = `${PROGRAM_DIRECTORY}/shim/drayage-runc`;
 /** What `ssh HOST drayage dial` finds in its PATH. */
 export const WRAPPER = '/usr/local/bin/drayage';

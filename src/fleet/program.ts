@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { machine } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { DrayageError } from '../errors.ts';
-import { PROGRAM_DIRECTORY, SHIM, WRAPPER, WRAPPER_TEXT } from './layout.ts';
+import { PROGRAM_DIRECTORY, PROGRAM_PARTS, WRAPPER, WRAPPER_TEXT } from './layout.ts';
+
+const MAIN = `${PROGRAM_DIRECTORY}/main.mjs`;
 
 export interface ProgramFile {
   /** Where it belongs on a host. */
@@ -26,22 +28,26 @@ export interface Program {
 }
 
 export interface OwnFiles {
-  /** drayage.mjs, with shim/ beside it. */
-  bundle: string;
+  /** Holds what scripts/build.ts makes. */
+  directory: string;
   /** The Node.js binary. */
   node: string;
   version: string;
 }
 
 /** @throws DrayageError SETUP_NO_PROGRAM where one of the files is not there. */
-export async function programOf({ bundle, node, version }: OwnFiles): Promise<Program> {
+export async function programOf({ directory, node, version }: OwnFiles): Promise<Program> {
   const files = await Promise.all([
     fromFile(`${PROGRAM_DIRECTORY}/node`, node),
-    fromFile(`${PROGRAM_DIRECTORY}/drayage.mjs`, bundle),
-    fromFile(SHIM, join(dirname(bundle), 'shim', 'drayage-runc')),
+    ...PROGRAM_PARTS.map((part) => fromFile(`${PROGRAM_DIRECTORY}/${part}`, join(directory, part))),
   ]);
   files.push(fromText(WRAPPER, WRAPPER_TEXT));
   return { version, arch: machine(), files, bytes: files.reduce((sum, file) => sum + file.bytes, 0) };
+}
+
+/** SHA-256 of the file by which one build is told from another. */
+export function buildOf(program: Program): string {
+  return program.files.find(({ path }) => path === MAIN)?.sha256 ?? '';
 }
 
 export async function sha256Of(source: Readable): Promise<string> {

@@ -8,7 +8,7 @@ import { registerRuntime } from './docker-runtime.ts';
 import { install, planInstall, presentFiles } from './install.ts';
 import { AGENT_LOG, PROGRAM_DIRECTORY, RUNTIME_NAME, WRAPPER } from './layout.ts';
 import { probe } from './probe.ts';
-import { type OwnFiles, programOf } from './program.ts';
+import { buildOf, type OwnFiles, programOf } from './program.ts';
 import { requirements } from './requirements.ts';
 import { localShell } from './shell.ts';
 
@@ -49,8 +49,7 @@ export async function setup({ own, door, onEvent, signal }: SetupOptions): Promi
   step('runtime', await registerRuntime(docker, signal), `Docker knows the runtime "${RUNTIME_NAME}"`);
 
   const keeper = keeperOfThisHost();
-  const bundle = program.files.find(({ path }) => path.endsWith('/drayage.mjs'))?.sha256 ?? '';
-  step('agent', await ensureAgent(keeper, bundle, door), KEPT_BY[keeper]);
+  step('agent', await ensureAgent(keeper, buildOf(program), door), KEPT_BY[keeper]);
   if (keeper === 'none') onEvent({ type: 'note', message: NOT_KEPT });
 }
 
