@@ -126,6 +126,31 @@ describe.each(Object.entries(ways))('a channel over %s', (name, make) => {
     await expect(readAll(far)).rejects.toMatchObject({ code: 'CHANNEL_CUT' });
   });
 
+  test('consume hands on everything, also what came before it was called', async () => {
+    const sent = Buffer.concat([1, 70_000, 300_000, 1_048_576, 5].map((size, i) => Buffer.alloc(size, i + 1)));
+    near.write(sent.subarray(0, 50_000));
+    await sleep(20);
+    const pieces: Buffer[] = [];
+    const consumed = far.consume((piece) => pieces.push(Buffer.from(piece)));
+    near.end(sent.subarray(50_000));
+    await consumed;
+    expect(Buffer.concat(pieces).equals(sent)).toBe(true);
+  });
+
+  test('consume fails with what its sink throws, and with the stream', async () => {
+    const full = new DrayageError('JOURNAL_WRITE', 'The disk is full.');
+    const consumed = far.consume(() => {
+      throw full;
+    });
+    near.write('x');
+    await expect(consumed).rejects.toBe(full);
+    await expect(readAll(near)).rejects.toMatchObject({ message: 'The disk is full.' });
+    const [nearer, farther] = await make();
+    nearer.on('error', () => {}).write('x');
+    setTimeout(() => nearer.destroy(), 20);
+    await expect(farther.consume(() => {})).rejects.toMatchObject({ code: 'CHANNEL_CUT' });
+  });
+
   // In memory nothing is copied on the way.
   test.skipIf(name === 'in memory')('a buffer may be used again once its write is done', async () => {
     const buffer = Buffer.alloc(300_000);
