@@ -129,7 +129,8 @@ export class Journal implements AsyncDisposable {
   async *follow(from = 0, signal?: AbortSignal): AsyncGenerator<JournalRecord, void, undefined> {
     for (let at = from; ; ) {
       for (let record = this.#records[at]; record !== undefined; record = this.#records[++at]) yield record;
-      if (this.#closed || signal?.aborted) return;
+      // What was appended before the close is still to come while it is being written.
+      if ((this.#closed && this.#writing === undefined) || signal?.aborted) return;
       await new Promise<void>((wake) => {
         const done = () => {
           this.#wake.delete(done);

@@ -2,18 +2,57 @@
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
+import { type Case, type SourceCase, sourceCase } from './preflight/case.ts';
+import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
+import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
+import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
+import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
+import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
+import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
+import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
 
-/** All findings at once, those that block first. */
+/** All findings at once: those that block first, then costs, then notes, each in the order of the checks. */
 export function preflight(
-  _workload: WorkloadFacts,
-  _source: HostFacts,
-  _target: HostFacts,
-  _options: MigrateOptions,
+  workload: WorkloadFacts,
+  source: HostFacts,
+  target: HostFacts,
+  options: MigrateOptions,
 ): Finding[] {
-  return [];
+  const c: Case = { ...sourceCase(workload, source, options), target };
+  const findings = [...sourceFindings(c), ...checkHost(target), ...checkPair(c), ...checkNames(c), ...checkRoom(c)];
+  return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
 /** What hinders a live move as far as the source alone can tell: short sentences, for `drayage ps`. */
-export function sourceHindrances(_workload: WorkloadFacts, _source: HostFacts): string[] {
-  return [];
+export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
+  const options = { remove: false, carryBinds: false, dropConnections: false, dryRun: true };
+  return sourceFindings(sourceCase(workload, source, options))
+    .filter(({ severity }) => severity === 'blocks')
+    .map(({ message }) => message);
+}
+
+/** What every code of preflight means, for the documentation; where one is raised, it may be made more precise. */
+export const FINDINGS = {
+  ...WORKLOAD_FINDINGS,
+  ...OBSTACLE_FINDINGS,
+  ...MOUNT_FINDINGS,
+  ...HOST_FINDINGS,
+  ...PAIR_FINDINGS,
+  ...NAME_FINDINGS,
+  ...ROOM_FINDINGS,
+} as const;
+
+export type FindingCode = keyof typeof FINDINGS;
+
+const ORDER = { blocks: 0, costs: 1, note: 2 } as const;
+
+function sourceFindings(c: SourceCase): Finding[] {
+  return [
+    ...checkWorkload(c),
+    ...checkObstacles(c),
+    ...checkMounts(c),
+    ...checkBelongings(c),
+    ...checkHost(c.source),
+    ...checkOwnRoom(c),
+  ];
 }

@@ -42,6 +42,8 @@ export class SourceMigration {
   readonly run: Run;
   /** Why it is to be undone, once somebody asked or the target was lost. */
   cancelled: DrayageError | undefined;
+  /** When the target's clock of this migration began, on this one's. */
+  targetOffsetMs = 0;
   /** Bytes that crossed so far. */
   bytes = 0;
   readonly #cancel = new AbortController();

@@ -106,7 +106,11 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
     stage: join(STAGE_DIR, `${m.id}.source`),
   };
   await m.journal.append({ type: 'state', state: 'started', data: started });
-  undo.push('the target', () => m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it').then(() => {}));
+  undo.push('the target', async () => {
+    const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
+    m.trace.adopt(spans, m.targetOffsetMs);
+  });
+  m.targetOffsetMs = m.trace.now();
   await m.target.open({ id: m.id, workload, options: m.options });
   await disableRestart(m, workload, undo);
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
@@ -180,7 +184,8 @@ export function assertFrozen({ cgroupPath, ref }: WorkloadFacts): void {
  */
 export async function retire(m: SourceMigration, { facts, stage }: Prepared): Promise<{ keptAs?: string }> {
   const released = m.target.release(m.id).then(
-    ({ notes }) => {
+    ({ spans, notes }) => {
+      m.trace.adopt(spans, m.targetOffsetMs);
       for (const message of notes) m.emit({ type: 'note', message });
     },
     (error: unknown) =>

@@ -160,9 +160,7 @@ export class TargetSession {
     await this.#state('restoring');
     this.#started = this.#docker.start(containerId);
     this.#started.catch(() => {});
-    const waiting = this.#rendezvous.until('waiting');
-    const begun = await Promise.race([waiting, this.#started.then(() => false)]);
-    if (!begun) throw await this.#restoreError();
+    await this.#reach('waiting');
   }
 
   prune(key: string, listings: Listing[]): Promise<PruneResult> {
@@ -173,7 +171,7 @@ export class TargetSession {
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages();
-    if (!(await rendezvous.until('ready'))) throw await this.#restoreError();
+    await this.#reach('ready');
     await this.#state('ready');
   }
 
@@ -310,12 +308,23 @@ export class TargetSession {
     await this.#journal.append({ type: 'state', state, ...(data === undefined ? {} : { data }) });
   }
 
+  /** @throws DrayageError RESTORE_FAILED where the restore ends before that step, or the engine gives up. */
+  async #reach(step: 'waiting' | 'ready'): Promise<void> {
+    const gaveUp = (this.#started as Promise<void>).then(
+      () => false,
+      () => false,
+    );
+    const reached = await Promise.race([(this.#rendezvous as Rendezvous).until(step), gaveUp]);
+    if (!reached) throw await this.#restoreError();
+  }
+
   async #restoreError(): Promise<DrayageError> {
-    const log = (await this.#rendezvous?.log()) ?? '';
+    this.#rendezvous?.abort(); // Whatever still waits there lets go, so that the engine can give up, too.
     const engine = await this.#started?.then(
       () => undefined,
       (error: unknown) => error as Error,
     );
+    const log = (await this.#rendezvous?.log()) ?? '';
     return explainFailure('RESTORE_FAILED', 'CRIU could not restore the workload on the target', log, engine);
   }
 }

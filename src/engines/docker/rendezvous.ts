@@ -162,7 +162,7 @@ function actionScript(dir: string): string {
   return `#!/bin/sh
 case $CRTOOLS_SCRIPT_ACTION in
   setup-namespaces)
-    echo "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
+    printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
     [ ! -e ${dir}/terminal ] || exit 0
