@@ -95,7 +95,7 @@ export class Rendezvous {
 
   /** Text of CRIU's log of this restore, or what runc said where there is none. */
   async log(): Promise<string> {
-    for (const file of ['work/restore.log', 'stderr']) {
+    for (const file of ['work/restore.log', 'runc.log']) {
       const text = await readFile(join(this.dir, file), 'utf8').catch(() => '');
       if (text.trim() !== '') return text;
     }
