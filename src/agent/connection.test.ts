@@ -253,9 +253,7 @@ describe('heartbeat', () => {
     cut[deaf] = true;
     const errors = await Promise.all([client.closed, server.closed]);
     expect(errors.map((e) => e?.code)).toEqual(['AGENT_LOST', 'AGENT_LOST']);
-    const [ofDeaf, ofDumb] = deaf === 'near' ? errors : errors.toReversed();
-    expect(ofDeaf?.message).toMatch(/nothing came/);
-    expect(ofDumb?.message).toMatch(/heard nothing from here|nothing came/);
+    for (const error of errors) expect(error?.message).toMatch(/nothing came|heard nothing from here/);
   });
 
   test('a process that was stopped for long does not call the other side lost', async () => {

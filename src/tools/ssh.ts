@@ -85,24 +85,17 @@ function connectionOptions(destination: SshDestination, { controlDir, purpose = 
 
 /** What OpenSSH says, in the order in which it is looked for: some lines come together with a more general one. */
 const FAILURES: [RegExp, ErrorCode, string][] = [
-  [
-    /REMOTE HOST IDENTIFICATION HAS CHANGED|host key for .* has changed|differs from the key for the IP/i,
-    'HOST_KEY_CHANGED',
-    'shows another host key than the known one',
-  ],
-  [/Host key verification failed|host key is known for/, 'HOST_KEY_UNKNOWN', 'shows a host key that is not known here'],
-  [
-    /Permission denied \(|Too many authentication failures|No more authentication methods/,
-    'HOST_AUTH',
-    'refuses the login',
-  ],
+  [/REMOTE HOST IDENTIFICATION HAS CHANGED/, 'HOST_KEY_CHANGED', 'shows another host key than the one that is known'],
+  [/Host key verification failed/, 'HOST_KEY_UNKNOWN', 'shows a host key that is not known here'],
+  [/Permission denied \(|Too many authentication failures/, 'HOST_AUTH', 'refuses the login'],
 ];
 
-/** A remote shell's words for a program that is not there. */
-const NOT_FOUND = /(command )?not found|No such file or directory|Unknown command/;
+/** A remote shell's words for a program that is not there; the status is 127, with some shells 126 or 1. */
+const NOT_FOUND = /drayage: (command )?not found|drayage: No such file or directory|Unknown command.*drayage/i;
 
 /**
- * Why an ssh ended, as one of our errors: 255 is ssh's own failure, 127 and 126 are the remote shell's.
+ * Why an ssh ended, as one of our errors: 255 is ssh's own failure, 127 the remote shell's. Tested with what OpenSSH
+ * 10.0 says.
  * @param exitCode null where it was killed, or never started
  */
 export function sshFailure(destination: SshDestination, exitCode: number | null, stderr: string): DrayageError {
@@ -110,18 +103,27 @@ export function sshFailure(destination: SshDestination, exitCode: number | null,
   const lines = stderr
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '' && !/^\*\*|^Warning: /.test(line));
+    .filter((line) => line !== '' && !/^\*\*|^Warning: /.test(line)); // Notes on old key exchanges, on files.
   const cause = new Error(lines.join('\n').slice(-2000) || `ssh ended with status ${exitCode}`);
-  if (exitCode === 127 || (exitCode === 126 && NOT_FOUND.test(stderr))) {
-    return new DrayageError('AGENT_MISSING', `There is no program drayage on ${text}.`, {
-      cause,
-      remedy: `Put it there: drayage host add ${text}.`,
-    });
+  if (exitCode === 127 || (exitCode !== 255 && NOT_FOUND.test(stderr))) {
+    const remedy = `Put it there: drayage host add ${text}.`;
+    return new DrayageError('AGENT_MISSING', `There is no program drayage on ${text}.`, { cause, remedy });
   }
-  const reason = lines.at(-1)?.replace(/\.$/, '') ?? `ssh ended with status ${exitCode}`;
-  for (const [pattern, code, says] of FAILURES) {
-    if (exitCode === 255 && pattern.test(stderr))
-      return new DrayageError(code, `${text} ${says}: ${reason}.`, { cause });
+  const [, code, says] = FAILURES.find(([pattern]) => exitCode === 255 && pattern.test(stderr)) ?? [];
+  const reason = lines.at(-1)?.replace(/^ssh: |\.$/g, '') ?? `ssh ended with status ${exitCode}`;
+  if (code === undefined) {
+    const remedy = `See that ssh ${text} works for root on this host: address, port, firewall, sshd.`;
+    return new DrayageError('HOST_UNREACHABLE', `${text} cannot be reached: ${reason}.`, { cause, remedy });
   }
-  return new DrayageError('HOST_UNREACHABLE', `${text} cannot be reached: ${reason.replace(/^ssh: /, '')}.`, { cause });
+  const remedy = REMEDIES[code]?.(text, stderr);
+  return new DrayageError(code, `${text} ${says}.`, { cause, ...(remedy && { remedy }) });
 }
+
+const REMEDIES: Partial<Record<ErrorCode, (text: string, stderr: string) => string>> = {
+  HOST_KEY_CHANGED: (text, stderr) => {
+    const forget = /ssh-keygen -f .+ -R .+/.exec(stderr)?.[0].trim() ?? 'ssh-keygen -R HOST';
+    return `Make sure which it is. If the host was reinstalled: ${forget}; then connect once by hand: ssh ${text} true.`;
+  },
+  HOST_KEY_UNKNOWN: (text) => `Connect once by hand as root and compare the key: ssh ${text} true.`,
+  HOST_AUTH: (text) => `Put a public key of this host's root there: ssh-copy-id ${text}.`,
+};
