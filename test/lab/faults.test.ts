@@ -156,7 +156,10 @@ async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise<() => 
 
 async function agentLogs(pair: Pair): Promise<string> {
   const logs = await Promise.all(
-    [pair.a, pair.b].map(async (host) => `${host.name}: ${(await readFile(host.path('/var/log/drayage-agent.log'), 'utf8').catch(() => '')).slice(-1500)}`),
+    [pair.a, pair.b].map(
+      async (host) =>
+        `${host.name}: ${(await readFile(host.path('/var/log/drayage-agent.log'), 'utf8').catch(() => '')).slice(-1500)}`,
+    ),
   );
   return logs.join('\n');
 }

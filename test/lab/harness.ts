@@ -63,11 +63,11 @@ export class Pair {
       const script = [
         'ls -A /run/drayage/restore /run/drayage/stage /var/lib/drayage/guard 2>/dev/null | grep -v ":$" | grep .',
         'grep " /run/drayage/" /proc/mounts',
-        'for f in /sys/fs/cgroup/freezer/docker/*/freezer.state; do [ "$(cat $f 2>/dev/null)" != FROZEN ] || echo "frozen $f"; done',
+        // The hosts of a lab share the machine's cgroup tree: only the host's own containers count.
+        'for id in $(docker ps -aq --no-trunc); do grep -qs FROZEN /sys/fs/cgroup/freezer/docker/$id/freezer.state && echo "frozen $id"; done',
         'docker ps -a --format "{{.Names}}" | grep "^drayage-"',
         'pgrep -a criu',
       ];
-      // The hosts of a lab share the machine's cgroup tree, so a frozen container is told by both.
       const { stdout } = await host.run('sh', ['-c', `${script.join('; ')}; true`]);
       found.push(
         ...stdout
