@@ -94,7 +94,7 @@ export class LocalTail implements LogTail {
 }
 
 /** As many as fit such that what is left can be made part of the last one: nothing, or a tag and a length at least. */
-function fitRecords(records: LogLogRecord[], room: number): LogLogRecord[] {
+function fitRecords(records: LogRecord[], room: number): LogRecord[] {
   let used = records.reduce((sum, record) => sum + record.length, 0);
   let count = records.length;
   while (count > 0 && (used > room || room - used === 1)) used -= (records[--count] as LogRecord).length;

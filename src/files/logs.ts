@@ -95,7 +95,8 @@ export class LogSync {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#prepared?.destroy();
+    // Ended, not broken off: the other side takes that for a stream that was not needed.
+    this.#prepared?.end().resume();
     this.#prepared = undefined;
     this.#close();
   }

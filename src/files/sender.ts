@@ -23,11 +23,14 @@ export interface SendOptions {
   workDir?: string | undefined;
 }
 
+export interface Sent {
+  /** That went into the stream since it was opened. */
+  bytes: number;
+  outcome: TransferOutcome;
+}
+
 /** A whole transfer, from the opening of the stream to rsync's end. */
-export async function transfer(
-  what: Transfer,
-  options: SendOptions,
-): Promise<{ bytes: number; outcome: TransferOutcome }> {
+export async function transfer(what: Transfer, options: SendOptions): Promise<Sent> {
   options.signal?.throwIfAborted();
   return new Bridge(await options.open(), what, options).ended();
 }
@@ -42,14 +45,14 @@ export class ListedTransfer {
     this.#list = list;
   }
 
-  static async begin(root: string, options: SendOptions): Promise<ListedTransfer> {
+  static async begin(from: { root: string; overlay: boolean }, options: SendOptions): Promise<ListedTransfer> {
     options.signal?.throwIfAborted();
     const directory = mkdtempSync(join(options.workDir ?? tmpdir(), 'drayage-list-'));
     try {
       const list = join(directory, 'paths');
       const run = runner(options.signal === undefined ? {} : { signal: options.signal });
       const [stream] = await Promise.all([options.open(), run('mkfifo', ['-m', '0600', list])]);
-      const bridge = new Bridge(stream, { kind: 'listed', root, list }, options);
+      const bridge = new Bridge(stream, { kind: 'listed', ...from, list }, options);
       const fd = await openWhenRead(list, bridge);
       const socket = new Socket({ fd, readable: false, writable: true });
       socket.on('error', () => {}); // rsync ended early, and says why.
@@ -59,13 +62,12 @@ export class ListedTransfer {
     }
   }
 
-  /** @returns the bytes that went into the stream since it was opened. */
-  async send(paths: Iterable<BytePath>): Promise<number> {
+  async send(paths: Iterable<BytePath>): Promise<Sent> {
     const list: string[] = [];
     // Without the dot a name that begins with # or ; would be a comment.
     for (const path of paths) list.push(path === '' ? './\0' : `./${path}\0`);
     this.#list.end(Buffer.from(list.join(''), 'latin1'));
-    return (await this.#bridge.ended()).bytes;
+    return this.#bridge.ended();
   }
 
   /** Both ends are let go of; nothing has been sent. */
@@ -110,7 +112,7 @@ class Bridge {
     return this.#over;
   }
 
-  async ended(): Promise<{ bytes: number; outcome: TransferOutcome }> {
+  async ended(): Promise<Sent> {
     const [{ code, error }, stderr] = await Promise.all([this.#sender.exited, this.#stderr]);
     const { record, signal } = this.#options;
     record?.('rsync', this.#startedAt, performance.now() - this.#startedAt);

@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import type { FileTree } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import type { ProgramRecorder } from '../exec/run.ts';
+import type { Transfer } from '../tools/rsync.ts';
 import { type BytePath, fromText, joinBytes, toFs } from './byte-path.ts';
 import { diffManifests, type TreeDiff } from './diff.ts';
 import { type Manifest, namesOf, takeManifest } from './manifest.ts';
@@ -72,19 +73,15 @@ export class TreeSync {
    * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
    */
   async firstPass(): Promise<{ bytes: number; entries: number }> {
-    const { tree, signal } = this.#options;
     let bytes = 0;
     for (let attempt = 1; ; attempt++) {
-      this.#before = await this.#look();
-      const sent = await transfer(
-        this.#isFile
-          ? { kind: 'file', path: this.#root }
-          : { kind: 'whole', root: this.#root, overlay: tree.kind === 'upper' },
-        { ...this.#sending(), open: () => this.#options.openRemote(tree.key, 'first') },
-      );
+      const earlier = this.#before;
+      const before = await this.#look();
+      this.#before = before;
+      const sent = await transfer(this.#everything(), this.#sending('first'));
       bytes += sent.bytes;
-      signal?.throwIfAborted();
-      if (sent.outcome === 'complete' || attempt === MAX_RACED_PASSES) return { bytes, entries: this.#before.entries };
+      if (earlier !== undefined && !this.#isFile) bytes += await this.#resend(diffManifests(earlier, before).changed);
+      if (sent.outcome === 'complete' || attempt === MAX_RACED_PASSES) return { bytes, entries: before.entries };
     }
   }
 
@@ -94,9 +91,8 @@ export class TreeSync {
    */
   async prepareFinal(): Promise<void> {
     if (this.#isFile || this.#prepared !== undefined) return;
-    const { tree, merged, workDir } = this.#options;
-    const open = () => this.#options.openRemote(tree.key, 'final');
-    this.#prepared = await ListedTransfer.begin(merged ?? this.#root, { ...this.#sending(), open, workDir });
+    const { merged } = this.#options;
+    this.#prepared = await ListedTransfer.begin({ root: merged ?? this.#root, overlay: false }, this.#sending('final'));
   }
 
   /**
@@ -120,7 +116,7 @@ export class TreeSync {
     for (const path of missing) if (!paths.has(path)) this.#addSubtree(path, paths);
     if (paths.size === 0) return { changed: 0, deleted, bytes: 0 };
     await this.prepareFinal();
-    const bytes = await (this.#prepared as ListedTransfer).send(paths);
+    const { bytes } = await (this.#prepared as ListedTransfer).send(paths);
     this.#prepared = undefined;
     return { changed: paths.size, deleted, bytes };
   }
@@ -136,10 +132,22 @@ export class TreeSync {
     alwaysPaths: readonly BytePath[],
   ): Promise<{ changed: number; deleted: number; bytes: number }> {
     if (changed.length === 0 && alwaysPaths.length === 0) return { changed: 0, deleted: 0, bytes: 0 };
-    const { tree } = this.#options;
-    const open = () => this.#options.openRemote(tree.key, 'final');
-    const { bytes } = await transfer({ kind: 'file', path: this.#root }, { ...this.#sending(), open });
+    const { bytes } = await transfer(this.#everything(), this.#sending('final'));
     return { changed: 1, deleted: 0, bytes };
+  }
+
+  #everything(): Transfer {
+    return this.#isFile
+      ? { kind: 'file', path: this.#root }
+      : { kind: 'whole', root: this.#root, overlay: this.#options.tree.kind === 'upper' };
+  }
+
+  /** What a pass over everything takes for equal by size and time, and may have changed after the one before read it. */
+  async #resend(paths: readonly BytePath[]): Promise<number> {
+    if (paths.length === 0) return 0;
+    const overlay = this.#options.tree.kind === 'upper';
+    const listed = await ListedTransfer.begin({ root: this.#root, overlay }, this.#sending('first'));
+    return (await listed.send(paths)).bytes;
   }
 
   /** The target deletes what is not in the source's directories, and tells what it lacks although it is. */
@@ -198,9 +206,9 @@ export class TreeSync {
     return readable(tree.key, () => takeManifest(this.#root, { overlay, ...(signal === undefined ? {} : { signal }) }));
   }
 
-  #sending(): Omit<SendOptions, 'open'> {
-    const { tree, record, signal, onProgress } = this.#options;
-    return { what: tree.key, record, signal, onProgress };
+  #sending(pass: Pass): SendOptions {
+    const { tree, openRemote, ...options } = this.#options;
+    return { ...options, what: tree.key, open: () => openRemote(tree.key, pass) };
   }
 }
 

@@ -19,8 +19,11 @@ import { join } from 'node:path';
 import { DrayageError } from '../errors.ts';
 import { type Started, start } from '../exec/run.ts';
 
-/** All that makes a file what it is. ACLs, xattrs, hard links, holes; numeric owners; devices, fifos and sockets. */
-const WHOLE = ['-aHAXS', '--numeric-ids', '--force'] as const;
+/**
+ * All that makes a file what it is: ACLs, xattrs, hard links, holes; numeric owners; devices, fifos and sockets. By
+ * default rsync takes times for equal that are in the same second.
+ */
+const WHOLE = ['-aHAXS', '--numeric-ids', '--force', '--modify-window=-1'] as const;
 
 const REMOTE_SHELL = "sh -c 'exec 5<&0; cat <&3 4>&- 5>&- 2>/dev/null & cat <&5 >&4 3>&- 2>/dev/null & exit 0'";
 const SENDER = 'exec rsync "$@" 3<&0 4>&1 0</dev/null 1>&2';
@@ -46,7 +49,7 @@ path = /proc/self/cwd
 list = no
 read only = no
 write only = yes
-refuse options = * !a !r !l !p !t !g !o !D !devices !specials !H !A !X !S !R !d !I !delete !delete-* !force !numeric-ids !log-format !inc-recursive
+refuse options = * !a !r !l !p !t !g !o !D !devices !specials !H !A !X !S !R !d !I !delete !delete-* !force !numeric-ids !modify-window !log-format !inc-recursive
 `;
 
 /** rsync's exit status where files vanished while it read them: rsync(1), EXIT VALUES. */
@@ -57,27 +60,29 @@ export type Transfer =
   /** All of a directory; what is in the target and not in it is deleted. */
   | { kind: 'whole'; root: string; overlay: boolean }
   /** Only the paths that are read from `list`, each ended by a zero byte and sent whatever its time and size. */
-  | { kind: 'listed'; root: string; list: string }
+  | { kind: 'listed'; root: string; overlay: boolean; list: string }
   /** One file, which is not a directory; `file` in the target's directory. */
   | { kind: 'file'; path: string };
 
 export function senderArgs(transfer: Transfer): string[] {
   const wire = ['-e', REMOTE_SHELL];
   switch (transfer.kind) {
-    case 'whole': {
-      // A filter for xattrs replaces rsync's own, which leaves out system.* (ACLs go by -A).
-      const filters = ['system.*', ...OVERLAY_NOTES.map((note) => `trusted.overlay.${note}`)];
-      const overlay = transfer.overlay ? filters.map((name) => `--filter=-x ${name}`) : [];
-      return [...WHOLE, '--delete', ...overlay, ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
+    case 'whole':
+      return [...WHOLE, '--delete', ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
+    case 'listed': {
+      const list = ['--ignore-times', '--from0', `--files-from=${transfer.list}`];
+      return [...WHOLE, ...list, ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
     }
-    case 'listed':
-      return [
-        ...[...WHOLE, '--ignore-times', '--from0', `--files-from=${transfer.list}`],
-        ...[...wire, '--', `${transfer.root}/`, 'drayage::tree/'],
-      ];
     case 'file':
       return [...WHOLE, '--ignore-times', ...wire, '--', transfer.path, 'drayage::tree/file'];
   }
+}
+
+/** A filter for xattrs replaces rsync's own, which leaves out system.* (ACLs go by -A). */
+function filters({ overlay }: { overlay: boolean }): string[] {
+  if (!overlay) return [];
+  const names = ['system.*', ...OVERLAY_NOTES.map((note) => `trusted.overlay.${note}`)];
+  return names.map((name) => `--filter=-x ${name}`);
 }
 
 /** A sender whose standard input and output are the stream to the receiver; what it has to say is on stderr. */
