@@ -1,6 +1,6 @@
 /**
  * Bulk channels beside a connection of calls. The opener asks by `channel.open`, handing over a one-time ticket; the
- * other side dials back to the opener's listener (TLS, channel-tls.ts). Where it cannot be reached, the opener dials
+ * other side dials back to the opener's listener (TLS). Where it cannot be reached, the opener dials
  * once more the way it dialled for calls (ssh) and shows the ticket in its hello. Which way works is remembered.
  */
 import { randomBytes } from 'node:crypto';
@@ -8,8 +8,9 @@ import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
+import { dialBack } from './channel-dial.ts';
+import { ChannelListener } from './channel-listener.ts';
 import { type ByteCount, ChannelStream } from './channel-stream.ts';
-import { ChannelListener, dialBack } from './channel-tls.ts';
 
 const TICKET_MS = 10_000;
 /** Setting up ssh may take longer than a handshake; nobody can try such a ticket without having been let in by ssh. */

@@ -47,7 +47,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((connection) => connection.close()));
 });
 
-const seenByHandler: { reason?: unknown } = {};
+const seenByHandler: { started?: boolean; reason?: unknown } = {};
 const handlers: Handlers<Ours, Connection<Ours>> = {
   add: ({ a, b }) => a + b,
   forget: () => undefined,
@@ -56,6 +56,7 @@ const handlers: Handlers<Ours, Connection<Ours>> = {
     throw new DrayageError('JOURNAL_WRITE', 'It is full.', { remedy: 'Make room.', cause: new Error('ENOSPC') });
   },
   wait: async (_, { signal }) => {
+    seenByHandler.started = true;
     await once(signal, 'abort');
     seenByHandler.reason = signal.reason;
     throw signal.reason;
@@ -120,11 +121,17 @@ describe.each(Object.entries(transports))('over %s', (_, transport) => {
     expect(await client.call('add', { a: 1, b: 1 })).toBe(2);
   });
 
-  test('a call that takes too long is AGENT_TIMEOUT, and cancelled', async () => {
+  test('a call that takes too long is AGENT_TIMEOUT, and cancelled, also before it has begun', async () => {
     const { client } = pair(await transport());
-    delete seenByHandler.reason;
-    await expect(client.call('wait', {}, { timeoutMs: 20 })).rejects.toMatchObject({ code: 'AGENT_TIMEOUT' });
-    await vi.waitFor(() => expect(seenByHandler.reason).toBeDefined());
+    for (const timeoutMs of [50, 0]) {
+      delete seenByHandler.reason;
+      delete seenByHandler.started;
+      await expect(client.call('wait', {}, { timeoutMs })).rejects.toMatchObject({ code: 'AGENT_TIMEOUT' });
+      await client.call('add', { a: 1, b: 1 }); // The cancellation has arrived by now.
+      await vi.waitFor(() =>
+        expect(seenByHandler.reason !== undefined || seenByHandler.started === undefined).toBe(true),
+      );
+    }
   });
 
   test('notifications arrive in order and before the answer that follows them', async () => {

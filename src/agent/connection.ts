@@ -13,11 +13,20 @@ import {
 } from 'vscode-jsonrpc/node';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
+import { limits } from './call-limits.ts';
 import type { ByteCount } from './channel-stream.ts';
 import { CHANNEL_OPEN, type ChannelOptions, Channels, channelOpen } from './channels.ts';
 import { HEARTBEAT, Heartbeat, type HeartbeatOptions } from './heartbeat.ts';
 import { BoundedReader, BoundedWriter } from './messages.ts';
-import type { Handlers, Method, Notification, Params, Protocol, Result } from './protocol.ts';
+import {
+  check,
+  type Handlers,
+  type Method,
+  type Notification,
+  type Params,
+  type Protocol,
+  type Result,
+} from './protocol.ts';
 import { fromWire, toWire } from './wire-error.ts';
 
 export type Log = (message: string) => void;
@@ -169,7 +178,11 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     const spec = this.#spec(method);
     check(spec.params, params, `the parameters of ${method}`, 'INTERNAL');
     const cancellation = new CancellationTokenSource();
-    const stop = this.#stopper(method, options);
+    const stop = limits(
+      [this.signal, ...(options.signal ? [options.signal] : [])],
+      options.timeoutMs,
+      () => new DrayageError('AGENT_TIMEOUT', `${this.peer} did not answer ${method} within ${options.timeoutMs} ms.`),
+    );
     try {
       const answer = this.#rpc.sendRequest(method, params, cancellation.token);
       const { value } = resultSchema.parse(await Promise.race([answer, stop.stopped]));
@@ -202,6 +215,7 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
       const handler = this.#handler(method);
       const spec = this.#spec(method);
       const params = check(spec.params, rawParams, `the parameters of ${method}`, 'AGENT_PROTOCOL');
+      controller.signal.throwIfAborted(); // Cancelled while it waited its turn: nothing has been begun.
       const value = await handler(params, controller.signal);
       check(spec.result, value, `the result of ${method}`, 'INTERNAL');
       return value === undefined ? {} : { value };
@@ -249,32 +263,6 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     return (params, signal) => (handler as AnyHandler)(params, { connection: this, signal });
   }
 
-  /** A promise that rejects when a call must not wait any longer. */
-  #stopper(method: string, { signal, timeoutMs }: CallOptions): { stopped: Promise<never>; dispose(): void } {
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    stopped.catch(() => {}); // Where the call ends otherwise, nobody waits for it.
-    const onEnd = () => reject(this.signal.reason);
-    const onAbort = () => reject(DrayageError.from(signal?.reason));
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => {
-            reject(new DrayageError('AGENT_TIMEOUT', `${this.peer} did not answer ${method} within ${timeoutMs} ms.`));
-          }, timeoutMs);
-    this.signal.addEventListener('abort', onEnd);
-    signal?.addEventListener('abort', onAbort);
-    if (this.signal.aborted) onEnd();
-    if (signal?.aborted) onAbort();
-    return {
-      stopped,
-      dispose: () => {
-        clearTimeout(timer);
-        this.signal.removeEventListener('abort', onEnd);
-        signal?.removeEventListener('abort', onAbort);
-      },
-    };
-  }
-
   #lost(why: string, cause?: Error): DrayageError {
     return new DrayageError('AGENT_LOST', `The connection to ${this.peer} was lost: ${why}.`.replace('..', '.'), {
       cause,
@@ -308,11 +296,3 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
 
 /** A handler whose parameters have been checked against the table. */
 type AnyHandler = (params: unknown, context: { connection: unknown; signal: AbortSignal }) => unknown;
-
-function check(schema: z.ZodType, value: unknown, what: string, code: 'INTERNAL' | 'AGENT_PROTOCOL'): unknown {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`;
-  throw new DrayageError(code, `Not valid as ${what}${where}: ${issue?.message}.`, { cause: parsed.error });
-}

@@ -8,8 +8,8 @@ import { DrayageError } from '../errors.ts';
 import { fromWire, toWire, wireErrorSchema } from './wire-error.ts';
 
 /** Goes up when an older program could not talk to a newer one. */
-export const PROTOCOL = 1;
-export const HELLO_MS = 5000;
+const PROTOCOL = 1;
+const HELLO_MS = 5000;
 const MAX_LINE_BYTES = 4096;
 
 const helloSchema = z.discriminatedUnion('kind', [

@@ -1,5 +1,6 @@
 /** What two ends may say to each other, as tables of zod schemas: checked at the border in both directions. */
 import type { z } from 'zod';
+import { DrayageError } from '../errors.ts';
 
 export interface Protocol {
   /** Parameters are objects. */
@@ -26,7 +27,7 @@ export type Params<P extends Protocol, M extends Method<P>> = z.input<P['methods
 export type Result<P extends Protocol, M extends Method<P>> = z.output<P['methods'][M]['result']>;
 
 /** `signal` aborts when the caller cancels or the connection ends; its reason is a DrayageError. */
-export interface CallContext<C> {
+interface CallContext<C> {
   connection: C;
   signal: AbortSignal;
 }
@@ -38,3 +39,12 @@ export type Handlers<P extends Protocol, C> = {
     context: CallContext<C>,
   ) => Promise<z.input<P['methods'][M]['result']>> | z.input<P['methods'][M]['result']>;
 };
+
+/** What `schema` makes of a value. @throws DrayageError `code`: INTERNAL for our own words, AGENT_PROTOCOL for theirs */
+export function check(schema: z.ZodType, value: unknown, what: string, code: 'INTERNAL' | 'AGENT_PROTOCOL'): unknown {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`;
+  throw new DrayageError(code, `Not valid as ${what}${where}: ${issue?.message}.`, { cause: parsed.error });
+}

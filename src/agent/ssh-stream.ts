@@ -5,8 +5,11 @@ import { type SshDestination, sshFailure } from '../tools/ssh.ts';
 
 const STDERR_BYTES = 8 << 10;
 const BUFFER_BYTES = 1 << 20;
-/** How long ssh may take to end after its output has ended, before that counts as a half-close. */
-const EXIT_MS = 300;
+/**
+ * How long ssh may take to end after its output has, before that counts as a half-close: long where nothing has come,
+ * for then ssh has failed and its status tells why; short afterwards, for then the agent has died.
+ */
+const EXIT_MS = { before: 1000, after: 50 };
 
 export class SshStream extends Duplex {
   readonly #process: Started;
@@ -18,12 +21,16 @@ export class SshStream extends Duplex {
     process.stderr.on('data', (chunk) => {
       stderr = (stderr + chunk).slice(-STDERR_BYTES);
     });
-    process.stdout.on('data', (chunk) => this.push(chunk) || process.stdout.pause());
+    let exitMs = EXIT_MS.before;
+    process.stdout.on('data', (chunk) => {
+      exitMs = EXIT_MS.after;
+      if (!this.push(chunk)) process.stdout.pause();
+    });
     const ended = new Promise((resolve) => process.stdout.once('end', resolve));
     const failed = process.exited.then(({ code, error }) => {
       if (code !== 0) this.destroy(sshFailure(destination, code, error === undefined ? stderr : error.message));
     });
-    const grace = ended.then(() => new Promise((resolve) => setTimeout(resolve, EXIT_MS).unref()));
+    const grace = ended.then(() => new Promise((resolve) => setTimeout(resolve, exitMs).unref()));
     void Promise.all([ended, Promise.race([failed, grace])]).then(() => this.destroyed || this.push(null));
     process.stdin.on('error', () => {}); // ssh has ended: its exit status tells why.
   }

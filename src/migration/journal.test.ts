@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MigrationEvent } from './events.ts';
-import { Journal, journalPath, MAX_LINE_BYTES } from './journal.ts';
+import { Journal, journalPath } from './journal.ts';
+import { MAX_LINE_BYTES } from './journal-file.ts';
 import { eventsOf, type JournalRecord, lastState, type NewRecord, openResources, STATES } from './journal-records.ts';
 
 let dir: string;

@@ -2,27 +2,16 @@
  * The journal of one migration on one side: append-only JSON lines, on disk before the deed. Undo, recovery after a
  * crash, `drayage history` and `drayage watch` all read it.
  */
-import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DrayageError } from '../errors.ts';
-import {
-  type JournalRecord,
-  migrationIdSchema,
-  type NewRecord,
-  recordSchema,
-  SIDES,
-  type Side,
-} from './journal-records.ts';
+import { type JournalFile, journalFiles, journalPath, load, MAX_LINE_BYTES } from './journal-file.ts';
+import type { JournalRecord, NewRecord, Side } from './journal-records.ts';
 
-/** A line longer than this is refused, both ways. */
-export const MAX_LINE_BYTES = 1 << 20;
+export { journalPath } from './journal-file.ts';
+
 const LAZY_SYNC_MS = 200;
 
-export interface JournalFile {
-  id: string;
-  side: Side;
-  path: string;
-}
 export type JournalEntry = JournalFile & ({ records: JournalRecord[] } | { error: DrayageError });
 
 export class Journal implements AsyncDisposable {
@@ -94,17 +83,15 @@ export class Journal implements AsyncDisposable {
 
   /** Every journal in a directory; one that cannot be read is listed with its error, and hides no other. */
   static async list(dir: string): Promise<JournalEntry[]> {
-    const names = await readdir(dir).catch(() => []);
-    const entries = names.sort().map(async (name): Promise<JournalEntry | undefined> => {
-      const file = parseName(dir, name);
-      if (file === undefined) return undefined;
-      try {
-        return { ...file, records: await Journal.read(file.path) };
-      } catch (error) {
-        return { ...file, error: DrayageError.from(error) };
-      }
-    });
-    return (await Promise.all(entries)).filter((entry) => entry !== undefined);
+    return Promise.all(
+      (await journalFiles(dir)).map(async (file): Promise<JournalEntry> => {
+        try {
+          return { ...file, records: await Journal.read(file.path) };
+        } catch (error) {
+          return { ...file, error: DrayageError.from(error) };
+        }
+      }),
+    );
   }
 
   /** All records so far: on disk, or lazy ones on their way there. */
@@ -241,66 +228,6 @@ interface Pending {
   record: JournalRecord;
   line: Buffer;
   durable: Durable | undefined;
-}
-
-/** @throws DrayageError USAGE where `id` could name another file */
-export function journalPath(dir: string, id: string, side: Side): string {
-  if (!migrationIdSchema.safeParse(id).success) {
-    throw new DrayageError('USAGE', `${JSON.stringify(id.slice(0, 80))} is not the id of a migration.`, {
-      meaning: 'Ids of migrations are made of letters, digits, dots, dashes and underscores.',
-      remedy: 'See the ids: drayage history.',
-    });
-  }
-  return join(dir, `${id}.${side}.jsonl`);
-}
-
-function parseName(dir: string, name: string): JournalFile | undefined {
-  for (const side of SIDES) {
-    const suffix = `.${side}.jsonl`;
-    const id = name.endsWith(suffix) ? name.slice(0, -suffix.length) : '';
-    if (migrationIdSchema.safeParse(id).success) return { id, side, path: join(dir, name) };
-  }
-  return undefined;
-}
-
-async function load(path: string): Promise<{ records: JournalRecord[]; size: number }> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw corrupt(path, `cannot be read (${(error as Error).message})`, error);
-  }
-  const records: JournalRecord[] = [];
-  let start = 0;
-  // What follows the last newline is a write that a crash cut short; its append never resolved.
-  for (let end = bytes.indexOf(10); end !== -1; start = end + 1, end = bytes.indexOf(10, start)) {
-    records.push(parseLine(path, records.length + 1, bytes.subarray(start, end)));
-  }
-  return { records, size: start };
-}
-
-function parseLine(path: string, number: number, line: Buffer): JournalRecord {
-  const where = `line ${number} of ${basename(path)}`;
-  if (line.length >= MAX_LINE_BYTES) throw corrupt(path, `${where} is longer than ${MAX_LINE_BYTES} bytes`);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(line));
-  } catch (error) {
-    throw corrupt(path, `${where} is not JSON`, error);
-  }
-  const parsed = recordSchema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw corrupt(path, `${where} is not a record (${issue?.path.join('.')}: ${issue?.message})`, parsed.error);
-  }
-  if ((number === 1) !== (parsed.data.type === 'header')) {
-    throw corrupt(path, `${where} ${number === 1 ? 'is not a header' : 'is a second header'}`);
-  }
-  return parsed.data;
-}
-
-function corrupt(path: string, what: string, cause?: unknown): DrayageError {
-  return new DrayageError('JOURNAL_CORRUPT', `The journal ${path} is damaged: ${what}.`, { cause });
 }
 
 function writeError(path: string, error: unknown): DrayageError {

@@ -1,0 +1,29 @@
+/** When a call must not wait any longer. */
+import { DrayageError } from '../errors.ts';
+
+/**
+ * A promise that rejects when a signal aborts, with its reason, or when the time is over, with `late`. AbortSignal.any
+ * would do, but keeps an entry in the connection's signal for every call until it is collected.
+ */
+export function limits(
+  signals: readonly AbortSignal[],
+  timeoutMs: number | undefined,
+  late: () => DrayageError,
+): { stopped: Promise<never>; dispose(): void } {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  stopped.catch(() => {}); // Where the call ends otherwise, nobody waits for it.
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => reject(late()), timeoutMs);
+  const stops = signals.map((signal) => {
+    const stop = () => reject(DrayageError.from(signal.reason));
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    return () => signal.removeEventListener('abort', stop);
+  });
+  return {
+    stopped,
+    dispose: () => {
+      clearTimeout(timer);
+      for (const remove of stops) remove();
+    },
+  };
+}
