@@ -339,12 +339,43 @@ describe.each([
     expect(left).toBeLessThan(30_000);
   });
 
-  test('a load that ends early is an error, not another image', async () => {
+  test('a load that ends early is an error, and leaves nothing', async () => {
     await docker(a, 'commit', '--change', 'ENV y=1', 'dc-peer', 'dc-cut:1');
-    const { Id } = await source.inspectImage('dc-cut:1');
+    const { Id: id } = await source.inspectImage('dc-cut:1');
+    const images = await target.images();
     const empty = new PassThrough();
     empty.end();
-    await expect(receiveImage(target, empty, { id: Id, tags: [] })).rejects.toMatchObject({ name: 'DrayageError' });
+    await expect(receiveImage(target, empty, { id, tags: [] })).rejects.toMatchObject({ name: 'DrayageError' });
+    const cut = new PassThrough();
+    const received = receiveImage(target, cut, { id, tags: [] });
+    const saved = await source.saveImage(id);
+    saved.once('data', (chunk: Buffer) => {
+      cut.write(chunk.subarray(0, 700));
+      cut.destroy(new Error('link lost'));
+      saved.destroy();
+    });
+    saved.on('error', () => {});
+    await expect(received).rejects.toMatchObject({
+      code: 'IMAGE_NOT_RECEIVED',
+      message: expect.stringContaining('link lost'),
+    });
+    const other = new PassThrough();
+    const wrong = receiveImage(target, other, { id: `sha256:${'0'.repeat(64)}`, tags: ['dc-cut:1'] });
+    await Promise.all([
+      expect(wrong).rejects.toMatchObject({ code: 'IMAGE_NOT_RECEIVED' }),
+      sendImage(source, { id, layers: [] }, [], other),
+    ]);
+    expect(await target.images()).toEqual(images);
+  });
+
+  test('a send into a broken connection fails, and an abandoned one ends', async () => {
+    const { Id: id } = await source.inspectImage('counter');
+    const broken = new PassThrough();
+    setTimeout(() => broken.destroy(new Error('link lost')), 50);
+    await expect(sendImage(source, { id, layers: [] }, [], broken)).rejects.toThrow('link lost');
+    const reason = new Error('given up');
+    const stuck = sendImage(source, { id, layers: [] }, [], new PassThrough(), { signal: abortAfter(50, reason) });
+    await expect(stuck).rejects.toThrow();
   });
 });
 
@@ -387,6 +418,12 @@ async function transfer(from: Docker, to: Docker, image: DockerFacts['image'], h
 
 async function hostFacts(docker: Docker): Promise<HostFacts> {
   return { docker: await dockerHostFacts(docker) } as HostFacts;
+}
+
+function abortAfter(ms: number, reason: Error): AbortSignal {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(reason), ms);
+  return controller.signal;
 }
 
 function docker(host: LabHost, ...args: string[]) {

@@ -1,6 +1,6 @@
 /** Pure: how the copy is connected to one network. */
 import { BlockList, isIPv6 } from 'node:net';
-import { compareApi } from '../../tools/docker.ts';
+import { compareApi } from '../../tools/docker-connection.ts';
 import type { ContainerInspect, Endpoint, EndpointAddresses, EndpointConfig } from '../../tools/docker-types.ts';
 import { PREDEFINED_NETWORKS } from './predefined-networks.ts';
 

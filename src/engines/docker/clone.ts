@@ -2,7 +2,7 @@
  * Pure: how to create a container's copy on another host so that everything that `docker inspect` of the copy can
  * show equal is equal. What cannot is in differs.ts.
  */
-import { compareApi } from '../../tools/docker.ts';
+import { compareApi } from '../../tools/docker-connection.ts';
 import type {
   ContainerConfig,
   ContainerCreateBody,

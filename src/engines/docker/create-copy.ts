@@ -1,6 +1,7 @@
 /** Creates the copy of a container from its specification. */
 import { DrayageError } from '../../errors.ts';
-import type { CallOptions, Docker } from '../../tools/docker.ts';
+import type { Docker } from '../../tools/docker.ts';
+import type { CallOptions } from '../../tools/docker-connection.ts';
 import type { ContainerCreateBody } from '../../tools/docker-types.ts';
 import type { CloneSpec } from './clone.ts';
 import { withoutAddresses } from './clone-endpoint.ts';

@@ -1,5 +1,5 @@
 /** An image on its way to another engine: `docker save`, without what is there, into `docker load`. */
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { DrayageError } from '../../errors.ts';
 import { type Docker, isNotFound } from '../../tools/docker.ts';
 import type { WorkloadFacts } from '../facts.ts';
@@ -39,7 +39,7 @@ export async function sendImage(
 
 /**
  * Loads an image and gives it those of `tags` that name nothing here: a tag of this engine is never moved.
- * @throws DrayageError IMAGE_NOT_RECEIVED where the load brought something else
+ * @throws DrayageError IMAGE_NOT_RECEIVED where the stream broke, or the load brought something else
  */
 export async function receiveImage(
   docker: Docker,
@@ -47,8 +47,11 @@ export async function receiveImage(
   { id, tags }: ReceivedImage,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<ReceivedImage> {
-  const said = await docker.loadImage(input, { signal });
+  const before = new Set((await docker.images({ signal })).map((image) => image.Id));
+  const said = await load(docker, input, signal);
   if ((await idOf(docker, id, signal)) === undefined) {
+    const [other] = said.match(/sha256:[0-9a-f]{64}/) ?? [];
+    if (other !== undefined && !before.has(other)) await removeUnused(docker, other);
     throw new DrayageError(
       'IMAGE_NOT_RECEIVED',
       `The image ${id} is not there after docker load (${said || 'no image'}).`,
@@ -73,6 +76,28 @@ export async function removeReceivedImage(docker: Docker, { id, tags }: Received
   }
   const left = await docker.inspectImage(id).catch(nothingIfNotFound);
   if (left !== undefined && (left.RepoTags ?? []).length === 0) await removeUnused(docker, id);
+}
+
+async function load(docker: Docker, input: Readable, signal: AbortSignal | undefined): Promise<string> {
+  let broken: unknown;
+  const watched = async function* (): AsyncGenerator<Buffer> {
+    try {
+      yield* input;
+    } catch (error) {
+      broken = error;
+      throw error;
+    }
+  };
+  try {
+    return await docker.loadImage(Readable.from(watched(), { objectMode: false }), { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    // Else it would look like a failure of the engine.
+    if (broken === undefined) throw error;
+    throw new DrayageError('IMAGE_NOT_RECEIVED', `The image was cut off on its way (${(broken as Error).message}).`, {
+      cause: broken,
+    });
+  }
 }
 
 async function idOf(docker: Docker, name: string, signal?: AbortSignal): Promise<string | undefined> {

@@ -53,6 +53,7 @@ async function copyEntries(saved: Readable, known: ReadonlySet<string>, to: Pack
     }
     seen.add(name);
     const copy = to.entry(entry.header);
+    copy.on('error', () => {}); // What breaks it has broken `to`, which tells.
     for await (const chunk of entry) {
       if (!copy.write(chunk)) await room(copy);
     }
@@ -61,9 +62,13 @@ async function copyEntries(saved: Readable, known: ReadonlySet<string>, to: Pack
   to.finalize();
 }
 
-/** Until `sink` takes more, or never will. */
+/** Until `sink` takes more, or never will: a write to it does nothing then. */
 function room(sink: ReturnType<Pack['entry']>): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    if (sink.destroying) {
+      reject(new Error('The image is not taken any more.'));
+      return;
+    }
     const settle = (): void => {
       sink.off('drain', settle);
       sink.off('close', settle);
