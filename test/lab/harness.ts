@@ -46,6 +46,30 @@ export class Pair {
     return { status: code, events, stderr, result: events.find((event) => event.type === 'result') };
   }
 
+  /** Waits until engines and agents of both hosts answer. */
+  async ready(): Promise<void> {
+    for (const host of [this.a, this.b]) {
+      await until(`docker and the agent of ${host.name} answer`, async () => {
+        await host.run('docker', ['version']);
+        await host.run('drayage', ['ps']);
+        return true;
+      });
+    }
+  }
+
+  /** Moves it to the other host, and fails where it did not get there. */
+  async move(from: LabHost, name: string, ...flags: string[]): Promise<MigrationResult> {
+    const { result, status, stderr, events } = await this.migrate(from, name, ...flags);
+    if (status !== 0 || result?.outcome !== 'committed') {
+      const findings = events.flatMap((event) => (event.type === 'findings' ? event.findings : []));
+      const blocking = findings.filter(({ severity }) => severity === 'blocks').map(({ message }) => message);
+      throw new Error(
+        [`${name} was not moved (status ${status})`, result?.error?.message, stderr, ...blocking].join('\n'),
+      );
+    }
+    return result;
+  }
+
   /** Removes every container, volume and network that a scenario made, on both hosts. */
   async clear(): Promise<void> {
     for (const host of [this.a, this.b]) {
@@ -100,6 +124,12 @@ export function runContainer(
 /** Names of the containers that run on the host. */
 export async function running(host: LabHost): Promise<string[]> {
   return (await docker(host, 'ps', '--format', '{{.Names}}')).split('\n').filter(Boolean);
+}
+
+/** All that the container wrote so far, both streams. */
+export async function logs(host: LabHost, name: string, ...flags: string[]): Promise<string> {
+  const { stdout, stderr } = await host.run('docker', ['logs', ...flags, name]);
+  return stdout + stderr;
 }
 
 /** The numbers that the counter printed so far, over all of its moves. */
