@@ -45,7 +45,7 @@ type OpenResult = z.output<typeof channelOpen.result>;
  * opener's stream fails with that error.
  */
 export type ChannelHandler<C> = (
-  stream: Duplex,
+  stream: ChannelStream,
   meta: unknown,
   context: { connection: C; signal: AbortSignal },
 ) => Promise<void>;
@@ -87,7 +87,11 @@ export class Channels<C> {
   }
 
   /** See openChannel. */
-  async open(purpose: string, meta: unknown, { signal: callers }: { signal?: AbortSignal } = {}): Promise<Duplex> {
+  async open(
+    purpose: string,
+    meta: unknown,
+    { signal: callers }: { signal?: AbortSignal } = {},
+  ): Promise<ChannelStream> {
     const signal = callers === undefined ? this.#calls.signal : AbortSignal.any([callers, this.#calls.signal]);
     throwIfAborted(signal);
     const id = randomBytes(16).toString('hex');
@@ -191,7 +195,7 @@ export function openChannel<C>(
   purpose: string,
   meta: unknown,
   options: { signal?: AbortSignal } = {},
-): Promise<Duplex> {
+): Promise<ChannelStream> {
   return connection.channels.open(purpose, meta, options);
 }
 

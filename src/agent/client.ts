@@ -136,7 +136,7 @@ function socketError(path: string, error: NodeJS.ErrnoException): DrayageError {
 
 /** What went wrong on another host is said of that host. */
 function explained(error: DrayageError, destination: string): DrayageError {
-  const detail = { cause: error, remedy: `drayage host add ${destination}` };
+  const detail = { cause: error, remedy: `Start it again: drayage host add ${destination}.` };
   switch (error.code) {
     case 'AGENT_ABSENT':
       return new DrayageError('HOST_NO_AGENT', `No drayage agent runs on ${destination}.`, detail);

@@ -83,15 +83,16 @@ export class Journal implements AsyncDisposable {
 
   /** Every journal in a directory; one that cannot be read is listed with its error, and hides no other. */
   static async list(dir: string): Promise<JournalEntry[]> {
-    return Promise.all(
-      (await journalFiles(dir)).map(async (file): Promise<JournalEntry> => {
-        try {
-          return { ...file, records: await Journal.read(file.path) };
-        } catch (error) {
-          return { ...file, error: DrayageError.from(error) };
-        }
-      }),
-    );
+    const entries: JournalEntry[] = [];
+    // One after another: a long history must not run out of descriptors.
+    for (const file of await journalFiles(dir)) {
+      try {
+        entries.push({ ...file, records: await Journal.read(file.path) });
+      } catch (error) {
+        entries.push({ ...file, error: DrayageError.from(error) });
+      }
+    }
+    return entries;
   }
 
   /** All records so far: on disk, or lazy ones on their way there. */
