@@ -66,7 +66,7 @@ async function removeState(purge: boolean): Promise<string[]> {
   await rm(RUN_DIRECTORY, { recursive: true, force: true });
   await rm(AGENT_LOG, { force: true });
   for (const [directory, worth] of [
-    [STATE_DIRECTORY, (name: string) => name !== 'guard'],
+    [STATE_DIRECTORY, (name: string) => name === 'journal'],
     [CONFIG_DIRECTORY, (name: string) => join(CONFIG_DIRECTORY, name) === HOSTS_FILE],
   ] as const) {
     for (const name of await readdir(directory).catch(() => [])) {
