@@ -13,17 +13,19 @@ export function isSystemdInit(): boolean {
 
 export class Systemd {
   readonly #run: Run;
+  readonly #directory: string;
 
-  constructor(run: Run) {
+  constructor(run: Run, directory = UNIT_DIRECTORY) {
     this.#run = run;
+    this.#directory = directory;
   }
 
   /** Writes a unit where it differs, and has systemd read it; true if it did. */
   async writeUnit(name: string, text: string): Promise<boolean> {
-    const path = `${UNIT_DIRECTORY}/${name}`;
+    const path = `${this.#directory}/${name}`;
     const present = await readFile(path, 'utf8').catch(() => null);
     if (present === text) return false;
-    await mkdir(UNIT_DIRECTORY, { recursive: true });
+    await mkdir(this.#directory, { recursive: true });
     await writeFile(`${path}.new`, text);
     await rename(`${path}.new`, path);
     await this.#systemctl('daemon-reload');
@@ -51,7 +53,7 @@ export class Systemd {
 
   /** Stops and forgets a unit; true if it was there. */
   async removeUnit(name: string): Promise<boolean> {
-    const path = `${UNIT_DIRECTORY}/${name}`;
+    const path = `${this.#directory}/${name}`;
     if (!existsSync(path)) return false;
     await this.#systemctl('disable', '--now', name);
     await rm(path, { force: true });

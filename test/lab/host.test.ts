@@ -6,6 +6,8 @@ import { Lab } from '../../lab/lab.ts';
 import { DOCKERS, type DockerVersion } from './setup.ts';
 
 const ANY = Array.from({ length: 256 }, (_, status) => status);
+/** Often enough to see the large file while it comes in. */
+const POLL = { interval: 5, timeout: 60_000 };
 const DAEMON_JSON = '/etc/docker/daemon.json';
 
 describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
@@ -32,12 +34,13 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     return { code, stdout, stderr };
   };
   const json = async (...words: string[]) => {
-    const { code, stdout } = await drayage(...words, '--json');
+    const [command = '', verb = '', ...rest] = words;
+    const { code, stdout } = await drayage(command, verb, '--json', ...rest);
     const lines = stdout.split('\n').filter(Boolean);
     return { code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
   };
   const runtimes = async () => (await b.run('docker', ['info', '--format', '{{json .Runtimes}}'])).stdout;
-  const dockerd = async () => (await readFile(b.path('/var/run/docker.pid'), 'utf8')).trim();
+  const dockerd = async () => (await b.run('cat', ['/var/run/docker.pid'])).stdout.trim();
   /** Everything on the host's disk, with its content; but for what Docker, ssh and logs write by themselves. */
   const files = async () => {
     const script = `find / -xdev ${[
@@ -52,7 +55,7 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
       '/root/.cache',
     ]
       .map((path) => `-path ${path} -prune -o`)
-      .join(' ')} -type f -newermt '@0' -printf '%p %s %m\\n' | sort; sha256sum ${DAEMON_JSON}`;
+      .join(' ')} -type f -printf '%p %s %m\\n' | sort; sha256sum ${DAEMON_JSON}`;
     return (await b.run('sh', ['-c', script], { okCodes: ANY })).stdout;
   };
 
@@ -70,7 +73,7 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
 
     const first = await json('host', 'add', 'root@b');
     expect(first).toMatchObject({ code: 0 });
-    expect(first.lines.filter((line) => line['type'] === 'step').map((line) => line['step'])).toEqual([
+    expect(first.lines.filter((line) => line.type === 'step').map((line) => line.step)).toEqual([
       'sent',
       'program',
       'runtime',
@@ -90,7 +93,7 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     const state = await files();
     const again = await json('host', 'add', 'root@b');
     expect(again.code).toBe(0);
-    expect(again.lines.filter((line) => line['changed'] === true)).toEqual([]);
+    expect(again.lines.filter((line) => line.changed === true)).toEqual([]);
     expect(await files()).toBe(state);
     const agent = (await b.run('drayage', ['setup'])).stdout;
     expect(agent).toContain('Nothing was to be done');
@@ -138,9 +141,9 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     await writeFile(main, `${program}\n// newer`);
     const { lines } = await json('host', 'add', 'root@b');
     await writeFile(main, program);
-    const sent = lines.find((line) => line['step'] === 'sent');
+    const sent = lines.find((line) => line.step === 'sent');
     expect(sent).toMatchObject({ changed: true, detail: 'to root@b: main.mjs' });
-    expect(lines.find((line) => line['step'] === 'agent')).toMatchObject({ changed: true });
+    expect(lines.find((line) => line.step === 'agent')).toMatchObject({ changed: true });
     expect(JSON.parse(await readFile(b.path('/run/drayage/agent.json'), 'utf8')).pid).not.toBe(JSON.parse(agent).pid);
   });
 
@@ -156,10 +159,8 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     ]);
     const half = a.start('/opt/node', ['/opt/drayage/drayage.mjs', 'host', 'add', 'root@b'], {});
     // Killed while the large file is on its way.
-    for (;;) {
-      const { stdout } = await b.run('sh', ['-c', 'stat -c %s /usr/local/lib/drayage/node.incoming']);
-      if (Number(stdout) > 1e6) break;
-    }
+    const arrived = 'stat -c %s /usr/local/lib/drayage/node.incoming 2>/dev/null || echo 0';
+    await expect.poll(async () => Number((await b.run('sh', ['-c', arrived])).stdout), POLL).toBeGreaterThan(1e6);
     half.kill('SIGKILL');
     await half.exited;
     expect((await b.run('drayage', ['ps', '--json'])).stdout).toBe('[]\n');
@@ -201,10 +202,9 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     ['-oProxyCommand=true', 'USAGE'],
   ])('%s: %s', async (host, code) => {
     const { lines } = await json('host', 'add', '--', host);
-    // What comes after -- is no option, so the error is for people; the code is in it all the same.
     const { stderr } = await drayage('host', 'add', '--', host);
     expect(stderr).toContain(`error ${code}:`);
-    expect(lines.at(-1)?.['code']).toBe(code);
+    expect(lines.at(-1)?.code).toBe(code);
   });
 
   test('a host with another key than the known one', async () => {
