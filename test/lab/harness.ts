@@ -3,6 +3,7 @@ import { inject } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
+import type { ContainerInspect } from '../../src/tools/docker-types.ts';
 import type { DockerVersion } from './setup.ts';
 
 export interface Move {
@@ -124,6 +125,10 @@ export function runContainer(
 /** Names of the containers that run on the host. */
 export async function running(host: LabHost): Promise<string[]> {
   return (await docker(host, 'ps', '--format', '{{.Names}}')).split('\n').filter(Boolean);
+}
+
+export async function inspect(host: LabHost, name: string): Promise<ContainerInspect> {
+  return JSON.parse(await docker(host, 'inspect', '--type', 'container', name))[0];
 }
 
 /** All that the container wrote so far, both streams. */
