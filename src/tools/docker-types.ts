@@ -4,7 +4,7 @@
  * handed on with all that a newer engine put into it.
  */
 
-export type Open<T> = T & Record<string, unknown>;
+type Open<T> = T & Record<string, unknown>;
 
 /** `POST /containers/create`. */
 export type ContainerCreateBody = Open<
@@ -95,7 +95,7 @@ export type Endpoint = Open<
   }
 >;
 
-export type ContainerStatus = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
+type ContainerStatus = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
 
 export type ContainerInspect = Open<{
   Id: string;

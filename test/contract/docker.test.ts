@@ -150,8 +150,8 @@ describe.each([
   beforeAll(async () => {
     // The hosts need not reach one another: what crosses between them goes through this process.
     labs = [
-      await Lab.up({ name: `from${from}`, hosts: ['a'], docker: from, ephemeral: true }),
-      await Lab.up({ name: `to${to}`, hosts: ['b'], docker: to, ephemeral: true }),
+      await Lab.up({ name: `from${from}-${process.pid}`, hosts: ['a'], docker: from, ephemeral: true }),
+      await Lab.up({ name: `to${to}-${process.pid}`, hosts: ['b'], docker: to, ephemeral: true }),
     ];
     [a, b] = labs.flatMap(({ hosts }) => hosts) as [LabHost, LabHost];
     [source, target] = [new Docker({ socketPath: a.dockerSocket }), new Docker({ socketPath: b.dockerSocket })];

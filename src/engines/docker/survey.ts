@@ -1,6 +1,7 @@
 /** Everything that plan and preflight need to know of one Docker container; nothing is touched. */
 import { readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { DrayageError } from '../../errors.ts';
 import { type Docker, isNotFound } from '../../tools/docker.ts';
 import type { ContainerInspect, NetworkInspect, SystemInfo, VolumeInspect } from '../../tools/docker-types.ts';
 import type { FileTree, WorkloadFacts, WorkloadSummary } from '../facts.ts';
@@ -150,14 +151,20 @@ function isPlain(volume: VolumeInspect): boolean {
 async function upperDir(inspect: ContainerInspect, root: string): Promise<string | undefined> {
   const told = inspect.GraphDriver?.Data?.UpperDir;
   if (told !== undefined || inspect.State.Pid === 0) return told;
-  return upperDirOfRoot(parseMountinfo(await readFile(`${root}/proc/${inspect.State.Pid}/mountinfo`, 'utf8')));
+  return upperDirOfRoot(parseMountinfo(await ofProcess(`${root}/proc/${inspect.State.Pid}/mountinfo`)));
 }
 
 async function cgroupOf(pid: number, root: string): Promise<string> {
   const [cgroups, mounts] = await Promise.all([
-    readFile(`${root}/proc/${pid}/cgroup`, 'utf8'),
+    ofProcess(`${root}/proc/${pid}/cgroup`),
     // Seen from outside, `self` is nobody.
     readFile(`${root}/proc/${root === '' ? 'self' : '1'}/mountinfo`, 'utf8'),
   ]);
   return freezerPath(cgroups, parseMountinfo(mounts)) ?? '';
+}
+
+async function ofProcess(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new DrayageError('WORKLOAD_UNKNOWN', 'The container ended while it was looked at.', { cause });
+  });
 }
