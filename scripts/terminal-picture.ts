@@ -41,7 +41,7 @@ export function terminalPicture(recording: string, title = ''): string {
 <rect width="${width}" height="${height}" rx="10" fill="${BACKGROUND}"/>
 ${lights.join('')}
 <text x="${width / 2}" y="22" fill="#8b919c" text-anchor="middle">${escapeMarkup(title)}</text>
-<g fill="${FOREGROUND}" xml:space="preserve">
+<g fill="${FOREGROUND}" xml:space="preserve" style="white-space:pre">
 ${lines.join('\n')}
 </g>
 </svg>
@@ -96,14 +96,16 @@ function line(row: readonly Cell[], top: number): string {
       .slice(i, end)
       .map((cell) => cell.character)
       .join('');
-    if (text.trim() !== '') spans.push(stretch(text, i, end, first));
+    // Not every viewer keeps spaces at the ends of a text.
+    const from = end - text.trimStart().length;
+    if (text.trim() !== '') spans.push(stretch(text.trim(), from, first));
     i = end;
   }
   return spans.length === 0 ? '' : `<text y="${top + 14}">${spans.join('')}</text>`;
 }
 
-function stretch(text: string, from: number, to: number, style: Cell): string {
-  const at = `x="${round(MARGIN + from * CELL_WIDTH)}" textLength="${round((to - from) * CELL_WIDTH)}"`;
+function stretch(text: string, column: number, style: Cell): string {
+  const at = `x="${round(MARGIN + column * CELL_WIDTH)}" textLength="${round([...text].length * CELL_WIDTH)}"`;
   const fill = style.colour === undefined ? '' : ` fill="${PALETTE[style.colour]}"`;
   const weight = style.bold ? ' font-weight="bold"' : '';
   const opacity = style.dim ? ' fill-opacity="0.62"' : '';

@@ -26,28 +26,28 @@ export function completionCommand(): Command {
 /** Answers what the shell asks on Tab: `complete -- WORDS...`. */
 export async function complete(cli: Cli, program: Command, words: readonly string[]): Promise<void> {
   const [{ default: tab }, names] = await Promise.all([import('@bomb.sh/tab/commander'), namesHere(cli)]);
+  useSummaries(program);
   const root = tab(program);
-  const offer = (values: readonly string[]) => (suggest: (value: string, description: string) => void) =>
-    values.forEach((value) => {
-      suggest(value, '');
-    });
-  for (const command of root.commands.values()) {
-    for (const [name, values] of [
-      ['to', names.hosts],
-      ['host', names.hosts],
-    ] as const) {
-      const option = command.options.get(name);
-      if (option !== undefined) option.handler = offer(values);
+  const offer = (values: readonly string[]) => (suggest: (value: string, description: string) => void) => {
+    for (const value of values) suggest(value, '');
+  };
+  for (const { options, arguments: args } of root.commands.values()) {
+    for (const name of ['to', 'host']) {
+      const option = options.get(name);
+      if (option !== undefined) option.handler = offer(names.hosts);
     }
-    for (const [name, values] of [
-      ['workload', names.workloads],
-      ['host', names.hosts],
-    ] as const) {
-      const argument = command.arguments.get(name);
+    for (const [name, values] of Object.entries({ workload: names.workloads, host: names.hosts })) {
+      const argument = args.get(name);
       if (argument !== undefined) argument.handler = offer(values);
     }
   }
   root.parse([...words]);
+}
+
+/** A description may have several lines, of which the shell would make suggestions. */
+function useSummaries(command: Command): void {
+  if (command.summary() !== '') command.description(command.summary());
+  for (const child of command.commands) useSummaries(child);
 }
 
 /** Nothing to offer is no failure: Tab must never print an error. */

@@ -26,8 +26,10 @@ export async function run(options: RunOptions): Promise<number> {
   const cli = cliOf(options, (next) => {
     status = next;
   });
-  const program = programOf(cli, words[0] === 'lab' ? await lab(cli, options) : labStub());
-  if (words[0] === 'complete' && words[1] === '--') await complete(cli, program, words.slice(2));
+  const completes = words[0] === 'complete' && words[1] === '--';
+  const needsLab = words[completes ? 2 : 0] === 'lab';
+  const program = programOf(cli, needsLab ? await lab(cli, options) : labStub());
+  if (completes) await complete(cli, program, words.slice(2));
   else await runProgram(program, cli, words);
   return status;
 }

@@ -63,11 +63,12 @@ const KEEPERS: Record<Keeper, KeeperActions> = {
     async ensure(current) {
       const systemd = new Systemd(runner());
       const written = await systemd.writeUnit(UNIT, UNIT_TEXT);
-      if (current && !written && (await systemd.isEnabled(UNIT)) && (await systemd.isActive(UNIT))) return false;
+      const active = await systemd.isActive(UNIT);
+      if (current && active && !written && (await systemd.isEnabled(UNIT))) return false;
       // One that was started by hand would keep the socket from the unit's.
-      if (!(await systemd.isActive(UNIT))) await stopRunning();
+      if (!active) await stopRunning();
       await systemd.enableNow(UNIT);
-      if (!current) await systemd.restart(UNIT);
+      if (active && !current) await systemd.restart(UNIT);
       return true;
     },
     async remove() {

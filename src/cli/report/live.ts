@@ -9,8 +9,8 @@ import { formatBytes, formatMs, formatRate } from './units.ts';
 /** Phases may overlap: dump, transfer and sync do. The first is the one that was heard of last. */
 export interface Live {
   active: ActivePhase[];
-  /** Bytes by phase. */
-  bytes: Partial<Record<Phase, number>>;
+  /** Bytes by phase and by what was carried. */
+  bytes: Partial<Record<Phase, Record<string, number>>>;
 }
 
 interface ActivePhase {
@@ -46,8 +46,9 @@ export function advance(live: Live, event: MigrationEvent, look: Look): { live: 
     case 'progress': {
       const known = live.active.find(({ name }) => name === event.phase);
       const others = live.active.filter((phase) => phase !== known);
+      const carried = { ...live.bytes[event.phase], [event.what]: event.bytes };
       const now = { name: event.phase, since: known?.since ?? event.time, progress: event };
-      return { live: { active: [now, ...others], bytes: { ...live.bytes, [event.phase]: event.bytes } }, lines: [] };
+      return { live: { active: [now, ...others], bytes: { ...live.bytes, [event.phase]: carried } }, lines: [] };
     }
     case 'span': {
       const { kind, name, ms } = event.span;
@@ -82,7 +83,7 @@ export function current(
 
 /** No tick: the phase has ended, whether well or not is told by what comes next. */
 function finished(name: Phase, ms: number, live: Live, { style, width }: Look): string {
-  const bytes = live.bytes[name] ?? 0;
+  const bytes = Object.values(live.bytes[name] ?? {}).reduce((sum, each) => sum + each, 0);
   const about = DOES[name] + (bytes === 0 ? '' : ` · ${formatBytes(bytes)}`);
   return line(style.cyan('•'), name, ms, style.dim(cut(about, width - 25)));
 }

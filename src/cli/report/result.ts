@@ -17,7 +17,7 @@ export function renderOutcome(story: Story, look: Look): string {
 
 /** What became of it, and the numbers. */
 export function renderHeadline(story: Story, result: MigrationResult, look: Look): string {
-  return `${headline(result, story, look)}\n  ${numbers(result)}\n`;
+  return `${headline(result, story, look)}\n  ${numbers(result, story)}\n`;
 }
 
 /** Why it was undone or is in doubt; empty for a move that went well. */
@@ -56,7 +56,9 @@ function headline(result: MigrationResult, { started }: Story, { style }: Look):
   }
 }
 
-function numbers({ outageMs, totalMs, bytes }: MigrationResult): string {
-  const outage = outageMs === null ? 'never stopped' : `outage ${formatMs(outageMs)}`;
-  return `${outage} · total ${formatMs(totalMs)} · ${formatBytes(bytes)} sent`;
+function numbers({ outageMs, totalMs, bytes }: MigrationResult, story: Story): string {
+  const parts = [`total ${formatMs(totalMs)}`, `${formatBytes(bytes)} sent`];
+  if (outageMs !== null) parts.unshift(`outage ${formatMs(outageMs)}`);
+  else if (!phaseBars(story).some(({ label }) => label === 'freeze')) parts.unshift('never stopped');
+  return parts.join(' · ');
 }
