@@ -212,6 +212,11 @@ export const ERRORS = {
     meaning: 'Both copies are kept stopped, because running both would be worse than running none.',
     remedy: 'Look at both hosts, then decide: drayage resolve ID --keep source, or --keep target.',
   },
+  NOT_IN_DOUBT: {
+    exit: 6,
+    meaning: 'There is nothing to decide: the migration came to its end by itself.',
+    remedy: 'See what became of it: drayage show ID.',
+  },
   ALREADY_COMMITTED: {
     exit: 6,
     meaning: 'The workload runs on the target; its source was retired.',

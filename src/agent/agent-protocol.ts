@@ -115,6 +115,7 @@ export const agentProtocol = defineProtocol({
     },
     'target.release': { params: withId, result: z.object({ spans: z.array(span), notes: z.array(z.string()) }) },
     'target.abort': { params: z.object({ id, reason: text }), result: z.object({ spans: z.array(span) }) },
+    'target.resolve': { params: z.object({ id, keep: z.enum(['source', 'target']) }), result: done },
     'target.outcome': { params: withId, result: z.object({ outcome: z.enum(['committed', 'aborted', 'unknown']) }) },
   },
   notifications: { event: eventSchema },

@@ -73,8 +73,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return remoteTarget(connection);
   };
 
-  const targets = new Targets({ journalDir, hostFacts, log });
-  const migrations = new Migrations({ journalDir, hostname: hostname(), hostFacts, dialTarget, log });
+  const targets = new Targets({ journalDir, hostFacts, log, stopping: signal });
+  const migrations = new Migrations({ journalDir, hostname: hostname(), hostFacts, dialTarget, log, stopping: signal });
 
   for (const entry of await Journal.list(journalDir)) {
     if ('error' in entry) {
@@ -137,6 +137,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'migrations.list': async () => ({ migrations: await migrations.list() }),
     'migrations.show': async ({ id }) => ({ events: (await migrations.show(id)).events }),
 
+    'migrations.resolve': ({ id, keep }) => migrations.resolve(id, keep),
+
     'target.survey': (_, context) => hostFacts(context.signal),
     'target.open': (request, { connection }) => targets.open(request, connection.closed),
     'target.settle': ({ id }) => targets.get(id).settle(),
@@ -155,6 +157,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       await targets.end(id);
       return aborted;
     },
+    'target.resolve': ({ id, keep }) => targets.resolve(id, keep),
     'target.outcome': async ({ id }) => ({ outcome: await targets.outcome(id) }),
   };
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });

@@ -6,6 +6,7 @@ import type { MigrateOptions, MigrationEvent, MigrationResult, Outcome } from '.
 import { Journal, type JournalEntry, journalPath } from '../migration/journal.ts';
 import { eventsOf } from '../migration/journal-records.ts';
 import { migrate } from '../migration/migrate.ts';
+import { resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
@@ -23,6 +24,7 @@ export interface MigrationsOptions {
   /** Reaches the agent of a host as users name it. */
   dialTarget: (to: string) => Promise<TargetPort>;
   log: (line: string) => void;
+  stopping: AbortSignal;
 }
 
 interface Running {
@@ -73,7 +75,7 @@ export class Migrations {
     };
     this.#running.set(id, placeholder);
     try {
-      const { journalDir, dialTarget, hostFacts } = this.#options;
+      const { journalDir, dialTarget, hostFacts, stopping } = this.#options;
       const target = await dialTarget(to);
       const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
       const migration = new SourceMigration({
@@ -84,6 +86,7 @@ export class Migrations {
         target,
         redial: () => dialTarget(to),
         journal,
+        stopping,
         hostFacts,
       });
       migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });
@@ -141,12 +144,38 @@ export class Migrations {
     return { id, events: eventsOf(records) };
   }
 
+  /**
+   * Ends a migration whose outcome could not be told. The target is told first; where it cannot be reached, the user
+   * has decided knowing that.
+   */
+  async resolve(id: string, keep: 'source' | 'target'): Promise<MigrationResult> {
+    if (this.#running.has(id)) throw new DrayageError('WORKLOAD_BUSY', `Migration ${id} is still under way.`);
+    const path = journalPath(this.#options.journalDir, id, 'source');
+    const journal = await Journal.reopen(path).catch(notThere(id));
+    try {
+      const started = eventsOf(journal.records).find((event) => event.type === 'started');
+      if (started !== undefined) await this.#tellTarget(started.target, id, keep);
+      return await resolveSource(id, journal, keep);
+    } finally {
+      await journal.close();
+    }
+  }
+
   /** Undoes what can be undone and waits for the rest; for the agent's own end. */
   async stop(): Promise<void> {
     for (const { migration } of this.#running.values()) {
       migration?.cancel(new DrayageError('CANCELLED', 'The agent of the source is being stopped.'));
     }
     await Promise.all([...this.#running.values()].map(({ done }) => done.catch(() => {})));
+  }
+
+  async #tellTarget(to: string, id: string, keep: 'source' | 'target'): Promise<void> {
+    try {
+      const target = await this.#options.dialTarget(to);
+      await target.resolve(id, keep).finally(() => target.close());
+    } catch (error) {
+      this.#options.log(`migration ${id}: ${to} was not told: ${DrayageError.from(error).message}`);
+    }
   }
 
   async #drive(migration: SourceMigration): Promise<void> {
@@ -180,7 +209,8 @@ function summary(entry: JournalEntry): MigrationSummary[] {
   const result = events.findLast((event) => event.type === 'result');
   const { workload, source, target, time: startedAt } = started;
   const { outcome, outageMs, totalMs, bytes } = result ?? {};
-  const ending = outcome === undefined ? {} : { outcome, outageMs: outageMs ?? null, totalMs: totalMs ?? 0, bytes: bytes ?? 0 };
+  const ending =
+    outcome === undefined ? {} : { outcome, outageMs: outageMs ?? null, totalMs: totalMs ?? 0, bytes: bytes ?? 0 };
   return [{ id: entry.id, workload, source, target, startedAt, ...ending }];
 }
 

@@ -1,8 +1,8 @@
 /** The target of a migration, on another host: TargetPort over the agents' connection. */
 import type { TargetPort } from '../migration/target-port.ts';
+import type { AgentProtocol } from './agent-protocol.ts';
 import { openChannel } from './channels.ts';
 import type { Connection } from './connection.ts';
-import type { AgentProtocol } from './agent-protocol.ts';
 
 export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort {
   return {
@@ -18,6 +18,7 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     release: (id) => connection.call('target.release', { id }),
     abort: (id, reason) => connection.call('target.abort', { id, reason }),
     outcome: async (id) => (await connection.call('target.outcome', { id })).outcome,
+    resolve: (id, keep) => connection.call('target.resolve', { id, keep }),
     lost: connection.closed,
     close: () => connection.close(),
   };

@@ -4,6 +4,7 @@ import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { Journal, journalPath } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
+import { resolveTarget } from '../migration/resolve.ts';
 import type { ChannelPurpose, OpenTarget, TargetOutcome } from '../migration/target-port.ts';
 import { isCommitted, TargetSession } from '../migration/target-session.ts';
 
@@ -11,6 +12,7 @@ export interface TargetsOptions {
   journalDir: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   log: (line: string) => void;
+  stopping: AbortSignal;
 }
 
 export class Targets {
@@ -28,7 +30,9 @@ export class Targets {
 
   /** A migration of the past is being brought to its end; its outcome is told only then. */
   recovering(id: string, done: Promise<void>): void {
-    const settled = done.catch((error: unknown) => this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`));
+    const settled = done.catch((error: unknown) =>
+      this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`),
+    );
     this.#recovering.set(id, settled);
     void settled.then(() => this.#recovering.delete(id));
   }
@@ -41,7 +45,7 @@ export class Targets {
       options: request.options,
     });
     await journal.append({ type: 'state', state: 'opened' });
-    const session = new TargetSession({ request, journal, host });
+    const session = new TargetSession({ request, journal, host, stopping: this.#options.stopping });
     this.#sessions.set(request.id, session);
     void lost.then(() => this.#onLost(session));
   }
@@ -94,6 +98,16 @@ export class Targets {
   async stop(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => this.#onLost(session)));
     await Promise.all(this.#recovering.values());
+  }
+
+  /** Ends a migration of which it could not be told whether its copy has run, as the user decided. */
+  async resolve(id: string, keep: 'source' | 'target'): Promise<void> {
+    const journal = await Journal.reopen(journalPath(this.#options.journalDir, id, 'target'));
+    try {
+      if (lastState(journal.records) === 'unknown') await resolveTarget(journal, keep);
+    } finally {
+      await journal.close();
+    }
   }
 
   async #onLost(session: TargetSession): Promise<void> {

@@ -44,8 +44,11 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     return undone(m, undo, error);
   }
 
-  const answer = await m.phase('commit', () => m.target.commit(m.id).catch(() => settleDoubt(m)));
-  if (answer.outcome === 'unknown') return result(m, 'unknown', { outageMs: null, error: answer.error });
+  const answer = await m.phase('commit', () => m.target.commit(m.id).catch(() => settleDoubt(m, m.stopping)));
+  if (answer.outcome === 'unknown') {
+    await m.journal.append({ type: 'state', state: 'unknown' });
+    return result(m, 'unknown', { outageMs: null, error: answer.error });
+  }
   if (answer.outcome === 'aborted') {
     return undone(m, undo, new DrayageError('COMMIT_REFUSED', `The target did not commit: ${answer.reason}.`));
   }
@@ -63,6 +66,8 @@ async function undone(m: SourceMigration, undo: UndoStack, cause: unknown): Prom
       m.emit({ type: 'note', message: `undo of ${failure.name}: ${DrayageError.from(failure.error).message}` });
     }
   });
+  // An agent that is being stopped leaves the rest to its next start, which goes by the journal.
+  m.stopping.throwIfAborted();
   await m.journal.append({ type: 'state', state: 'undone' });
   return result(m, 'undone', { outageMs: null, error });
 }

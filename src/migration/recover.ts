@@ -4,14 +4,13 @@ import { thaw } from '../engines/freezer.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
-import { isNotFound } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import { type Doubtful, settleDoubt } from './doubt.ts';
-import type { MigrationEvent, Outcome } from './events.ts';
+import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
 import type { Journal } from './journal.ts';
 import { eventsOf, lastState, openResources } from './journal-records.ts';
 import { fromJournal } from './resource.ts';
-import { endStragglers, retireCopy, type StartedData, startedSchema } from './source.ts';
+import { endStragglers, restoreRestart, retireCopy, type StartedData, startedSchema } from './source.ts';
 import type { TargetPort } from './target-port.ts';
 import { releaseCopy, undoResources } from './target-session.ts';
 import { untilDone } from './until-done.ts';
@@ -35,10 +34,7 @@ export async function recoverSource(
   recovery: Recovery & { redial: (to: string) => Promise<TargetPort> },
 ): Promise<void> {
   const { id, journal, signal } = recovery;
-  const started = eventsOf(journal.records).find((event): event is StartedEvent => event.type === 'started');
-  const details = journal.records.flatMap((r) =>
-    r.type === 'state' && r.state === 'started' ? [startedSchema.parse(r.data)] : [],
-  )[0];
+  const { started, details } = startedOf(journal);
   if (started === undefined || details === undefined) {
     finish(recovery, 'undone'); // Nothing had been touched.
     return;
@@ -89,11 +85,7 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   await endStragglers(`${details.stage}/criu.conf`);
   thaw(details.cgroupPath);
   await unmountTmpfs(run, details.stage);
-  await untilDone(signal, () =>
-    docker.update(details.containerId, { RestartPolicy: details.restartPolicy }).catch((error: unknown) => {
-      if (!isNotFound(error)) throw error;
-    }),
-  );
+  await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
   await journal.append({ type: 'state', state: 'undone' });
   const what = `The agent of the source was restarted while ${started.workload} was being moved.`;
   finish(recovery, 'undone', new DrayageError('AGENT_RESTARTED', what));
@@ -110,28 +102,35 @@ function note({ journal, id }: Recovery, message: string): void {
   journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
 }
 
+/** How the migration began, as far as the journal goes; `details` is there once anything was touched. */
+export function startedOf(journal: Journal): { started?: StartedEvent; details?: StartedData } {
+  const started = eventsOf(journal.records).find((event): event is StartedEvent => event.type === 'started');
+  const record = journal.records.find((each) => each.type === 'state' && each.state === 'started');
+  return {
+    ...(started && { started }),
+    ...(record?.type === 'state' && { details: startedSchema.parse(record.data) }),
+  };
+}
+
+/** The result of a migration that was ended from its journal. */
+export function endingOf(
+  id: string,
+  journal: Journal,
+  outcome: Outcome,
+  more: Partial<MigrationResult> = {},
+): MigrationResult {
+  const committed = journal.records.findLast((record) => record.type === 'state' && record.state === 'committed');
+  const data = committed?.type === 'state' ? (committed.data as { outageMs?: number } | undefined) : undefined;
+  const totalMs = Date.now() - (journal.records[0]?.time ?? Date.now());
+  return { type: 'result', id, outcome, outageMs: data?.outageMs ?? null, totalMs, bytes: 0, phases: [], ...more };
+}
+
 function finish(
   { journal, id }: Recovery,
   outcome: Outcome,
   error?: DrayageError,
   more: { keptAs?: string } = {},
 ): void {
-  const times = journal.records.map((record) => record.time);
-  const committed = journal.records.findLast((r) => r.type === 'state' && r.state === 'committed');
-  const data = committed?.type === 'state' ? (committed.data as { outageMs?: number } | undefined) : undefined;
-  journal.appendLazy({
-    type: 'event',
-    event: {
-      time: Date.now(),
-      type: 'result',
-      id,
-      outcome,
-      outageMs: data?.outageMs ?? null,
-      totalMs: Date.now() - (times[0] ?? Date.now()),
-      bytes: 0,
-      phases: [],
-      ...more,
-      ...(error === undefined ? {} : { error: error.toJSON() }),
-    },
-  });
+  const ending = endingOf(id, journal, outcome, { ...more, ...(error && { error: error.toJSON() }) });
+  journal.appendLazy({ type: 'event', event: { time: Date.now(), ...ending } });
 }

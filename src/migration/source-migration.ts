@@ -23,9 +23,10 @@ export interface SourceMigrationOptions {
   /** Reaches the target anew after its connection was lost. */
   redial: () => Promise<TargetPort>;
   journal: Journal;
+  /** The agent is being stopped: what waits for an engine or a peer is left to its next start. */
+  stopping: AbortSignal;
   /** Facts of this host. */
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
-  dockerSocket?: string;
 }
 
 export class SourceMigration {
@@ -36,6 +37,7 @@ export class SourceMigration {
   target: TargetPort;
   readonly redial: () => Promise<TargetPort>;
   readonly journal: Journal;
+  readonly stopping: AbortSignal;
   readonly hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   readonly trace: Trace;
   readonly docker: Docker;
@@ -48,7 +50,7 @@ export class SourceMigration {
   bytes = 0;
   readonly #cancel = new AbortController();
 
-  constructor({ id, workload, to, options, target, redial, journal, hostFacts, dockerSocket }: SourceMigrationOptions) {
+  constructor({ id, workload, to, options, target, redial, journal, stopping, hostFacts }: SourceMigrationOptions) {
     this.id = id;
     this.workload = workload;
     this.to = to;
@@ -56,10 +58,11 @@ export class SourceMigration {
     this.target = target;
     this.redial = redial;
     this.journal = journal;
+    this.stopping = stopping;
     this.hostFacts = hostFacts;
     this.trace = new Trace('source', (span) => this.emit({ type: 'span', span }));
     const record = this.trace.program;
-    this.docker = new Docker({ ...(dockerSocket === undefined ? {} : { socketPath: dockerSocket }), record });
+    this.docker = new Docker({ record });
     this.run = runner({ record });
     void target.lost.then(() => this.cancel(new DrayageError('TARGET_LOST', `The connection to ${to} was lost.`)));
   }
@@ -79,6 +82,11 @@ export class SourceMigration {
   checkpoint(): void {
     if (this.cancelled !== undefined) throw this.cancelled;
   }
+
+  /** For `untilDone`: told once, what is in the way. */
+  readonly noteRetry = (error: unknown, attempt: number): void => {
+    if (attempt === 0) this.emit({ type: 'note', message: `waiting: ${DrayageError.from(error).message}` });
+  };
 
   phase<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
     this.emit({ type: 'phase', phase });

@@ -13,7 +13,7 @@ import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import { TreeSync } from '../files/sync.ts';
 import { sendImages } from '../memory/images.ts';
-import { isNotFound } from '../tools/docker.ts';
+import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { ContainerInspect, RestartPolicy } from '../tools/docker-types.ts';
 import { checkpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
@@ -24,6 +24,7 @@ import type { SourceMigration } from './source-migration.ts';
 import { surveyWorkload } from './survey.ts';
 import { STAGE_DIR } from './target-session.ts';
 import type { UndoStack } from './undo.ts';
+import { untilDone } from './until-done.ts';
 
 export interface Facts {
   workload: WorkloadFacts;
@@ -195,7 +196,11 @@ export async function retire(m: SourceMigration, { facts, stage }: Prepared): Pr
       }),
   );
   const { id: containerId, ref, cgroupPath } = facts.workload;
-  const kept = await retireCopy(m, { containerId, name: ref.name, cgroupPath });
+  const kept = await untilDone(
+    m.stopping,
+    () => retireCopy(m, { containerId, name: ref.name, cgroupPath }),
+    m.noteRetry,
+  );
   await unmountTmpfs(m.run, stage);
   await released;
   return kept;
@@ -238,8 +243,17 @@ async function killFrozen(cgroupPath: string): Promise<void> {
 async function disableRestart(m: SourceMigration, workload: WorkloadFacts, undo: UndoStack): Promise<void> {
   const policy = restartPolicyOf(workload);
   if (policy.Name === 'no' || policy.Name === '') return;
-  undo.push('the restart policy', () => m.docker.update(workload.id, { RestartPolicy: policy }));
+  undo.push('the restart policy', () =>
+    untilDone(m.stopping, () => restoreRestart(m.docker, workload.id, policy), m.noteRetry),
+  );
   await m.docker.update(workload.id, { RestartPolicy: { Name: 'no' } });
+}
+
+/** Gives it back its restart policy; nothing happens where it is gone. */
+export async function restoreRestart(docker: Docker, containerId: string, policy: RestartPolicy): Promise<void> {
+  await docker.update(containerId, { RestartPolicy: policy }).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error;
+  });
 }
 
 export function restartPolicyOf(workload: WorkloadFacts): RestartPolicy {

@@ -52,6 +52,8 @@ export interface TargetPort {
   /** Undoes everything; nothing happens where nothing was begun. Refused after commit. */
   abort(id: string, reason: string): Promise<{ spans: Span[] }>;
   outcome(id: string): Promise<TargetOutcome>;
+  /** What a human decided where the outcome is unknown; nothing happens where it is known. */
+  resolve(id: string, keep: 'source' | 'target'): Promise<void>;
   /** Resolves, never rejects, when the connection is lost. */
   readonly lost: Promise<unknown>;
   close(): Promise<void>;

@@ -26,6 +26,7 @@ import { lastState, openResources, type State } from './journal-records.ts';
 import { fromJournal, type Resource, removeResource, toJournal } from './resource.ts';
 import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
+import { untilDone } from './until-done.ts';
 
 export const STAGE_DIR = '/run/drayage/stage';
 const UNDO_WAIT_MS = 10_000;
@@ -52,6 +53,7 @@ export class TargetSession {
   readonly #docker: Docker;
   readonly #run: Run;
   readonly #trace: Trace;
+  readonly #stopping: AbortSignal;
   readonly #abort = new AbortController();
   readonly #inflight = new Set<Promise<void>>();
   #failed: unknown;
@@ -65,17 +67,21 @@ export class TargetSession {
     request,
     journal,
     host,
-    dockerSocket,
-  }: { request: OpenTarget; journal: Journal; host: HostFacts; dockerSocket?: string }) {
+    stopping,
+  }: {
+    request: OpenTarget;
+    journal: Journal;
+    host: HostFacts;
+    /** The agent is being stopped: what waits for an engine is left to its next start. */
+    stopping: AbortSignal;
+  }) {
     this.id = request.id;
+    this.#stopping = stopping;
     this.#request = request;
     this.#journal = journal;
     this.#host = host;
     this.#trace = new Trace('target');
-    this.#docker = new Docker({
-      ...(dockerSocket === undefined ? {} : { socketPath: dockerSocket }),
-      record: this.#trace.program,
-    });
+    this.#docker = new Docker({ record: this.#trace.program });
     this.#run = runner({ record: this.#trace.program });
   }
 
@@ -189,7 +195,7 @@ export class TargetSession {
     const notes: string[] = [];
     await this.#started?.catch((error: unknown) => notes.push(`docker start reported: ${(error as Error).message}`));
     await this.#rendezvous?.close();
-    await releaseCopy(this.#journal, { docker: this.#docker, run: this.#run });
+    await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
     return { spans: this.#trace.spans, notes };
   }
 
@@ -241,7 +247,7 @@ export class TargetSession {
       await Promise.race([this.#started?.catch(() => {}), new Promise((r) => setTimeout(r, UNDO_WAIT_MS).unref())]);
       await this.#rendezvous.close();
     }
-    await undoResources(this.#journal, { docker: this.#docker, run: this.#run });
+    await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }
 
   async #receive(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {

@@ -6,14 +6,14 @@ const WAITS_MS = [50, 100, 200, 500, 1000, 2000, 5000];
 export async function untilDone<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
-  onRetry: (error: unknown) => void = () => {},
+  onRetry: (error: unknown, attempt: number) => void = () => {},
 ): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     signal.throwIfAborted();
     try {
       return await work();
     } catch (error) {
-      onRetry(error);
+      onRetry(error, attempt);
       await sleep(WAITS_MS[Math.min(attempt, WAITS_MS.length - 1)], undefined, { signal });
     }
   }

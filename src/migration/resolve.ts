@@ -1,0 +1,47 @@
+/** A migration whose outcome could not be told, ended as a human decided after looking at both hosts. */
+import { thaw } from '../engines/freezer.ts';
+import { DrayageError } from '../errors.ts';
+import { runner } from '../exec/run.ts';
+import { Docker } from '../tools/docker.ts';
+import { unmountTmpfs } from '../tools/tmpfs.ts';
+import type { MigrationResult } from './events.ts';
+import type { Journal } from './journal.ts';
+import { lastState } from './journal-records.ts';
+import { endingOf, startedOf } from './recover.ts';
+import { restoreRestart, retireCopy } from './source.ts';
+import { releaseCopy, undoResources } from './target-session.ts';
+
+/**
+ * On the source: thaws its copy, or retires it.
+ * @throws DrayageError NOT_IN_DOUBT where the journal knows the outcome.
+ */
+export async function resolveSource(id: string, journal: Journal, keep: 'source' | 'target'): Promise<MigrationResult> {
+  const { started, details } = startedOf(journal);
+  if (lastState(journal.records) !== 'unknown' || started === undefined || details === undefined) {
+    throw new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${lastState(journal.records)}).`);
+  }
+  await using docker = new Docker({});
+  const run = runner();
+  const kept = keep === 'target' ? await retireCopy({ docker, journal, options: started.options, id }, details) : {};
+  if (keep === 'source') {
+    thaw(details.cgroupPath);
+    await restoreRestart(docker, details.containerId, details.restartPolicy);
+    await journal.append({ type: 'state', state: 'undone' });
+  }
+  await unmountTmpfs(run, details.stage);
+  const result = endingOf(id, journal, keep === 'target' ? 'committed' : 'undone', kept);
+  journal.appendLazy({ type: 'event', event: { time: Date.now(), ...result } });
+  return result;
+}
+
+/** On the target: removes the copy, or makes it an ordinary container, which the user may start. */
+export async function resolveTarget(journal: Journal, keep: 'source' | 'target'): Promise<void> {
+  await using docker = new Docker({});
+  const tools = { docker, run: runner() };
+  if (keep === 'target') {
+    await releaseCopy(journal, tools);
+    return;
+  }
+  await journal.append({ type: 'state', state: 'aborted', data: { reason: 'resolved: keep the source' } });
+  await undoResources(journal, tools);
+}
