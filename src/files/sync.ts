@@ -16,7 +16,7 @@ import type { Transfer } from '../tools/rsync.ts';
 import { type BytePath, fromText, joinBytes, toFs } from './byte-path.ts';
 import { diffManifests, type TreeDiff } from './diff.ts';
 import { type Manifest, namesOf, takeManifest } from './manifest.ts';
-import { ListedTransfer, type SendOptions, transfer } from './sender.ts';
+import { ListedTransfer, type SendOptions, type Sent, transfer } from './sender.ts';
 import type { Listing, PruneResult } from './target.ts';
 
 export interface TreeSyncOptions {
@@ -39,8 +39,15 @@ export type Pass = 'first' | 'final';
 
 /** Names in one call to `pruneRemote`, unless one directory has more. */
 const NAMES_PER_CALL = 20_000;
-/** A pass in which files vanished is repeated: what was listed but not yet read may have come back. */
+/** A pass during which files changed or vanished is repeated: what was listed but not yet read may have come back. */
 const MAX_RACED_PASSES = 3;
+
+interface FinalPass {
+  changed: number;
+  deleted: number;
+  sent: Sent;
+}
+const NOTHING: Sent = { bytes: 0, outcome: 'complete' };
 
 export class TreeSync {
   readonly #options: TreeSyncOptions;
@@ -107,18 +114,25 @@ export class TreeSync {
     bytes: number;
   }> {
     if (this.#before === undefined) throw new DrayageError('INTERNAL', 'The final pass came before the first.');
-    const after = await this.#look();
-    const diff = diffManifests(this.#before, after);
-    this.#options.signal?.throwIfAborted();
-    if (this.#isFile) return this.#finalFile(diff, alwaysPaths);
-    const { deleted, missing } = await this.#prune(diff, after);
-    const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#isThere(path))]);
-    for (const path of missing) if (!paths.has(path)) this.#addSubtree(path, paths);
-    if (paths.size === 0) return { changed: 0, deleted, bytes: 0 };
-    await this.prepareFinal();
-    const { bytes } = await (this.#prepared as ListedTransfer).send(paths);
-    this.#prepared = undefined;
-    return { changed: paths.size, deleted, bytes };
+    const total = { changed: 0, deleted: 0, bytes: 0 };
+    for (let attempt = 1; ; attempt++) {
+      const pass = await (this.#isFile
+        ? this.#finalFile(this.#before, alwaysPaths)
+        : this.#final(this.#before, alwaysPaths));
+      total.changed = pass.changed;
+      total.deleted += pass.deleted;
+      total.bytes += pass.sent.bytes;
+      if (pass.sent.outcome === 'complete') return total;
+      if (attempt === MAX_RACED_PASSES) {
+        throw new DrayageError(
+          'FILES_TRANSFER',
+          `The files of ${this.#options.tree.key} change although the workload stands still.`,
+          {
+            remedy: 'See what else writes to them: another container that uses the same volume, or the host itself.',
+          },
+        );
+      }
+    }
   }
 
   /** Lets go of what was prepared and not used. */
@@ -127,13 +141,23 @@ export class TreeSync {
     this.#prepared = undefined;
   }
 
-  async #finalFile(
-    { changed }: TreeDiff,
-    alwaysPaths: readonly BytePath[],
-  ): Promise<{ changed: number; deleted: number; bytes: number }> {
-    if (changed.length === 0 && alwaysPaths.length === 0) return { changed: 0, deleted: 0, bytes: 0 };
-    const { bytes } = await transfer(this.#everything(), this.#sending('final'));
-    return { changed: 1, deleted: 0, bytes };
+  async #final(before: Manifest, alwaysPaths: readonly BytePath[]): Promise<FinalPass> {
+    const after = await this.#look();
+    const diff = diffManifests(before, after);
+    const { deleted, missing } = await this.#prune(diff, after);
+    const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#isThere(path))]);
+    for (const path of missing) if (!paths.has(path)) this.#addSubtree(path, paths);
+    if (paths.size === 0) return { changed: 0, deleted, sent: NOTHING };
+    await this.prepareFinal();
+    const transfer = this.#prepared as ListedTransfer;
+    this.#prepared = undefined;
+    return { changed: paths.size, deleted, sent: await transfer.send(paths) };
+  }
+
+  async #finalFile(before: Manifest, alwaysPaths: readonly BytePath[]): Promise<FinalPass> {
+    const { changed } = diffManifests(before, await this.#look());
+    if (changed.length === 0 && alwaysPaths.length === 0) return { changed: 0, deleted: 0, sent: NOTHING };
+    return { changed: 1, deleted: 0, sent: await transfer(this.#everything(), this.#sending('final')) };
   }
 
   #everything(): Transfer {
@@ -195,7 +219,7 @@ export class TreeSync {
   #addSubtree(path: BytePath, paths: Set<BytePath>): void {
     paths.add(path);
     readable(this.#options.tree.key, () => {
-      if (!lstatSync(this.#at(path)).isDirectory()) return;
+      if (!lstatSync(this.#at(path), { throwIfNoEntry: false })?.isDirectory()) return;
       for (const name of this.#namesIn(path)) this.#addSubtree(joinBytes(path, name), paths);
     });
   }

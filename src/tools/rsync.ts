@@ -113,7 +113,7 @@ export function startReceiver(directory: string, workDir: string, signal?: Abort
 export type TransferOutcome = 'complete' | 'raced';
 
 /**
- * What a sender's end means: `raced` where all that went wrong is that files vanished while they were read.
+ * What a sender's end means: `raced` where all that went wrong is that files changed or vanished while they were read.
  * @throws DrayageError FILES_TRANSFER, or FILES_NO_SPACE where the target's disk is full.
  */
 export function transferOutcome(
@@ -121,9 +121,7 @@ export function transferOutcome(
   { code, stderr }: { code: number | null; stderr: string },
 ): TransferOutcome {
   if (code === 0) return 'complete';
-  const complaints = stderr
-    .split('\n')
-    .filter((line) => /^(rsync|file has vanished|IO error|skipping|cannot)/.test(line));
+  const complaints = stderr.split('\n').filter((line) => line !== '' && !/^(WARNING|rsync warning):/.test(line));
   const [first] = complaints;
   if (code === VANISHED || (code === PARTIAL && complaints.every(isRace))) return 'raced';
   const reason = first ?? (code === null ? 'it was ended by a signal' : `exit status ${code}`);
@@ -137,11 +135,15 @@ export function transferOutcome(
   );
 }
 
+/** ENOENT, ENXIO, ENOTDIR, EISDIR, ELOOP, ENODATA: gone, shorter, or something else by the time that it was read. */
+const RACE_ERRNO = '2|6|20|21|40|61';
+
 /** Only of the sender's side: what vanishes on the target is somebody else's doing. */
 function isRace(line: string): boolean {
   return (
     /^(file has vanished|directory has vanished|IO error encountered -- skipping file deletion)/.test(line) ||
-    /^rsync: \[sender\] .*\((2|20)\)$/.test(line) ||
-    /^rsync (error|warning): some files/.test(line)
+    /^ERROR: .* failed verification/.test(line) ||
+    new RegExp(`^rsync: \\[sender\\] .*\\((${RACE_ERRNO})\\)$`).test(line) ||
+    /^rsync error: some files/.test(line)
   );
 }
