@@ -1,4 +1,5 @@
 /** What an agent does at its start with migrations that a crash cut short, on either side. */
+import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { abortLeftRendezvous, leftRestore } from '../engines/docker/rendezvous.ts';
 import { thaw } from '../engines/freezer.ts';
 import { DrayageError } from '../errors.ts';
@@ -76,6 +77,7 @@ export async function recoverTarget({ journal, docker, run, signal }: Recovery):
       return;
     }
   }
+  if (containerId !== undefined) await killContainerProcesses(containerId);
   await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
   await untilDone(signal, () => undoResources(journal, { docker, run }));
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import { cloneSpec } from '../engines/docker/clone.ts';
+import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { placeGuard } from '../engines/docker/guard.ts';
 import { receiveImage } from '../engines/docker/images.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
@@ -245,6 +246,8 @@ export class TargetSession {
       const patience = AbortSignal.timeout(UNDO_WAIT_MS);
       await this.#rendezvous.until('ended', patience).catch(() => {});
       await Promise.race([this.#started?.catch(() => {}), new Promise((r) => setTimeout(r, UNDO_WAIT_MS).unref())]);
+      // Before anybody is told that the copy does not run. A runc that was killed leaves a CRIU that goes on.
+      await killContainerProcesses(this.#created().containerId);
       await this.#rendezvous.close();
     }
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));

@@ -11,17 +11,19 @@
  * The agent holds every fifo open for reading and writing, so neither side blocks while it lives; when it dies the
  * scripts read an end of file, which is an abort.
  */
-import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
+import { killContainerProcesses } from './container-processes.ts';
 
 export const RESTORE_DIR = '/run/drayage/restore';
 
 export type RestoreStep = 'waiting' | 'created' | 'ready' | 'resumed' | 'ended';
 
+const WATCH_MS = 200;
 const COMMANDS = ['go', 'start', 'commit', 'wake'] as const;
 
 export interface RendezvousOptions {
@@ -43,6 +45,7 @@ export class Rendezvous {
   status: number | undefined;
   readonly #fds: Record<string, number>;
   readonly #events: Socket;
+  #watchdog: NodeJS.Timeout | undefined;
   readonly #waiters: { step: RestoreStep; resolve: (reached: boolean) => void }[] = [];
 
   private constructor(dir: string) {
@@ -104,9 +107,17 @@ export class Rendezvous {
 
   /** Removes the directory; the container is an ordinary one of its engine from now on. */
   async close(): Promise<void> {
+    clearInterval(this.#watchdog);
     this.#events.destroy();
     for (const fd of Object.values(this.#fds)) closeSync(fd);
     await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** A CRIU that was killed leaves children behind, and runc waits for them for ever. */
+  #watch(criuPid: number): void {
+    if (isAlive(criuPid)) return;
+    clearInterval(this.#watchdog);
+    void killContainerProcesses(basename(this.dir)).catch(() => {});
   }
 
   #write(fifo: (typeof COMMANDS)[number], word: string): void {
@@ -114,9 +125,11 @@ export class Rendezvous {
   }
 
   #onLine(line: string): void {
-    const [word, status] = line.split(' ');
+    const [word, number] = line.split(' ');
     const step = word === 'status' ? 'ended' : (word as RestoreStep);
-    if (step === 'ended') this.status = Number(status);
+    if (step === 'ended') this.status = Number(number);
+    if (step === 'waiting') this.#watchdog = setInterval(() => this.#watch(Number(number)), WATCH_MS).unref();
+    if (step === 'resumed' || step === 'ended') clearInterval(this.#watchdog);
     this.reached.set(step, performance.now());
     for (const waiter of [...this.#waiters]) {
       if (waiter.step !== step && step !== 'ended') continue;
@@ -175,6 +188,7 @@ case $CRTOOLS_SCRIPT_ACTION in
     ;;
   post-resume)
     : >${dir}/resumed
+    echo resumed 1<>${dir}/wake
     echo resumed 1<>${dir}/events
     ;;
 esac
@@ -187,7 +201,7 @@ esac
 function criuWrapper(dir: string, criuPath: string): string {
   return `#!/bin/sh
 if [ "$1 $2" = "swrk 3" ]; then
-  echo waiting 1<>${dir}/events
+  echo "waiting $$" 1<>${dir}/events
   (read -r word <${dir}/go && [ "$word" = go ]) || exit 1
   export CRIU_CONFIG_FILE=${dir}/criu.conf
 fi
@@ -206,4 +220,13 @@ function openFifo(path: string): number {
 /** Removes what is left of a rendezvous; nothing happens where there is none. */
 export async function removeRendezvous(containerId: string): Promise<void> {
   await rm(join(RESTORE_DIR, containerId), { recursive: true, force: true });
+}
+
+/** Whether the process runs; one that has ended and was not waited for does not. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
