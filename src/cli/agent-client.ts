@@ -2,10 +2,9 @@
 
 import type { AgentProtocol } from '../agent/agent-protocol.ts';
 import type { Connection } from '../agent/connection.ts';
-import type { Method, Result } from '../agent/protocol.ts';
+import type { Result } from '../agent/protocol.ts';
 
 export type AgentClient = Pick<Connection<AgentProtocol>, 'call' | 'onNotification'> & AsyncDisposable;
 
-export type Answer<M extends Method<AgentProtocol>> = Result<AgentProtocol, M>;
 /** One line of `drayage history`. */
-export type MigrationSummary = Answer<'migrations.list'>['migrations'][number];
+export type MigrationSummary = Result<AgentProtocol, 'migrations.list'>['migrations'][number];

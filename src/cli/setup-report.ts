@@ -39,7 +39,7 @@ export function setupReport(out: Output, json: boolean): SetupReport {
 }
 
 /** Whole lines, but for a transfer, whose line is still changing. */
-export function renderSetupEvent(event: SetupEvent, look: Look): string {
+function renderSetupEvent(event: SetupEvent, look: Look): string {
   const { style, width } = look;
   switch (event.type) {
     case 'findings':

@@ -18,7 +18,7 @@ export interface AgentDoor {
   busy(): Promise<boolean>;
 }
 
-export const UNIT = 'drayage-agent.service';
+const UNIT = 'drayage-agent.service';
 /** An agent reads its journals before it answers. */
 const START_MS = 30_000;
 

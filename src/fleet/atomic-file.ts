@@ -30,7 +30,7 @@ export async function writeAtomically(path: string, text: string, mode = 0o644):
   await syncDirectory(dirname(target));
 }
 
-export async function syncDirectory(path: string): Promise<void> {
+async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {
     await directory.sync();

@@ -1,4 +1,5 @@
 /** Putting drayage on a host and taking it away, between two hosts that know nothing of it. */
+import { once } from 'node:events';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
@@ -38,6 +39,13 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     const { code, stdout } = await drayage(command, verb, '--json', ...rest);
     const lines = stdout.split('\n').filter(Boolean);
     return { code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+  };
+  /** As if another version of the program were where the user is. */
+  const newer = async <T>(work: () => Promise<T>): Promise<T> => {
+    const main = a.path('/opt/drayage/main.mjs');
+    const program = await readFile(main, 'utf8');
+    await writeFile(main, `${program}\n// newer`);
+    return work().finally(() => writeFile(main, program));
   };
   const runtimes = async () => (await b.run('docker', ['info', '--format', '{{json .Runtimes}}'])).stdout;
   const dockerd = async () => (await b.run('cat', ['/var/run/docker.pid'])).stdout.trim();
@@ -136,11 +144,7 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
   test('another version takes the place of the old one and of its agent', async () => {
     expect(await drayage('host', 'add', 'root@b')).toMatchObject({ code: 0 });
     const agent = await readFile(b.path('/run/drayage/agent.json'), 'utf8');
-    const main = a.path('/opt/drayage/main.mjs');
-    const program = await readFile(main, 'utf8');
-    await writeFile(main, `${program}\n// newer`);
-    const { lines } = await json('host', 'add', 'root@b');
-    await writeFile(main, program);
+    const { lines } = await newer(() => json('host', 'add', 'root@b'));
     const sent = lines.find((line) => line.step === 'sent');
     expect(sent).toMatchObject({ changed: true, detail: 'to root@b: main.mjs' });
     expect(lines.find((line) => line.step === 'agent')).toMatchObject({ changed: true });
@@ -167,6 +171,31 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
     expect(await drayage('host', 'add', 'root@b')).toMatchObject({ code: 0 });
     const { stdout: left } = await b.run('find', ['/usr/local/lib/drayage', '-name', '*.incoming']);
     expect(left).toBe('');
+  });
+
+  test('an agent in the midst of a migration is not replaced', async () => {
+    expect(await drayage('setup')).toMatchObject({ code: 0 });
+    expect(await drayage('host', 'add', 'root@b')).toMatchObject({ code: 0 });
+    await lab.image('counter', ['a']);
+    const run = ['run', '-d', '--name', 'busy', '--network', 'none', '--pull', 'never', 'counter'];
+    await a.run('docker', run);
+    await a.run('docker', ['exec', 'busy', 'dd', 'if=/dev/urandom', 'of=/large', 'bs=1M', 'count=200']);
+    const move = a.start('drayage', ['migrate', 'busy', '--to', 'root@b', '--yes', '--json']);
+    const [first] = await once(move.stdout, 'data');
+    expect(String(first)).toContain('"type":"started"');
+    // The target's engine holds its breath, and the migration with it.
+    const pid = await dockerd();
+    await b.run('kill', ['-STOP', pid]);
+    try {
+      const { code, stderr } = await newer(() => drayage('setup'));
+      expect(stderr).toContain('error SETUP_BUSY');
+      expect(code).not.toBe(0);
+    } finally {
+      await b.run('kill', ['-CONT', pid]);
+      await move.exited;
+    }
+    for (const host of [a, b]) await host.run('sh', ['-c', 'docker ps -aq | xargs -r docker rm -f']);
+    expect(await drayage('setup', '--remove', '--purge')).toMatchObject({ code: 0 });
   });
 
   test('a container that runs by the runtime keeps it from being removed', async () => {

@@ -21,7 +21,7 @@ export function renderStory(story: Story, look: Look): string {
 }
 
 /** Every phase, step and outside program on its own line, as a tree by time. */
-export function renderSpans(story: Story, { style, width }: Look): string {
+function renderSpans(story: Story, { style, width }: Look): string {
   const rows = flatten(spanTree(story.spans));
   if (rows.length === 0) return '';
   const range = rangeOf(story);

@@ -10,7 +10,7 @@ const CODES = {
   cyan: [36, 39],
 } as const;
 
-export type Style = Record<keyof typeof CODES, (text: string) => string>;
+type Style = Record<keyof typeof CODES, (text: string) => string>;
 
 /** How a report is to be written: everything that a reporter may depend on beside its data. */
 export interface Look {
