@@ -111,16 +111,11 @@ async function flagsOfCpu(): Promise<string[]> {
   return /^(?:flags|Features)\s*: (.*)$/m.exec(text)?.[1]?.trim().split(/\s+/) ?? [];
 }
 
-/** Limits that a workload may have come to lean on. */
+/** Those that preflight compares. */
 const SYSCTLS = [
-  'fs.file-max',
   'fs.inotify.max_user_instances',
-  'fs.inotify.max_user_watches',
   'fs.nr_open',
   'kernel.pid_max',
-  'kernel.threads-max',
-  'net.core.somaxconn',
-  'net.ipv4.ip_forward',
   'vm.max_map_count',
   'vm.overcommit_memory',
 ] as const;

@@ -64,6 +64,7 @@ export function watchObstacle(
   paths: ReadonlyMap<number, string>,
 ): Obstacle {
   const path = device === rootDevice ? paths.get(inode) : undefined;
-  if (path !== undefined) return { kind: 'inotify-path', detail: path };
+  // CRIU's configuration file has no way to write these (criu/config.c cuts at `#` even within quotes).
+  if (path !== undefined && !/[\s"#]/.test(path)) return { kind: 'inotify-path', detail: path };
   return { kind: 'inotify-unresolvable', detail: `inode ${inode} of device ${device}` };
 }
