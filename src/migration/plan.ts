@@ -28,7 +28,7 @@ export function makePlan(
   options: MigrateOptions,
 ): Plan {
   const image = imageToSend(workload.image, target);
-  const trees = workload.files.filter((tree) => isCarried(tree, options));
+  const trees = carriedTrees(workload.files, options);
   const { memoryBytes } = workload;
   return {
     strategy: 'stop-copy',
@@ -46,8 +46,11 @@ export function makePlan(
 }
 
 /** Bind mounts only where the user asked for it, and then only those that hold data: see bindKind. */
-function isCarried({ kind, path }: FileTree, { carryBinds }: MigrateOptions): boolean {
-  return kind !== 'bind' || (carryBinds && bindKind({ Source: path }) === 'data');
+export function carriedTrees(
+  files: readonly FileTree[],
+  { carryBinds }: Pick<MigrateOptions, 'carryBinds'>,
+): FileTree[] {
+  return files.filter(({ kind, path }) => kind !== 'bind' || (carryBinds && bindKind({ Source: path }) === 'data'));
 }
 
 function imageToSend(image: WorkloadFacts['image'], target: HostFacts): Plan['image'] {

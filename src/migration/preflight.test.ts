@@ -488,9 +488,10 @@ describe('sourceHindrances', () => {
   it('are what blocks, as far as the source can tell', () => {
     expect(hindrances(() => {})).toEqual([]);
     expect(hindrances(hostConfig({ Privileged: true }))).toEqual([]);
-    expect(hindrances(hostConfig({ PidMode: 'host' }))).toEqual(['web uses the pid namespace of the host.']);
-    expect(hindrances(mount('/srv/web'))).toEqual(["web has the host's /srv/web at /mnt."]);
-    expect(hindrances(({ source }) => (source.criu = null))).toEqual(['hosta has no CRIU.']);
+    expect(hindrances(hostConfig({ PidMode: 'host' }))).toEqual(['uses the pid namespace of the host']);
+    expect(hindrances(obstacle('mptcp', '0.0.0.0:80'))).toEqual(['listens with Multipath TCP']);
+    expect(hindrances(mount('/srv/web'))).toEqual(["has the host's /srv/web at /mnt"]);
+    expect(hindrances(({ source }) => (source.criu = null))).toEqual(['hosta has no CRIU']);
   });
 });
 

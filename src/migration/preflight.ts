@@ -23,12 +23,18 @@ export function preflight(
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
-/** What hinders a live move as far as the source alone can tell: short sentences, for `drayage ps`. */
+/** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
 export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
   const options = { remove: false, carryBinds: false, dropConnections: false, dryRun: true };
   return sourceFindings(sourceCase(workload, source, options))
     .filter(({ severity }) => severity === 'blocks')
-    .map(({ message }) => message);
+    .map(({ message }) => shortly(message, workload.ref.name));
+}
+
+/** Messages name the workload first, and tell their details after a colon. */
+function shortly(message: string, name: string): string {
+  const sentence = message.startsWith(`${name} `) ? message.slice(name.length + 1) : message;
+  return sentence.replace(/: .*$|\.$/s, '');
 }
 
 /** What every code of preflight means, for the documentation; where one is raised, it may be made more precise. */
