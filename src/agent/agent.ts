@@ -195,8 +195,13 @@ async function listWorkloads(
   return Promise.all(
     workloads.map(async (summary) => {
       if (summary.state !== 'running') return summary;
-      const facts = await surveyWorkload(docker, run, summary.id, signal);
-      return { ...summary, hindrances: sourceHindrances(facts, host) };
+      try {
+        const facts = await surveyWorkload(docker, run, summary.id, signal);
+        return { ...summary, hindrances: sourceHindrances(facts, host) };
+      } catch (error) {
+        // One that ends meanwhile, or that its engine is wrong about, hides no other.
+        return { ...summary, hindrances: [DrayageError.from(error).message] };
+      }
     }),
   );
 }

@@ -117,6 +117,8 @@ export class Rendezvous {
   #watch(criuPid: number): void {
     if (isAlive(criuPid)) return;
     clearInterval(this.#watchdog);
+    // It may have ended well, and the line that says so not been read yet: the file is there before CRIU ends.
+    if (existsSync(join(this.dir, 'resumed'))) return;
     void killContainerProcesses(basename(this.dir)).catch(() => {});
   }
 
