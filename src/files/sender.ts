@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import { type ProgramRecorder, runner, type Started } from '../exec/run.ts';
 import { startSender, type Transfer, type TransferOutcome, transferOutcome } from '../tools/rsync.ts';
+import { bridge } from './bridge.ts';
 import type { BytePath } from './byte-path.ts';
 
 export interface SendOptions {
@@ -51,8 +51,8 @@ export class ListedTransfer {
     try {
       const list = join(directory, 'paths');
       const run = runner(options.signal === undefined ? {} : { signal: options.signal });
-      const [stream] = await Promise.all([options.open(), run('mkfifo', ['-m', '0600', list])]);
-      const bridge = new Bridge(stream, { kind: 'listed', ...from, list }, options);
+      await run('mkfifo', ['-m', '0600', list]);
+      const bridge = new Bridge(await options.open(), { kind: 'listed', ...from, list }, options);
       const fd = await openWhenRead(list, bridge);
       const socket = new Socket({ fd, readable: false, writable: true });
       socket.on('error', () => {}); // rsync ended early, and says why.
@@ -96,16 +96,10 @@ class Bridge {
     void this.#sender.exited.then(() => {
       this.#over = true;
     });
-    const count = async function* (this: Bridge, chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        this.#bytes += chunk.length;
-        options.onProgress?.(this.#bytes);
-        yield chunk;
-      }
-    }.bind(this);
-    // A stream that breaks is seen by rsync, which says so better.
-    pipeline(this.#sender.stdout, count, stream).catch(() => {});
-    pipeline(stream, this.#sender.stdin).catch(() => {});
+    bridge(stream, this.#sender, (bytes) => {
+      this.#bytes += bytes;
+      options.onProgress?.(this.#bytes);
+    });
   }
 
   get isOver(): boolean {
@@ -116,13 +110,17 @@ class Bridge {
     const [{ code, error }, stderr] = await Promise.all([this.#sender.exited, this.#stderr]);
     const { record, signal } = this.#options;
     record?.('rsync', this.#startedAt, performance.now() - this.#startedAt);
-    signal?.throwIfAborted();
-    if (error !== undefined) {
-      throw new DrayageError('FILES_TRANSFER', `rsync cannot be started on the source: ${error.message}`, {
-        cause: error,
-      });
+    try {
+      signal?.throwIfAborted();
+      if (error !== undefined) {
+        const message = `rsync cannot be started on the source: ${error.message}`;
+        throw new DrayageError('FILES_TRANSFER', message, { cause: error });
+      }
+      return { bytes: this.#bytes, outcome: transferOutcome(this.#what, { code, stderr }) };
+    } catch (error) {
+      this.#stream.destroy();
+      throw error;
     }
-    return { bytes: this.#bytes, outcome: transferOutcome(this.#what, { code, stderr }) };
   }
 
   abandon(): void {

@@ -146,7 +146,7 @@ export class TreeSync {
     const diff = diffManifests(before, after);
     const { deleted, missing } = await this.#prune(diff, after);
     const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#isThere(path))]);
-    for (const path of missing) if (!paths.has(path)) this.#addSubtree(path, paths);
+    for (const path of missing) this.#addSubtree(path, paths);
     if (paths.size === 0) return { changed: 0, deleted, sent: NOTHING };
     await this.prepareFinal();
     const transfer = this.#prepared as ListedTransfer;

@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import { expect, test } from 'vitest';
 import { start } from '../exec/run.ts';
 import { senderArgs } from '../tools/rsync.ts';
+import { bridge } from './bridge.ts';
 import { pruneTree, receiveTree } from './target.ts';
 import { connection, scratch } from './testing/rig.ts';
 
@@ -34,14 +34,16 @@ async function attackWith(
   options: { root: string; isFile?: boolean },
   args: readonly string[],
 ): Promise<number | null> {
+  // Ends that do not understand each other may wait for each other.
+  const signal = AbortSignal.timeout(3000);
   const [near, far] = await connection();
-  const received = receiveTree({ ...options, stream: far });
+  const received = receiveTree({ ...options, stream: far, signal }).catch(() => {});
   const shell = senderArgs({ kind: 'file', path: '' });
   const rsh = shell[shell.indexOf('-e') + 1] as string;
-  const sender = start('sh', ['-c', 'exec rsync "$@" 3<&0 4>&1 0</dev/null 1>&2', 'rsync', '-e', rsh, ...args]);
+  const script = 'exec rsync "$@" 3<&0 4>&1 0</dev/null 1>&2';
+  const sender = start('sh', ['-c', script, 'rsync', '-e', rsh, ...args], { signal });
   sender.stderr.resume();
-  void pipeline(sender.stdout, near).catch(() => {});
-  void pipeline(near, sender.stdin).catch(() => {});
+  bridge(near, sender);
   const { code } = await sender.exited;
   await received;
   return code;

@@ -3,11 +3,11 @@ import { linkSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import type { ProgramRecorder } from '../exec/run.ts';
 import { startReceiver } from '../tools/rsync.ts';
+import { bridge } from './bridge.ts';
 import { type BytePath, joinBytes } from './byte-path.ts';
 import { checkName, componentsOf, Inside } from './inside.ts';
 
@@ -54,15 +54,8 @@ async function receiveInto(
 ): Promise<void> {
   const startedAt = performance.now();
   const receiver = startReceiver(directory, workDir, signal);
-  const bridges = [
-    pipeline(stream, receiver.stdin),
-    pipeline(receiver.stdout, stream),
-    pipeline(receiver.stderr, async (chunks) => {
-      for await (const _ of chunks); // What it has to say, it says to the sender, too.
-    }),
-  ];
-  // Either end may close first; how it went is the sender's to tell.
-  for (const bridge of bridges) bridge.catch(() => {});
+  receiver.stderr.resume(); // What it has to say, it says to the sender, too.
+  bridge(stream, receiver);
   const { error } = await receiver.exited;
   record?.('rsync', startedAt, performance.now() - startedAt);
   signal?.throwIfAborted();

@@ -21,9 +21,10 @@ import { type Started, start } from '../exec/run.ts';
 
 /**
  * All that makes a file what it is: ACLs, xattrs, hard links, holes; numeric owners; devices, fifos and sockets. By
- * default rsync takes times for equal that are in the same second.
+ * default rsync takes times for equal that are in the same second, and leaves it to a remote shell to carry what goes
+ * wrong at the other end: text and exit status.
  */
-const WHOLE = ['-aHAXS', '--numeric-ids', '--force', '--modify-window=-1'] as const;
+const WHOLE = ['-aHAXS', '--numeric-ids', '--force', '--modify-window=-1', '--stderr=client'] as const;
 
 const REMOTE_SHELL = "sh -c 'exec 5<&0; cat <&3 4>&- 5>&- 2>/dev/null & cat <&5 >&4 3>&- 2>/dev/null & exit 0'";
 const SENDER = 'exec rsync "$@" 3<&0 4>&1 0</dev/null 1>&2';
@@ -43,13 +44,12 @@ numeric ids = yes
 munge symlinks = no
 reverse lookup = no
 log file = /dev/null
-max verbosity = 0
 [tree]
 path = /proc/self/cwd
 list = no
 read only = no
 write only = yes
-refuse options = * !a !r !l !p !t !g !o !D !devices !specials !H !A !X !S !R !d !I !delete !delete-* !force !numeric-ids !modify-window !log-format !inc-recursive
+refuse options = * !a !r !l !p !t !g !o !D !devices !specials !H !A !X !S !R !d !I !delete !delete-* !force !numeric-ids !modify-window !no-msgs2stderr !log-format !inc-recursive
 `;
 
 /** rsync's exit status where files vanished while it read them: rsync(1), EXIT VALUES. */
