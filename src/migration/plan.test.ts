@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { goodHost, goodWorkload, OPTIONS } from '../../test/fixtures/facts.ts';
 import { chainIds } from '../engines/docker/layers.ts';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
-import { makePlan, type Plan } from './plan.ts';
+import { carriedTrees, makePlan, type Plan } from './plan.ts';
 
 const MIB = 1 << 20;
 const BIND = { key: 'bind:/mnt', kind: 'bind', path: '/srv/web', bytes: 5 * MIB, entries: 9 } as const;
@@ -48,6 +48,7 @@ it('carries bind mounts only when asked to, and never what belongs to a host', (
   const keys = ({ trees }: Plan): string[] => trees.map(({ key }) => key);
   expect(keys(plan((workload) => workload.files.push(BIND)))).toEqual(['upper', 'volume:data']);
   expect(keys(plan((workload) => workload.files.push(BIND), true))).toEqual(['upper', 'volume:data', 'bind:/mnt']);
+  expect(carriedTrees([BIND], { carryBinds: true })).toEqual([BIND]);
   for (const path of ['/', '/etc/hosts', '/var/run/docker.sock', '/usr/lib']) {
     expect(keys(plan((workload) => workload.files.push({ ...BIND, path }), true))).toEqual(['upper', 'volume:data']);
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProgramError, type Run } from '../exec/run.ts';
-import { cpuinfoCheck, explain, firstError, parseVersion, surveyCriu } from './criu.ts';
+import { cpuinfoCheck, cpuinfoDump, explain, firstError, parseVersion, surveyCriu } from './criu.ts';
 
 const SIGNAL = new AbortController().signal;
 
@@ -110,6 +110,16 @@ describe('surveyCriu', () => {
       check: 'UFFD is not supported',
     });
   });
+});
+
+it('cpuinfoDump writes where it is told to', async () => {
+  const runs: (readonly string[])[] = [];
+  const run: Run = async (program, args) => {
+    runs.push([program, ...args]);
+    return { stdout: '', stderr: '', code: 0, ms: 1 };
+  };
+  await cpuinfoDump(run, '/d', { signal: SIGNAL, criuPath: '/opt/criu' });
+  expect(runs).toEqual([['/opt/criu', 'cpuinfo', 'dump', '--images-dir', '/d']]);
 });
 
 it('cpuinfoCheck tells how processors differ', async () => {

@@ -15,7 +15,7 @@ export interface OpenFile {
   target: string;
 }
 
-export interface DeletedFile {
+interface DeletedFile {
   path: string;
   inode: number;
   /** Space it takes, which is what CRIU compares with its limit. */

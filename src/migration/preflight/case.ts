@@ -20,7 +20,7 @@ export interface Case extends SourceCase {
 }
 
 /** The parts of the engine's description that matter here; what an engine leaves out is empty. */
-export interface Container {
+interface Container {
   hostConfig: HostConfig & {
     Privileged?: boolean;
     Links?: string[] | null;
