@@ -96,7 +96,10 @@ export const agentProtocol = defineProtocol({
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
     'target.open': { params: openTarget as unknown as z.ZodType<OpenTarget, OpenTarget>, result: done },
     'target.settle': { params: withId, result: done },
-    'target.create': { params: withId, result: z.object({ containerId: z.string().regex(/^[0-9a-f]{64}$/) }) },
+    'target.create': {
+      params: withId,
+      result: z.object({ containerId: z.string().regex(/^[0-9a-f]{64}$/), notes: z.array(z.string()) }),
+    },
     'target.begin': {
       params: z.object({ id, descriptors: z.array(text).max(1024), imagesBytes: z.number().int().positive() }),
       result: done,

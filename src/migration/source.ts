@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { planImage } from '../engines/docker/image-plan.ts';
 import { sendImage } from '../engines/docker/images.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
@@ -115,10 +116,11 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await m.target.open({ id: m.id, workload, options: m.options });
   await disableRestart(m, workload, undo);
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
-  if (!target.docker?.images.some((image) => image.id === workload.image.id)) {
+  if (planImage(workload.image, target).load) {
     await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
   }
-  const { containerId } = await m.trace.step('create copy', () => m.target.create(m.id));
+  const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
+  for (const message of notes) m.emit({ type: 'note', message });
   m.checkpoint();
 
   const logs = logsOf(m, facts);

@@ -22,6 +22,8 @@ export interface OpenTarget {
 
 export interface CreatedCopy {
   containerId: string;
+  /** What the user should know of the copy. */
+  notes: string[];
 }
 
 /** How a commit ended: the copy runs, or it provably never ran and never will. */

@@ -8,7 +8,9 @@ import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import { cloneSpec } from '../engines/docker/clone.ts';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
+import { createCopy } from '../engines/docker/create-copy.ts';
 import { placeGuard } from '../engines/docker/guard.ts';
+import { planImage } from '../engines/docker/image-plan.ts';
 import { receiveImage } from '../engines/docker/images.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
 import { Rendezvous } from '../engines/docker/rendezvous.ts';
@@ -121,11 +123,10 @@ export class TargetSession {
     const temporaryName = `drayage-${this.id}`;
     const { restartPolicy } = spec;
     await this.#acquire({ kind: 'container', temporaryName, restartPolicy });
-    const { id: containerId } = await this.#docker.create(temporaryName, spec.createBody);
+    const { id: containerId, readdressed } = await createCopy(this.#docker, temporaryName, spec);
     await this.#acquire({ kind: 'container', temporaryName, restartPolicy, id: containerId });
     await this.#acquire({ kind: 'guard', containerId });
     await placeGuard(containerId, this.id);
-    for (const { network, endpoint } of spec.moreEndpoints) await this.#docker.connect(network, containerId, endpoint);
     await this.#docker.rename(containerId, workload.ref.name);
     const inspect = await this.#docker.inspect(containerId);
     const layer = inspect.GraphDriver?.Data;
@@ -144,7 +145,7 @@ export class TargetSession {
       roots,
       log: file === undefined ? undefined : new LogCopy(file),
     };
-    return { containerId };
+    return { containerId, notes: readdressed.map(noteReaddressed) };
   }
 
   async begin({ descriptors, imagesBytes }: { descriptors: string[]; imagesBytes: number }): Promise<void> {
@@ -257,7 +258,7 @@ export class TargetSession {
     const { signal } = this.#abort;
     switch (purpose) {
       case 'image': {
-        const { image } = this.#request.workload;
+        const image = planImage(this.#request.workload.image, this.#host);
         await this.#acquire({ kind: 'image', id: image.id, tags: image.tags });
         await this.#trace.step('docker load', () => receiveImage(this.#docker, stream, image, { signal }));
         stream.end();
@@ -336,6 +337,10 @@ export class TargetSession {
     const log = (await this.#rendezvous?.log()) ?? '';
     return explainFailure('RESTORE_FAILED', 'CRIU could not restore the workload on the target', log, engine);
   }
+}
+
+function noteReaddressed(network: string): string {
+  return `on network ${network} the copy has another address: its subnet was chosen by the engine, which gives no fixed ones there`;
 }
 
 /** After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. */
