@@ -33,6 +33,7 @@ export class LogCopy {
    * @throws DrayageError FILES_LOG_STREAM, or the file system's error
    */
   async receive(stream: Duplex, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    stream.on('error', () => {}); // The next write or read tells.
     try {
       for await (const { frame, data } of readFrames(stream)) {
         signal?.throwIfAborted();

@@ -47,10 +47,10 @@ export class LogSync {
    * @throws DrayageError FILES_LOG_STREAM | FILES_UNREADABLE
    */
   async firstPass(): Promise<number> {
-    const { format, open } = this.#options;
+    const { format } = this.#options;
     this.#close();
     const files = await this.#snapshot();
-    const stream = await open('first');
+    const stream = await this.#open('first');
     this.#sent = 0;
     const startedAt = performance.now();
     const sizeAtStart = this.#current === undefined ? 0 : fstatSync(this.#current.fd).size;
@@ -74,7 +74,7 @@ export class LogSync {
 
   /** Opens the stream of the final pass beforehand. */
   async prepareFinal(): Promise<void> {
-    this.#prepared ??= await this.#options.open('final');
+    this.#prepared ??= await this.#open('final');
   }
 
   /**
@@ -99,6 +99,12 @@ export class LogSync {
     this.#prepared?.end().resume();
     this.#prepared = undefined;
     this.#close();
+  }
+
+  async #open(pass: 'first' | 'final'): Promise<Duplex> {
+    const stream = await this.#options.open(pass);
+    stream.on('error', () => {}); // The next write or read tells.
+    return stream;
   }
 
   /** Opens all files of the log such that no rotation came in between. */
