@@ -171,6 +171,8 @@ export async function leftRestore(containerId: string): Promise<LeftRestore> {
   return 'unknown';
 }
 
+// CRIU makes the network namespace and does not know what runc would have set in it (the shim wrote it to `sysctls`);
+// the sockets come later, and the length of a listener's queue is cut to net.core.somaxconn.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
 function actionScript(dir: string): string {
@@ -180,6 +182,7 @@ case $CRTOOLS_SCRIPT_ACTION in
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
+    nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ ! -e ${dir}/terminal ] || exit 0
     read -r word <${dir}/start && [ "$word" = go ] || exit 1
     ;;
