@@ -26,7 +26,7 @@ export interface LogSyncOptions {
 }
 
 /** Free room in the copy's log for what is written until the final pass: so much, or what comes in so long. */
-const RESERVE = { bytes: 128 << 10, seconds: 20, most: 32 << 20 };
+const RESERVE = { bytes: 64 << 10, seconds: 10, most: 8 << 20 };
 const SNAPSHOT_TRIES = 60;
 const SNAPSHOT_RETRY_MS = 50;
 
@@ -36,9 +36,12 @@ export class LogSync {
   #current: { fd: number; offset: number } | undefined;
   #prepared: Duplex | undefined;
   #sent = 0;
+  readonly #seen: { size: number; at: number };
 
+  /** Made early, it knows better how fast the log grows. */
   constructor(options: LogSyncOptions) {
     this.#options = options;
+    this.#seen = { size: sizeOf(options.logPath), at: performance.now() };
   }
 
   /**
@@ -52,8 +55,6 @@ export class LogSync {
     const files = await this.#snapshot();
     const stream = await this.#open('first');
     this.#sent = 0;
-    const startedAt = performance.now();
-    const sizeAtStart = this.#current === undefined ? 0 : fstatSync(this.#current.fd).size;
     try {
       for (const { suffix, fd } of files) {
         await writeFrame(stream, { op: 'file', suffix });
@@ -63,8 +64,7 @@ export class LogSync {
       if (this.#current !== undefined) {
         await this.#drain(stream, this.#current, format === 'json-file' ? new PaddingStripper() : undefined);
       }
-      const grown = (this.#current?.offset ?? 0) - sizeAtStart;
-      await writeFrame(stream, { op: 'seal', reserve: reserveFor(grown, performance.now() - startedAt) });
+      await writeFrame(stream, { op: 'seal', reserve: this.#reserve() });
       await this.#finish(stream);
     } finally {
       for (const { fd } of files) closeSync(fd);
@@ -84,7 +84,10 @@ export class LogSync {
   async finalPass(): Promise<{ bytes: number; lost: number }> {
     this.#sent = 0;
     const files = this.#added();
-    if (files.length === 0) return { bytes: 0, lost: 0 };
+    if (files.length === 0) {
+      await this[Symbol.asyncDispose]();
+      return { bytes: 0, lost: 0 };
+    }
     await this.prepareFinal();
     const stream = this.#prepared as Duplex;
     this.#prepared = undefined;
@@ -167,6 +170,13 @@ export class LogSync {
     return answer;
   }
 
+  #reserve(): number {
+    const { size, at } = this.#seen;
+    const grown = Math.max(0, (this.#current?.offset ?? 0) - size);
+    const perSecond = (grown * 1000) / Math.max(performance.now() - at, 50);
+    return Math.min(RESERVE.most, Math.max(RESERVE.bytes, Math.ceil(perSecond * RESERVE.seconds)));
+  }
+
   #close(): void {
     if (this.#current !== undefined) closeSync(this.#current.fd);
     this.#current = undefined;
@@ -185,7 +195,7 @@ export async function settle(
   let size = -1;
   let since = performance.now();
   for (;;) {
-    const now = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    const now = sizeOf(path);
     if (now !== size) since = performance.now();
     size = now;
     if (performance.now() - since >= quietMs || performance.now() > deadline) return;
@@ -193,9 +203,8 @@ export async function settle(
   }
 }
 
-function reserveFor(grown: number, ms: number): number {
-  const perSecond = (grown * 1000) / Math.max(ms, 100);
-  return Math.min(RESERVE.most, Math.max(RESERVE.bytes, Math.ceil(perSecond * RESERVE.seconds)));
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function suffixesOf(logPath: string): string[] {

@@ -122,7 +122,10 @@ export class TreeSync {
       total.changed = pass.changed;
       total.deleted += pass.deleted;
       total.bytes += pass.sent.bytes;
-      if (pass.sent.outcome === 'complete') return total;
+      if (pass.sent.outcome === 'complete') {
+        await this[Symbol.asyncDispose]();
+        return total;
+      }
       if (attempt === MAX_RACED_PASSES) {
         throw new DrayageError(
           'FILES_TRANSFER',
