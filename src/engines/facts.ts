@@ -121,6 +121,8 @@ export interface HostFacts {
     images: { id: string; tags: string[] }[];
     networks: { name: string; id: string; driver: string; subnets: string[]; containers: number }[];
     volumes: string[];
+    /** Those of them that only kept copies of earlier migrations use. */
+    keptVolumes: string[];
     /** Published ports that are taken, `tcp/8080` or `tcp/127.0.0.1:8080`. */
   } | null;
   /** Listening sockets on the host, `tcp/0.0.0.0:80`. */

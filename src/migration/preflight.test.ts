@@ -352,7 +352,22 @@ const CASES: Record<FindingCode, { raised: Spoil[]; not?: Spoil[] }> = {
   },
   VOLUME_EXISTS: {
     raised: [({ docker }) => docker.volumes.push('data')],
-    not: [({ sourceDocker }) => sourceDocker.volumes.push('data')],
+    not: [
+      ({ sourceDocker }) => sourceDocker.volumes.push('data'),
+      ({ docker }) => {
+        docker.volumes.push('data');
+        docker.keptVolumes.push('data');
+      },
+    ],
+  },
+  VOLUME_OF_KEPT_COPY: {
+    raised: [
+      ({ docker }) => {
+        docker.volumes.push('data');
+        docker.keptVolumes.push('data');
+      },
+    ],
+    not: [({ docker }) => docker.volumes.push('data')],
   },
   VOLUME_DRIVER: { raised: [({ workload }) => (workload.volumes.v = { ...volume('v'), Driver: 'rclone' })] },
   VOLUME_OPTIONS: {

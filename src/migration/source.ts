@@ -5,10 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { planImage } from '../engines/docker/image-plan.ts';
 import { sendImage } from '../engines/docker/images.ts';
+import { keptName } from '../engines/docker/kept-copy.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
+import { dumpOptions } from '../engines/processes/criu-options.ts';
 import { DrayageError } from '../errors.ts';
 import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
@@ -20,6 +22,7 @@ import { checkpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { Finding } from './finding.ts';
+import { carriedTrees } from './plan.ts';
 import { preflight } from './preflight.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { surveyWorkload } from './survey.ts';
@@ -134,7 +137,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await mkdir(join(stage, 'images'), { mode: 0o700 });
   await mkdir(join(stage, 'work'), { mode: 0o700 });
   // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
-  const options = ['network-lock skip', ...(m.options.dropConnections ? ['tcp-close', 'skip-in-flight'] : [])];
+  const options = ['network-lock skip', ...dumpOptions(workload.processes, m.options)];
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
   const descriptors = await externalDescriptors(workload.runtimeRoot, workload.id);
   await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors, imagesBytes }));
@@ -214,7 +217,7 @@ export async function retireCopy(
   { containerId, name, cgroupPath }: Pick<StartedData, 'containerId' | 'name' | 'cgroupPath'>,
 ): Promise<{ keptAs?: string }> {
   await killFrozen(cgroupPath);
-  const keptAs = `${name}-moved-${m.id}`;
+  const keptAs = keptName(name, m.id);
   try {
     await m.docker.wait(containerId, { signal: AbortSignal.timeout(30_000) });
     if (m.options.remove) await m.docker.remove(containerId, { force: true, volumes: true });
@@ -283,8 +286,7 @@ function logsOf(m: SourceMigration, { workload, source }: Facts): Logs | undefin
 
 async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: Logs | undefined): Promise<Tree[]> {
   const trees: Tree[] = [];
-  for (const tree of workload.files) {
-    if (tree.kind === 'bind' && !m.options.carryBinds) continue;
+  for (const tree of carriedTrees(workload.files, m.options)) {
     const isFile = !(await stat(tree.path)).isDirectory();
     const sync = await TreeSync.begin({
       tree,

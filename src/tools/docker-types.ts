@@ -135,6 +135,7 @@ export type ContainerSummary = Open<{
   ImageID: string;
   State: ContainerStatus;
   NetworkSettings?: { Networks: Record<string, Endpoint> | null };
+  Mounts?: { Type: string; Name?: string; Source?: string }[];
 }>;
 
 export type ImageSummary = Open<{ Id: string; RepoTags: string[] | null; RepoDigests: string[] | null }>;

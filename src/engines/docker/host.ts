@@ -4,6 +4,7 @@ import { type Docker, isNotFound } from '../../tools/docker.ts';
 import type { ContainerSummary, SystemInfo } from '../../tools/docker-types.ts';
 import type { HostFacts } from '../facts.ts';
 import { nameOf } from './find.ts';
+import { keptVolumes } from './kept-copy.ts';
 import { chainIds } from './layers.ts';
 
 type DockerHostFacts = NonNullable<HostFacts['docker']>;
@@ -56,6 +57,7 @@ async function gather(docker: Docker, options: { signal?: AbortSignal }): Promis
       containers: containers.filter((container) => isOn(container, network.Id)).length,
     })),
     volumes: volumes.map(({ Name }) => Name),
+    keptVolumes: keptVolumes(containers),
   };
 }
 

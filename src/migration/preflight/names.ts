@@ -65,6 +65,12 @@ export const NAME_FINDINGS = {
     remedy:
       'Remove it on the target (docker volume rm) if nothing needs it, as where an earlier copy of this container left it.',
   },
+  VOLUME_OF_KEPT_COPY: {
+    severity: 'note',
+    meaning:
+      'An earlier migration left it with the stopped copy there. It is brought up to date, and that copy gets it, too.',
+    remedy: 'To keep it as it was then, copy it to another volume first.',
+  },
   VOLUME_DRIVER: {
     severity: 'blocks',
     meaning: 'Where another driver keeps the content is not known, and it may be storage that both hosts share.',
@@ -177,7 +183,11 @@ function networkFindings({ target, name }: Case, docker: Docker, network: Networ
 function volumeFindings({ volumes, target }: Case, docker: Docker): Finding[] {
   return volumes
     .filter(({ Name }) => docker.volumes.includes(Name))
-    .map(({ Name }) => raise('VOLUME_EXISTS', `${target.hostname} has a volume ${Name} already.`));
+    .map(({ Name }) =>
+      docker.keptVolumes.includes(Name)
+        ? raise('VOLUME_OF_KEPT_COPY', `${target.hostname} has volume ${Name} from an earlier migration.`)
+        : raise('VOLUME_EXISTS', `${target.hostname} has a volume ${Name} already.`),
+    );
 }
 
 function imageFindings({ workload: { image }, name, target }: Case, docker: Docker): Finding[] {
