@@ -196,6 +196,8 @@ export class TargetSession {
   async release(): Promise<{ spans: Span[]; notes: string[] }> {
     const notes: string[] = [];
     await this.#started?.catch((error: unknown) => notes.push(`docker start reported: ${(error as Error).message}`));
+    // The engine has its answer when the workload runs; CRIU has mounts of its own in the rendezvous until it ends.
+    await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     await this.#rendezvous?.close();
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
     return { spans: this.#trace.spans, notes };

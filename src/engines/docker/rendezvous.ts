@@ -43,7 +43,7 @@ export class Rendezvous {
   readonly reached = new Map<RestoreStep, number>();
   /** Exit status of `runc restore` once it has ended. */
   status: number | undefined;
-  readonly #fds: Record<string, number>;
+  #fds: Record<string, number>;
   readonly #events: Socket;
   #watchdog: NodeJS.Timeout | undefined;
   readonly #waiters: { step: RestoreStep; resolve: (reached: boolean) => void }[] = [];
@@ -109,7 +109,9 @@ export class Rendezvous {
   async close(): Promise<void> {
     clearInterval(this.#watchdog);
     this.#events.destroy();
+    // Once only: by a second time the numbers may be those of other files.
     for (const fd of Object.values(this.#fds)) closeSync(fd);
+    this.#fds = {};
     await rm(this.dir, { recursive: true, force: true });
   }
 
@@ -123,7 +125,8 @@ export class Rendezvous {
   }
 
   #write(fifo: (typeof COMMANDS)[number], word: string): void {
-    writeSync(this.#fds[fifo] as number, `${word}\n`);
+    const fd = this.#fds[fifo];
+    if (fd !== undefined) writeSync(fd, `${word}\n`);
   }
 
   #onLine(line: string): void {
