@@ -75,6 +75,7 @@ export type StartedData = z.infer<typeof startedSchema>;
 /** Memory images take the memory itself and some for what CRIU notes of every object. */
 const IMAGES_OVERHEAD = { factor: 1.1, bytes: 128 << 20 };
 const STRAGGLER_PATIENCE_MS = 5000;
+const RELEASE_PATIENCE_MS = 15_000;
 
 /** Nothing is touched. */
 export async function survey(m: SourceMigration): Promise<Facts> {
@@ -207,7 +208,8 @@ export async function retire(m: SourceMigration, { facts, stage }: Prepared): Pr
     m.noteRetry,
   );
   await unmountTmpfs(m.run, stage);
-  await released;
+  // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
+  await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
   return kept;
 }
 

@@ -38,8 +38,8 @@ type Fault = (pair: Pair) => Promise<(() => Promise<void>) | undefined>;
 const FAULTS: Record<string, Fault> = {
   'the source agent is killed': (pair) => kill(pair.a, 'drayage-agent'),
   'the target agent is killed': (pair) => kill(pair.b, 'drayage-agent'),
-  'criu is killed': (pair) => killPrograms(pair, 'criu'),
-  'runc is killed': (pair) => killPrograms(pair, 'runc'),
+  'criu is killed': (pair) => killProgram(pair, 'criu'),
+  'runc is killed': (pair) => killProgram(pair, 'runc'),
   'the link is cut both ways': (pair) => cut(pair, 'both'),
   'the target hears nothing': (pair) => cut(pair, 'in'),
   'the target is not heard': (pair) => cut(pair, 'out'),
@@ -153,12 +153,13 @@ async function kill(host: LabHost, service: 'drayage-agent' | 'dockerd'): Promis
   return undefined;
 }
 
-/** All processes of that program which a migration has started, on both hosts. */
-async function killPrograms(pair: Pair, program: string): Promise<undefined> {
-  for (const host of [pair.a, pair.b]) {
-    const { stdout } = await host.run('pgrep', ['-x', program], { okCodes: [0, 1] });
-    for (const pid of stdout.split('\n').filter(Boolean)) await host.run('kill', ['-9', pid], { okCodes: [0, 1] });
-  }
+/**
+ * The program that a migration has started, on both hosts. Of several the oldest: tasks that CRIU is restoring are its
+ * children and bear its name until they are whole, and to kill one of those would be to kill the workload.
+ */
+async function killProgram(pair: Pair, program: 'criu' | 'runc'): Promise<undefined> {
+  const script = `kill -9 $(pgrep -o -x ${program}) 2>/dev/null; true`;
+  await Promise.all([pair.a, pair.b].map((host) => host.run('sh', ['-c', script])));
   return undefined;
 }
 
