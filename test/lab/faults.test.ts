@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
 import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
 import { brokenAt, counts, docker, Pair, runContainer, running, until } from './harness.ts';
 import { DOCKERS, type DockerVersion } from './setup.ts';
@@ -76,6 +77,29 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     });
     await expectOneWholeCopy(pair);
   });
+});
+
+test('the disk of the target fills up', async () => {
+  const name = `full${process.pid % 100_000}`;
+  await using lab = await Lab.up({
+    name,
+    hosts: ['a', 'b'],
+    docker: 26,
+    diskMb: 400,
+    programDir: 'dist',
+    ephemeral: true,
+  });
+  await lab.image('counter', ['a', 'b']);
+  const pair = new Pair(lab);
+  await runContainer(pair.a, 'web', 'counter');
+  await docker(pair.a, 'exec', 'web', 'dd', 'if=/dev/urandom', 'of=/data/blob', 'bs=1M', 'count=100');
+  await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
+  // All that is left on it but some MB, as soon as the target has been looked at.
+  await migrateWith(pair, { phase: 'prepare', afterMs: 0 }, async ({ b }) => {
+    await b.run('dd', ['if=/dev/zero', 'of=/var/lib/docker/full', 'bs=1M', 'count=350'], { okCodes: [0, 1] });
+    return () => b.run('rm', ['-f', '/var/lib/docker/full']).then(() => {});
+  });
+  await expectOneWholeCopy(pair);
 });
 
 /** Moves `web` from a to b and lets the fault strike; returns when both sides have come to rest. */

@@ -19,7 +19,7 @@ export class Pair {
   readonly a: LabHost;
   readonly b: LabHost;
 
-  private constructor(lab: Lab) {
+  constructor(lab: Lab) {
     this.lab = lab;
     this.a = lab.host('a');
     this.b = lab.host('b');
