@@ -263,7 +263,7 @@ export async function restoreRestart(docker: Docker, containerId: string, policy
   });
 }
 
-export function restartPolicyOf(workload: WorkloadFacts): RestartPolicy {
+function restartPolicyOf(workload: WorkloadFacts): RestartPolicy {
   return (workload.inspect as ContainerInspect).HostConfig.RestartPolicy ?? { Name: 'no' };
 }
 

@@ -19,7 +19,7 @@ import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
 import { killContainerProcesses } from './container-processes.ts';
 
-export const RESTORE_DIR = '/run/drayage/restore';
+const RESTORE_DIR = '/run/drayage/restore';
 
 export type RestoreStep = 'waiting' | 'created' | 'ready' | 'resumed' | 'ended';
 
