@@ -6,7 +6,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cloneSpec } from '../src/engines/docker/clone.ts';
 import { dockerHostFacts } from '../src/engines/docker/host.ts';
-import { Rendezvous } from '../src/engines/docker/rendezvous.ts';
+import { Rendezvous, removeRendezvous } from '../src/engines/docker/rendezvous.ts';
 import { surveyDocker } from '../src/engines/docker/survey.ts';
 import type { HostFacts } from '../src/engines/facts.ts';
 import { freeze, thaw } from '../src/engines/freezer.ts';
@@ -66,7 +66,8 @@ if (!(await rendezvous.until('resumed'))) throw new Error(await rendezvous.log()
 const restoreMs = performance.now() - startedAt;
 
 await started;
-await rendezvous.close();
+rendezvous.close();
+await removeRendezvous(run, id);
 await unmountTmpfs(run, stage);
 await docker.remove(id, { force: true, volumes: true });
 await docker.remove(facts.id, { force: true, volumes: true });

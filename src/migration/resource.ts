@@ -82,7 +82,7 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
       return removeGuard(resource.containerId);
     case 'rendezvous':
       await abortLeftRendezvous(resource.containerId);
-      return removeRendezvous(resource.containerId);
+      return removeRendezvous(run, resource.containerId);
     default:
       return resource satisfies never;
   }

@@ -198,7 +198,7 @@ export class TargetSession {
     await this.#started?.catch((error: unknown) => notes.push(`docker start reported: ${(error as Error).message}`));
     // The engine has its answer when the workload runs; CRIU has mounts of its own in the rendezvous until it ends.
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
-    await this.#rendezvous?.close();
+    this.#rendezvous?.close();
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
     return { spans: this.#trace.spans, notes };
   }
@@ -251,7 +251,7 @@ export class TargetSession {
       await Promise.race([this.#started?.catch(() => {}), new Promise((r) => setTimeout(r, UNDO_WAIT_MS).unref())]);
       // Before anybody is told that the copy does not run. A runc that was killed leaves a CRIU that goes on.
       await killContainerProcesses(this.#created().containerId);
-      await this.#rendezvous.close();
+      this.#rendezvous.close();
     }
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }

@@ -17,6 +17,7 @@ import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
+import { unmountBelow } from '../../tools/tmpfs.ts';
 import { killContainerProcesses } from './container-processes.ts';
 
 const RESTORE_DIR = '/run/drayage/restore';
@@ -105,14 +106,13 @@ export class Rendezvous {
     return '';
   }
 
-  /** Removes the directory; the container is an ordinary one of its engine from now on. */
-  async close(): Promise<void> {
+  /** Lets go of the fifos; the directory is removed by `removeRendezvous`. */
+  close(): void {
     clearInterval(this.#watchdog);
     this.#events.destroy();
     // Once only: by a second time the numbers may be those of other files.
     for (const fd of Object.values(this.#fds)) closeSync(fd);
     this.#fds = {};
-    await rm(this.dir, { recursive: true, force: true });
   }
 
   /** A CRIU that was killed leaves children behind, and runc waits for them for ever. */
@@ -226,8 +226,10 @@ function openFifo(path: string): number {
 }
 
 /** Removes what is left of a rendezvous; nothing happens where there is none. */
-export async function removeRendezvous(containerId: string): Promise<void> {
-  await rm(join(RESTORE_DIR, containerId), { recursive: true, force: true });
+export async function removeRendezvous(run: Run, containerId: string): Promise<void> {
+  const dir = join(RESTORE_DIR, containerId);
+  await unmountBelow(run, dir); // A CRIU that was killed leaves its view of the cgroups mounted in its work directory.
+  await rm(dir, { recursive: true, force: true });
 }
 
 /** Whether the process runs; one that has ended and was not waited for does not. */
