@@ -17,7 +17,7 @@ export async function unmountTmpfs(run: Run, path: string): Promise<void> {
 
 /** Unmounts whatever is mounted somewhere below `dir`, the deepest first. */
 export async function unmountBelow(run: Run, dir: string): Promise<void> {
-  const points = parseMounts(await readFile('/proc/self/mountinfo', 'latin1')).map((mount) => mount.point);
+  const points = parseMounts(await readFile('/proc/self/mountinfo', 'latin1')).map((mount) => mount.path);
   for (const point of points.filter((each) => each.startsWith(`${dir}/`)).reverse()) {
     await run('umount', ['--lazy', point], { okCodes: [0, 1, 32] });
   }
