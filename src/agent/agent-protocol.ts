@@ -101,7 +101,7 @@ export const agentProtocol = defineProtocol({
       result: z.object({ containerId: z.string().regex(/^[0-9a-f]{64}$/), notes: z.array(z.string()) }),
     },
     'target.begin': {
-      params: z.object({ id, descriptors: z.array(text).max(1024), imagesBytes: z.number().int().positive() }),
+      params: z.object({ id, descriptors: z.array(text).max(1024) }),
       result: done,
     },
     'target.prune': {

@@ -15,7 +15,7 @@ import { DrayageError } from '../errors.ts';
 import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import { TreeSync } from '../files/sync.ts';
-import { sendImages } from '../memory/images.ts';
+import { MemorySync } from '../memory/memory-sync.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { ContainerInspect, RestartPolicy } from '../tools/docker-types.ts';
 import { checkpoint, externalDescriptors } from '../tools/runc.ts';
@@ -43,6 +43,7 @@ export interface Prepared {
   stage: string;
   trees: Tree[];
   logs: Logs | undefined;
+  memory: MemorySync;
 }
 
 /** A tree of files on its way. */
@@ -73,7 +74,9 @@ export const startedSchema = z.object({
 export type StartedData = z.infer<typeof startedSchema>;
 
 /** Memory images take the memory itself and some for what CRIU notes of every object. */
-const IMAGES_OVERHEAD = { factor: 1.1, bytes: 128 << 20 };
+const IMAGES_OVERHEAD = { factor: 1.3, bytes: 128 << 20 };
+/** Less memory than this is sent in the freeze faster than it is hashed beforehand. */
+const PRECOPY_FROM_BYTES = 24 << 20;
 const STRAGGLER_PATIENCE_MS = 5000;
 const RELEASE_PATIENCE_MS = 15_000;
 
@@ -127,8 +130,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   for (const message of notes) m.emit({ type: 'note', message });
   m.checkpoint();
 
-  const logs = logsOf(m, facts);
-  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload, logs));
+  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload));
   m.checkpoint();
 
   const { stage } = started;
@@ -140,14 +142,29 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
   const options = ['network-lock skip', ...dumpOptions(workload.processes, m.options)];
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
+  const memory = await MemorySync.open({
+    dir: join(stage, 'hashes'),
+    open: () => m.channel('memory', { imagesBytes }),
+    signal: m.signal,
+  });
+  undo.push('the memory stream', async () => memory[Symbol.dispose]());
+  if (workload.memoryBytes >= PRECOPY_FROM_BYTES) {
+    const progress = m.progress('precopy', 'memory', workload.memoryBytes);
+    await m.phase('precopy', async () => memory.precopy(await pidsOf(workload.cgroupPath), progress));
+    m.checkpoint();
+  }
+
+  const logs = logsOf(m, facts);
+  m.bytes += (await logs?.sync.firstPass()) ?? 0;
+  await m.target.settle(m.id);
   const descriptors = await externalDescriptors(workload.runtimeRoot, workload.id);
-  await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors, imagesBytes }));
+  await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors }));
   undo.push('the prepared transfers', async () => {
     for (const { sync } of trees) await sync[Symbol.asyncDispose]();
     await logs?.sync[Symbol.asyncDispose]();
   });
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
-  return { facts, containerId, stage, trees, logs };
+  return { facts, containerId, stage, trees, logs, memory };
 }
 
 /** From here on the workload stands still. */
@@ -162,21 +179,21 @@ export async function freezeWorkload(m: SourceMigration, { facts }: Prepared, un
 
 /** Dump, transfer of the images and the last file differences, side by side; all is on the target at the end. */
 export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoStack): Promise<void> {
-  const { facts, stage } = prepared;
+  const { facts, stage, memory } = prepared;
   const imagesDir = join(stage, 'images');
-  const channel = await m.channel('memory', {});
   const dumped = m.phase('dump', () => checkpointTo(m, facts.workload, stage, imagesDir));
   // A dump in progress must end before anything is thawed under it.
   undo.push('the dump', () => dumped.catch(() => {}));
   const progress = m.progress('transfer', 'memory', facts.workload.memoryBytes);
-  const sent = sendImages(imagesDir, channel, dumped, progress);
+  const sent = memory.sendDump(imagesDir, dumped, progress);
   const synced = m.phase('sync', () => finalPasses(m, prepared, dumped));
   const transferred = dumped.then(() => m.phase('transfer', () => sent));
   const outcomes = await Promise.allSettled([dumped, synced, transferred, sent]);
   m.checkpoint();
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   assertFrozen(facts.workload);
-  m.bytes += await sent;
+  m.bytes += memory.bytes;
+  memory[Symbol.dispose]();
 }
 
 /** @throws DrayageError THAWED_MEANWHILE where the workload may have run on after its dump. */
@@ -235,15 +252,20 @@ export async function retireCopy(
 
 /** SIGKILL is pending before the thaw, so no task runs another instruction of its own. */
 async function killFrozen(cgroupPath: string): Promise<void> {
-  const pids = await readFile(join(cgroupPath, 'cgroup.procs'), 'utf8').catch(() => '');
-  for (const pid of pids.split('\n').filter(Boolean)) {
+  for (const pid of await pidsOf(cgroupPath)) {
     try {
-      process.kill(Number(pid), 'SIGKILL');
+      process.kill(pid, 'SIGKILL');
     } catch {
       // It is gone already.
     }
   }
   thaw(cgroupPath);
+}
+
+/** Of all processes of the cgroup; none where it is gone. */
+async function pidsOf(cgroupPath: string): Promise<number[]> {
+  const pids = await readFile(join(cgroupPath, 'cgroup.procs'), 'utf8').catch(() => '');
+  return pids.split('\n').filter(Boolean).map(Number);
 }
 
 /** A restart policy would revive the source's copy when it is killed, or when its engine restarts. */
@@ -286,7 +308,7 @@ function logsOf(m: SourceMigration, { workload, source }: Facts): Logs | undefin
   return { path, sync: new LogSync({ logPath: path, format, open, signal: m.signal }) };
 }
 
-async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: Logs | undefined): Promise<Tree[]> {
+async function firstPasses(m: SourceMigration, workload: WorkloadFacts): Promise<Tree[]> {
   const trees: Tree[] = [];
   for (const tree of carriedTrees(workload.files, m.options)) {
     const isFile = !(await stat(tree.path)).isDirectory();
@@ -302,7 +324,6 @@ async function firstPasses(m: SourceMigration, workload: WorkloadFacts, logs: Lo
     m.bytes += (await sync.firstPass()).bytes;
     trees.push({ key: tree.key, sync });
   }
-  m.bytes += (await logs?.sync.firstPass()) ?? 0;
   await m.target.settle(m.id);
   return trees;
 }

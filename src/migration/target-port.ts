@@ -42,8 +42,8 @@ export interface TargetPort {
   settle(id: string): Promise<void>;
   /** Makes networks, volumes and the container, under its final name, not started. */
   create(id: string): Promise<CreatedCopy>;
-  /** Starts the engine's start, up to where it waits for the memory images. */
-  begin(id: string, start: { descriptors: string[]; imagesBytes: number }): Promise<void>;
+  /** Starts the engine's start, up to where it waits for the memory images, whose stream is open by now. */
+  begin(id: string, start: { descriptors: string[] }): Promise<void>;
   /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
   prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
   /** All images are there: restores up to where nothing has run yet. */

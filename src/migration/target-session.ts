@@ -19,7 +19,7 @@ import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
 import { LogCopy } from '../files/log-copy.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
-import { receiveImages } from '../memory/images.ts';
+import { receiveImages } from '../memory/receive.ts';
 import { Docker } from '../tools/docker.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
 import type { Span } from './events.ts';
@@ -37,6 +37,7 @@ const UNDO_WAIT_MS = 10_000;
 /** What a channel's opener says about it. */
 const metaSchema = {
   files: z.object({ key: z.string(), pass: z.enum(['first', 'final']), isFile: z.boolean() }),
+  memory: z.object({ imagesBytes: z.number().int().positive() }),
 };
 
 interface Copy {
@@ -59,6 +60,9 @@ export class TargetSession {
   readonly #stopping: AbortSignal;
   readonly #abort = new AbortController();
   readonly #inflight = new Set<Promise<void>>();
+  /** The stream of memory images: open from before the freeze until all is there. */
+  #memory: Promise<void> | undefined;
+  #staged: Promise<void> | undefined;
   #failed: unknown;
   #copy: Copy | undefined;
   #rendezvous: Rendezvous | undefined;
@@ -98,6 +102,10 @@ export class TargetSession {
     const settled = work.catch((error: unknown) => {
       this.#failed ??= error;
     });
+    if (purpose === 'memory') {
+      this.#memory = settled;
+      return work;
+    }
     this.#inflight.add(settled);
     void settled.then(() => this.#inflight.delete(settled));
     return work;
@@ -148,14 +156,13 @@ export class TargetSession {
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }
 
-  async begin({ descriptors, imagesBytes }: { descriptors: string[]; imagesBytes: number }): Promise<void> {
+  async begin({ descriptors }: { descriptors: string[] }): Promise<void> {
     await this.settle();
     const { containerId } = this.#created();
-    const stage = join(STAGE_DIR, this.id);
-    await this.#acquire({ kind: 'stage', path: stage });
-    await mountTmpfs(this.#run, stage, imagesBytes);
-    const imagesDir = join(stage, 'images');
-    await mkdir(imagesDir, { mode: 0o700 });
+    if (this.#staged === undefined)
+      throw new DrayageError('PROTOCOL', 'The source skipped a step: there is no stream of memory images.');
+    await this.#staged;
+    const imagesDir = this.#imagesDir();
     await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
     await this.#acquire({ kind: 'rendezvous', containerId });
     this.#rendezvous = await Rendezvous.open({
@@ -176,6 +183,7 @@ export class TargetSession {
   }
 
   async restore(): Promise<void> {
+    await this.#memory;
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages();
@@ -274,12 +282,27 @@ export class TargetSession {
       case 'logs':
         await this.#created().log?.receive(stream, { signal });
         return;
-      case 'memory':
-        await receiveImages(join(STAGE_DIR, this.id, 'images'), stream);
+      case 'memory': {
+        const { imagesBytes } = metaSchema.memory.parse(meta);
+        this.#staged ??= this.#makeStage(imagesBytes);
+        await this.#staged;
+        await receiveImages(this.#imagesDir(), stream);
         return;
+      }
       default:
         purpose satisfies never;
     }
+  }
+
+  async #makeStage(imagesBytes: number): Promise<void> {
+    const stage = join(STAGE_DIR, this.id);
+    await this.#acquire({ kind: 'stage', path: stage });
+    await mountTmpfs(this.#run, stage, imagesBytes);
+    await mkdir(this.#imagesDir(), { mode: 0o700 });
+  }
+
+  #imagesDir(): string {
+    return join(STAGE_DIR, this.id, 'images');
   }
 
   async #rootOf(tree: WorkloadFacts['files'][number]): Promise<{ first: string; final: string }> {
