@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { diffManifests } from './diff.ts';
+import { diffManifests, type TreeDiff } from './diff.ts';
 import type { Directory, Manifest } from './manifest.ts';
 
 const DIR = 0o040755;
@@ -40,7 +40,7 @@ const BASE: Tree = {
   'd/e/y': [FILE, 6, OLD],
 };
 
-test.each<[string, Tree, { changed: string[]; directories: string[]; deleted: string[] }]>([
+test.each<[string, Tree, Partial<TreeDiff> & Pick<TreeDiff, 'changed' | 'directories' | 'deleted'>]>([
   ['nothing', BASE, { changed: [], directories: [], deleted: [] }],
   ['content', { ...BASE, a: [FILE, 2, LATER, 7] }, { changed: ['a'], directories: [], deleted: [] }],
   [
@@ -79,17 +79,17 @@ test.each<[string, Tree, { changed: string[]; directories: string[]; deleted: st
       'z/e': [DIR, 5, OLD],
       'z/e/y': [FILE, 6, OLD],
     },
-    { changed: ['', 'z', 'z/x', 'z/e', 'z/e/y'], directories: ['', 'z', 'z/e'], deleted: ['d'] },
+    { changed: ['', 'z', 'z/x', 'z/e', 'z/e/y'], directories: ['', 'z', 'z/e'], fresh: ['z', 'z/e'], deleted: ['d'] },
   ],
   [
     'a directory that was replaced by another of the same name',
     { ...BASE, '': [DIR, 1, LATER], d: [DIR, 9, LATER] },
-    { changed: ['', 'd', 'd/x', 'd/e', 'd/e/y'], directories: ['', 'd', 'd/e'], deleted: [] },
+    { changed: ['', 'd', 'd/x', 'd/e', 'd/e/y'], directories: ['', 'd', 'd/e'], fresh: ['d', 'd/e'], deleted: [] },
   ],
   [
     'a file that became a directory',
     { ...BASE, '': [DIR, 1, LATER], a: [DIR, 9, LATER], 'a/f': [FILE, 10, LATER] },
-    { changed: ['', 'a', 'a/f'], directories: ['', 'a'], deleted: [] },
+    { changed: ['', 'a', 'a/f'], directories: ['', 'a'], fresh: ['a'], deleted: [] },
   ],
   [
     'a directory that became a file',
@@ -100,6 +100,7 @@ test.each<[string, Tree, { changed: string[]; directories: string[]; deleted: st
   const diff = diffManifests(manifest(BASE), manifest(after));
   const sorted = (paths: string[]) => paths.toSorted();
   expect({ ...diff, changed: sorted(diff.changed), directories: sorted(diff.directories) }).toEqual({
+    fresh: [],
     ...expected,
     changed: sorted(expected.changed),
     directories: sorted(expected.directories),

@@ -7,6 +7,8 @@ export interface TreeDiff {
   changed: BytePath[];
   /** The directories among `changed`: only in these can names have come or gone. */
   directories: BytePath[];
+  /** Of these, the ones that were not there before, or were others by the same name. */
+  fresh: BytePath[];
   /** Topmost only: what was below them is gone, too. */
   deleted: BytePath[];
 }
@@ -21,7 +23,7 @@ const COARSE_TICK_MS = 2000;
  * that is in it.
  */
 export function diffManifests(before: Manifest, after: Manifest): TreeDiff {
-  const diff: TreeDiff = { changed: [], directories: [], deleted: [] };
+  const diff: TreeDiff = { changed: [], directories: [], fresh: [], deleted: [] };
   const isChanged = comparison(before.takenAtMs);
   const isDirectory = isDirectoryMode(after.root[FIELDS.mode]);
   if (isChanged(before.root, 0, after.root, 0)) {
@@ -36,6 +38,7 @@ export function diffManifests(before: Manifest, after: Manifest): TreeDiff {
     compareDirectory(path, then, now, isChanged, diff, fresh);
     if (fresh.has(path)) listDeleted(path, before.directories.get(path), now, diff);
   }
+  diff.fresh.push(...fresh);
   return diff;
 }
 

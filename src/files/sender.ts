@@ -35,17 +35,25 @@ export async function transfer(what: Transfer, options: SendOptions): Promise<Se
   return new Bridge(await options.open(), what, options).ended();
 }
 
+interface ListedFrom {
+  root: string;
+  overlay: boolean;
+  rootOnly?: boolean;
+}
+
 /** A transfer that is connected and waits for the paths that it shall send. */
 export class ListedTransfer {
   readonly #bridge: Bridge;
   readonly #list: Socket;
+  readonly #again: (part: { rootOnly: true }) => Promise<ListedTransfer>;
 
-  private constructor(bridge: Bridge, list: Socket) {
+  private constructor(bridge: Bridge, list: Socket, again: (part: { rootOnly: true }) => Promise<ListedTransfer>) {
     this.#bridge = bridge;
     this.#list = list;
+    this.#again = again;
   }
 
-  static async begin(from: { root: string; overlay: boolean }, options: SendOptions): Promise<ListedTransfer> {
+  static async begin(from: ListedFrom, options: SendOptions): Promise<ListedTransfer> {
     options.signal?.throwIfAborted();
     const directory = mkdtempSync(join(options.workDir ?? tmpdir(), 'drayage-list-'));
     try {
@@ -56,17 +64,34 @@ export class ListedTransfer {
       const fd = await openWhenRead(list, bridge);
       const socket = new Socket({ fd, readable: false, writable: true });
       socket.on('error', () => {}); // rsync ended early, and says why.
-      return new ListedTransfer(bridge, socket);
+      return new ListedTransfer(bridge, socket, (part) => ListedTransfer.begin({ ...from, ...part }, options));
     } finally {
       rmSync(directory, { recursive: true });
     }
   }
 
+  /**
+   * The root is sent by a transfer of its own, and last: rsync takes `.` in a list for all that is directly in it, sends
+   * those files anew and so takes them away from hard links elsewhere.
+   */
   async send(paths: Iterable<BytePath>): Promise<Sent> {
-    const list: string[] = [];
-    // Without the dot a name that begins with # or ; would be a comment.
-    for (const path of paths) list.push(path === '' ? './\0' : `./${path}\0`);
-    this.#list.end(Buffer.from(list.join(''), 'latin1'));
+    const below = new Set(paths);
+    if (!below.delete('')) return this.#sendAs([...below].map((path) => `./${path}`));
+    if (below.size === 0) {
+      this.abandon();
+      return (await this.#again({ rootOnly: true })).#sendAs(['./']);
+    }
+    const [sent, root] = await Promise.all([
+      this.#sendAs([...below].map((path) => `./${path}`)),
+      this.#again({ rootOnly: true }),
+    ]);
+    const last = await root.#sendAs(['./']);
+    return { bytes: sent.bytes + last.bytes, outcome: sent.outcome === 'complete' ? last.outcome : sent.outcome };
+  }
+
+  /** @param names with a dot first: a name that begins with # or ; would be a comment. */
+  async #sendAs(names: readonly string[]): Promise<Sent> {
+    this.#list.end(Buffer.from(names.map((name) => `${name}\0`).join(''), 'latin1'));
     return this.#bridge.ended();
   }
 

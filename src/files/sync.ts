@@ -7,16 +7,16 @@
  * final pass goes from the source's mounted root file system to the target's. That needs no translation: what is
  * whited out or hidden by an opaque directory is not in the source's directory listing, and is deleted by it.
  */
-import { lstatSync, readdirSync, realpathSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { FileTree } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import type { ProgramRecorder } from '../exec/run.ts';
 import type { Transfer } from '../tools/rsync.ts';
-import { type BytePath, fromText, joinBytes, toFs } from './byte-path.ts';
+import type { BytePath } from './byte-path.ts';
 import { diffManifests, type TreeDiff } from './diff.ts';
-import { type Manifest, namesOf, takeManifest } from './manifest.ts';
+import { type Manifest, namesOf } from './manifest.ts';
 import { ListedTransfer, type SendOptions, type Sent, transfer } from './sender.ts';
+import { SourceTree } from './source-tree.ts';
 import type { Listing, PruneResult } from './target.ts';
 
 export interface TreeSyncOptions {
@@ -51,28 +51,18 @@ const NOTHING: Sent = { bytes: 0, outcome: 'complete' };
 
 export class TreeSync {
   readonly #options: TreeSyncOptions;
-  /** Free of symbolic links. */
-  readonly #root: string;
-  readonly #isFile: boolean;
+  readonly #tree: SourceTree;
   #before: Manifest | undefined;
   #prepared: ListedTransfer | undefined;
 
-  private constructor(options: TreeSyncOptions, root: string, isFile: boolean) {
+  private constructor(options: TreeSyncOptions, tree: SourceTree) {
     this.#options = options;
-    this.#root = root;
-    this.#isFile = isFile;
+    this.#tree = tree;
   }
 
   /** @throws DrayageError FILES_UNREADABLE where the tree is not there. */
   static async begin(options: TreeSyncOptions): Promise<TreeSync> {
-    const { key, kind, path } = options.tree;
-    if (kind === 'upper' && options.merged === undefined) {
-      throw new DrayageError('INTERNAL', 'A writable layer cannot be carried without its mounted root file system.');
-    }
-    return readable(key, () => {
-      const root = realpathSync(path);
-      return new TreeSync(options, root, !lstatSync(root).isDirectory());
-    });
+    return new TreeSync(options, new SourceTree(options.tree, options.merged));
   }
 
   /**
@@ -83,11 +73,12 @@ export class TreeSync {
     let bytes = 0;
     for (let attempt = 1; ; attempt++) {
       const earlier = this.#before;
-      const before = await this.#look();
+      const before = await this.#tree.look(this.#options.signal);
       this.#before = before;
       const sent = await transfer(this.#everything(), this.#sending('first'));
       bytes += sent.bytes;
-      if (earlier !== undefined && !this.#isFile) bytes += await this.#resend(diffManifests(earlier, before).changed);
+      if (earlier !== undefined && !this.#tree.isFile)
+        bytes += await this.#resend(diffManifests(earlier, before).changed);
       if (sent.outcome === 'complete' || attempt === MAX_RACED_PASSES) return { bytes, entries: before.entries };
     }
   }
@@ -97,13 +88,12 @@ export class TreeSync {
    * The target's overlay must be mounted by now. Optional: without it, the final pass does this itself if it must.
    */
   async prepareFinal(): Promise<void> {
-    if (this.#isFile || this.#prepared !== undefined) return;
-    const { merged } = this.#options;
-    this.#prepared = await ListedTransfer.begin({ root: merged ?? this.#root, overlay: false }, this.#sending('final'));
+    if (this.#tree.isFile || this.#prepared !== undefined) return;
+    this.#prepared = await ListedTransfer.begin({ root: this.#tree.finalRoot, overlay: false }, this.#sending('final'));
   }
 
   /**
-   * Makes the target's tree what the source's is now. For a workload that stands still.
+   * Makes the target's tree what the source's is now, and lets go of what was prepared. For a workload that stands still.
    * @param alwaysPaths are sent though nothing tells that they have changed: files that are mapped shared and writable,
    * whose times the kernel sets only when it writes them back.
    * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
@@ -113,29 +103,25 @@ export class TreeSync {
     deleted: number;
     bytes: number;
   }> {
-    if (this.#before === undefined) throw new DrayageError('INTERNAL', 'The final pass came before the first.');
+    const before = this.#before;
+    if (before === undefined) throw new DrayageError('INTERNAL', 'The final pass came before the first.');
     const total = { changed: 0, deleted: 0, bytes: 0 };
-    for (let attempt = 1; ; attempt++) {
-      const pass = await (this.#isFile
-        ? this.#finalFile(this.#before, alwaysPaths)
-        : this.#final(this.#before, alwaysPaths));
+    for (let attempt = 1; attempt <= MAX_RACED_PASSES; attempt++) {
+      const pass = await (this.#tree.isFile ? this.#finalFile(before, alwaysPaths) : this.#final(before, alwaysPaths));
       total.changed = pass.changed;
       total.deleted += pass.deleted;
       total.bytes += pass.sent.bytes;
-      if (pass.sent.outcome === 'complete') {
-        await this[Symbol.asyncDispose]();
-        return total;
-      }
-      if (attempt === MAX_RACED_PASSES) {
-        throw new DrayageError(
-          'FILES_TRANSFER',
-          `The files of ${this.#options.tree.key} change although the workload stands still.`,
-          {
-            remedy: 'See what else writes to them: another container that uses the same volume, or the host itself.',
-          },
-        );
-      }
+      if (pass.sent.outcome === 'raced') continue;
+      await this[Symbol.asyncDispose]();
+      return total;
     }
+    throw new DrayageError(
+      'FILES_TRANSFER',
+      `The files of ${this.#tree.key} change although the workload stands still.`,
+      {
+        remedy: 'See what else writes to them: another container that uses the same volume, or the host itself.',
+      },
+    );
   }
 
   /** Lets go of what was prepared and not used. */
@@ -145,111 +131,76 @@ export class TreeSync {
   }
 
   async #final(before: Manifest, alwaysPaths: readonly BytePath[]): Promise<FinalPass> {
-    const after = await this.#look();
+    const after = await this.#tree.look(this.#options.signal);
     const diff = diffManifests(before, after);
-    const { deleted, missing } = await this.#prune(diff, after);
-    const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#isThere(path))]);
-    for (const path of missing) this.#addSubtree(path, paths);
+    const redirected = diff.fresh.filter((path) => this.#showsMore(path, after));
+    const { deleted, missing } = await this.#prune(diff, after, new Set(redirected));
+    const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#tree.has(path))]);
+    for (const top of [...missing, ...redirected]) for (const path of this.#tree.subtree(top)) paths.add(path);
     if (paths.size === 0) return { changed: 0, deleted, sent: NOTHING };
     await this.prepareFinal();
-    const transfer = this.#prepared as ListedTransfer;
+    const prepared = this.#prepared as ListedTransfer;
     this.#prepared = undefined;
-    return { changed: paths.size, deleted, sent: await transfer.send(paths) };
+    return { changed: paths.size, deleted, sent: await prepared.send(paths) };
   }
 
   async #finalFile(before: Manifest, alwaysPaths: readonly BytePath[]): Promise<FinalPass> {
-    const { changed } = diffManifests(before, await this.#look());
+    const { changed } = diffManifests(before, await this.#tree.look(this.#options.signal));
     if (changed.length === 0 && alwaysPaths.length === 0) return { changed: 0, deleted: 0, sent: NOTHING };
     return { changed: 1, deleted: 0, sent: await transfer(this.#everything(), this.#sending('final')) };
   }
 
-  #everything(): Transfer {
-    return this.#isFile
-      ? { kind: 'file', path: this.#root }
-      : { kind: 'whole', root: this.#root, overlay: this.#options.tree.kind === 'upper' };
+  /**
+   * Whether a new directory of the layer shows more than is in the layer: what is below it, and where redirects are
+   * possible perhaps that of another name, which the target does not have there. It is then carried whole.
+   */
+  #showsMore(path: BytePath, after: Manifest): boolean {
+    if (!this.#tree.hasRedirects) return false;
+    return this.#tree.names(path).length > namesOf(after.directories.get(path)).length;
   }
 
-  /** What a pass over everything takes for equal by size and time, and may have changed after the one before read it. */
-  async #resend(paths: readonly BytePath[]): Promise<number> {
-    if (paths.length === 0) return 0;
-    const overlay = this.#options.tree.kind === 'upper';
-    const listed = await ListedTransfer.begin({ root: this.#root, overlay }, this.#sending('first'));
-    return (await listed.send(paths)).bytes;
-  }
-
-  /** The target deletes what is not in the source's directories, and tells what it lacks although it is. */
-  async #prune({ directories }: TreeDiff, after: Manifest): Promise<PruneResult> {
+  /**
+   * The target deletes what is not in the source's directories, and tells what it lacks although it is: the first pass
+   * came by while it was moved away, or it is new.
+   */
+  async #prune({ directories }: TreeDiff, after: Manifest, emptied: ReadonlySet<BytePath>): Promise<PruneResult> {
     const total: PruneResult = { deleted: 0, missing: [] };
     let batch: Listing[] = [];
-    let names = 0;
+    let size = 0;
     const call = async (): Promise<void> => {
       if (batch.length === 0) return;
-      const { deleted, missing } = await this.#options.pruneRemote(this.#options.tree.key, batch);
+      const { deleted, missing } = await this.#options.pruneRemote(this.#tree.key, batch);
       total.deleted += deleted;
       for (const path of missing) total.missing.push(path);
       batch = [];
-      names = 0;
+      size = 0;
     };
     for (const path of directories) {
-      const listing = { path, names: this.#namesNow(path, after) };
-      if (names + listing.names.length > NAMES_PER_CALL) await call();
-      names += listing.names.length + 1;
-      batch.push(listing);
+      const listed = this.#tree.isOverlay ? this.#tree.names(path) : namesOf(after.directories.get(path));
+      const names = emptied.has(path) ? [] : listed;
+      if (size + names.length > NAMES_PER_CALL) await call();
+      size += names.length + 1;
+      batch.push({ path, names });
     }
     await call();
     return total;
   }
 
-  #namesNow(path: BytePath, after: Manifest): BytePath[] {
-    const { merged, tree } = this.#options;
-    return merged === undefined ? namesOf(after.directories.get(path)) : readable(tree.key, () => this.#namesIn(path));
+  #everything(): Transfer {
+    const { isFile, root, isOverlay: overlay } = this.#tree;
+    return isFile ? { kind: 'file', path: root } : { kind: 'whole', root, overlay };
   }
 
-  #namesIn(path: BytePath): BytePath[] {
-    return readdirSync(this.#at(path), { encoding: 'latin1' });
-  }
-
-  #isThere(path: BytePath): boolean {
-    return lstatSync(this.#at(path), { throwIfNoEntry: false }) !== undefined;
-  }
-
-  /** As the final pass reads it. */
-  #at(path: BytePath): string | Buffer {
-    return toFs(`${fromText(this.#options.merged ?? this.#root)}/${path}`);
-  }
-
-  /** What the first pass missed because it was moved away and back, with all that is in it. */
-  #addSubtree(path: BytePath, paths: Set<BytePath>): void {
-    paths.add(path);
-    readable(this.#options.tree.key, () => {
-      if (!lstatSync(this.#at(path), { throwIfNoEntry: false })?.isDirectory()) return;
-      for (const name of this.#namesIn(path)) this.#addSubtree(joinBytes(path, name), paths);
-    });
-  }
-
-  async #look(): Promise<Manifest> {
-    const { tree, signal } = this.#options;
-    const overlay = tree.kind === 'upper';
-    return readable(tree.key, () => takeManifest(this.#root, { overlay, ...(signal === undefined ? {} : { signal }) }));
+  /** What a pass over everything takes for equal by size and time, and may have changed after the one before read it. */
+  async #resend(paths: readonly BytePath[]): Promise<number> {
+    if (paths.length === 0) return 0;
+    const { root, isOverlay: overlay } = this.#tree;
+    const listed = await ListedTransfer.begin({ root, overlay }, this.#sending('first'));
+    return (await listed.send(paths)).bytes;
   }
 
   #sending(pass: Pass): SendOptions {
     const { tree, openRemote, ...options } = this.#options;
     return { ...options, what: tree.key, open: () => openRemote(tree.key, pass) };
-  }
-}
-
-function readable<T>(key: string, read: () => T): T {
-  const fail = (error: unknown): never => {
-    if (error instanceof DrayageError || (error as Error).name === 'AbortError') throw error;
-    throw new DrayageError('FILES_UNREADABLE', `The files of ${key} cannot be read: ${(error as Error).message}`, {
-      cause: error,
-    });
-  };
-  try {
-    const result = read();
-    return (result instanceof Promise ? result.catch(fail) : result) as T;
-  } catch (error) {
-    return fail(error);
   }
 }
