@@ -59,8 +59,11 @@ const PARTIAL = 23;
 export type Transfer =
   /** All of a directory; what is in the target and not in it is deleted. */
   | { kind: 'whole'; root: string; overlay: boolean }
-  /** Only the paths that are read from `list`, each ended by a zero byte and sent whatever its time and size. */
-  | { kind: 'listed'; root: string; overlay: boolean; list: string }
+  /**
+   * Only the paths that are read from `list`, each ended by a zero byte and sent whatever its time and size. With
+   * `rootOnly` the root itself can be named, and nothing below it.
+   */
+  | { kind: 'listed'; root: string; overlay: boolean; list: string; rootOnly?: boolean }
   /** One file, which is not a directory; `file` in the target's directory. */
   | { kind: 'file'; path: string };
 
@@ -71,7 +74,8 @@ export function senderArgs(transfer: Transfer): string[] {
       return [...WHOLE, '--delete', ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
     case 'listed': {
       const list = ['--ignore-times', '--from0', `--files-from=${transfer.list}`];
-      return [...WHOLE, ...list, ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
+      const below = transfer.rootOnly === true ? ['--filter=- /*'] : [];
+      return [...WHOLE, ...list, ...below, ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
     }
     case 'file':
       return [...WHOLE, '--ignore-times', ...wire, '--', transfer.path, 'drayage::tree/file'];
