@@ -45,4 +45,10 @@ export const IMAGE_RECIPES: Readonly<Record<string, ImageRecipe>> = {
     files: { 'mem.py': 'usr/bin/mem.py' },
     config: { Cmd: ['mem.py', '64', '100'], ExposedPorts: { '80/tcp': {} } },
   },
+  python: {
+    about: 'Python with its standard library, for programs of any kind',
+    packages: ['python3'],
+    files: {},
+    config: { Cmd: ['python3'], ExposedPorts: {} },
+  },
 };
