@@ -105,6 +105,16 @@ export class Pair {
   }
 }
 
+/** Codes of all that blocked a move, and of the error that it ended with. */
+export function codes({ events }: Move): string[] {
+  return events.flatMap((event) => {
+    if (event.type === 'findings')
+      return event.findings.filter((one) => one.severity === 'blocks').map((one) => one.code);
+    if (event.type === 'result') return event.error === undefined ? [] : [event.error.code];
+    return 'code' in event ? [String(event.code)] : [];
+  });
+}
+
 const ANY = Array.from({ length: 256 }, (_, status) => status);
 
 /** Runs the docker command in a host; resolves to its trimmed output. */
