@@ -5,6 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { cloneSpec } from '../engines/docker/clone.ts';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
@@ -33,6 +34,8 @@ import { untilDone } from './until-done.ts';
 
 export const STAGE_DIR = '/run/drayage/stage';
 const UNDO_WAIT_MS = 10_000;
+/** For CRIU and runc to end by themselves, which they do within milliseconds of an abort. */
+const ABORT_WAIT_MS = 2000;
 
 /** What a channel's opener says about it. */
 const metaSchema = {
@@ -252,15 +255,9 @@ export class TargetSession {
     // On disk first: after a crash in the middle of the undo nothing may commit any more.
     await this.#state('aborted', { reason });
     this.#abort.abort(new DrayageError('CANCELLED', reason));
-    if (this.#rendezvous !== undefined) {
-      this.#rendezvous.abort();
-      const patience = AbortSignal.timeout(UNDO_WAIT_MS);
-      await this.#rendezvous.until('ended', patience).catch(() => {});
-      await Promise.race([this.#started?.catch(() => {}), new Promise((r) => setTimeout(r, UNDO_WAIT_MS).unref())]);
-      // Before anybody is told that the copy does not run. A runc that was killed leaves a CRIU that goes on.
-      await killContainerProcesses(this.#created().containerId);
-      this.#rendezvous.close();
-    }
+    await this.#endRestore();
+    await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
+    this.#rendezvous?.close();
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }
 
@@ -353,8 +350,16 @@ export class TargetSession {
     if (!reached) throw await this.#restoreError();
   }
 
+  /** When it resolves nothing of the copy runs any more, also where runc or CRIU were killed and left something behind. */
+  async #endRestore(): Promise<void> {
+    if (this.#rendezvous === undefined) return;
+    this.#rendezvous.abort();
+    await this.#rendezvous.until('ended', AbortSignal.timeout(ABORT_WAIT_MS)).catch(() => {});
+    await killContainerProcesses(this.#created().containerId);
+  }
+
   async #restoreError(): Promise<DrayageError> {
-    this.#rendezvous?.abort(); // Whatever still waits there lets go, so that the engine can give up, too.
+    await this.#endRestore(); // Otherwise the engine would wait for tasks that a killed CRIU left half restored.
     const engine = await this.#started?.then(
       () => undefined,
       (error: unknown) => error as Error,
