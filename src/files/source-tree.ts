@@ -7,7 +7,7 @@ import { type Manifest, takeManifest } from './manifest.ts';
 
 export class SourceTree {
   readonly key: string;
-  /** Free of symbolic links. */
+  /** Not itself a symbolic link. */
   readonly root: string;
   /** The tree is a single file. */
   readonly isFile: boolean;
@@ -26,7 +26,7 @@ export class SourceTree {
       throw new DrayageError('INTERNAL', 'A writable layer cannot be carried without its mounted root file system.');
     }
     try {
-      this.root = realpathSync(path);
+      this.root = lstatSync(path).isSymbolicLink() ? realpathSync(path) : path;
       this.isFile = !lstatSync(this.root).isDirectory();
       this.finalRoot = this.isOverlay && merged !== undefined ? merged : this.root;
       this.hasRedirects = this.isOverlay && mayRedirect(this.finalRoot);
