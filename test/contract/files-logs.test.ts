@@ -14,7 +14,7 @@ import { connection } from '../../src/files/testing/rig.ts';
 
 /** Waits like a copy that is being restored, if it finds /wait; then counts, from the number that it finds in /go. */
 const SCRIPT =
-  'while [ -e /wait ] && [ ! -e /go ]; do sleep 0.05; done; i=0; [ -e /go ] && read i < /go; ' +
+  'while [ -e /wait ] && [ ! -s /go ]; do sleep 0.05; done; i=0; [ -s /go ] && read i < /go; ' +
   'while :; do i=$((i+1)); echo "line $i"; sleep 0.01; done';
 
 const PATIENCE = { timeoutMs: 10_000 };
