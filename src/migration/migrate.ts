@@ -9,18 +9,11 @@
  */
 import { DrayageError } from '../errors.ts';
 import { settleDoubt } from './doubt.ts';
+import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
-import {
-  assertFrozen,
-  checkFindings,
-  dump,
-  type Frozen,
-  freezeWorkload,
-  type Prepared,
-  prepare,
-  retire,
-  survey,
-} from './source.ts';
+import { checkFindings, survey } from './facts.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { UndoStack } from './undo.ts';
 

@@ -8,7 +8,7 @@ import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
 import { endingOf, startedOf } from './recover.ts';
-import { restoreRestart, retireCopy } from './source.ts';
+import { restoreRestart, retireCopy } from './retire.ts';
 import { releaseCopy, undoResources } from './target-session.ts';
 
 /**

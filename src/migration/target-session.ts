@@ -28,11 +28,11 @@ import { explainFailure } from './explain-failure.ts';
 import type { Journal } from './journal.ts';
 import { lastState, openResources, type State } from './journal-records.ts';
 import { fromJournal, type Resource, removeResource, toJournal } from './resource.ts';
+import { STAGE_DIR } from './stage.ts';
 import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
 import { untilDone } from './until-done.ts';
 
-export const STAGE_DIR = '/run/drayage/stage';
 const UNDO_WAIT_MS = 10_000;
 /** For CRIU and runc to end by themselves, which they do within milliseconds of an abort. */
 const ABORT_WAIT_MS = 2000;

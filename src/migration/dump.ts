@@ -1,0 +1,96 @@
+/** What is done while the workload stands still on the source. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { WorkloadFacts } from '../engines/facts.ts';
+import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
+import { DrayageError } from '../errors.ts';
+import { settle } from '../files/logs.ts';
+import { sharedWritableMappings } from '../files/mappings.ts';
+import { checkpoint } from '../tools/runc.ts';
+import { explainFailure } from './explain-failure.ts';
+import type { Prepared } from './prepare.ts';
+import type { SourceMigration } from './source-migration.ts';
+import { endStragglers } from './stragglers.ts';
+import type { UndoStack } from './undo.ts';
+
+export interface Frozen {
+  /** When the workload stopped running, in milliseconds from the migration's start. */
+  atMs: number;
+}
+
+/** From here on the workload stands still. */
+export async function freezeWorkload(m: SourceMigration, { facts }: Prepared, undo: UndoStack): Promise<Frozen> {
+  const { cgroupPath } = facts.workload;
+  await m.journal.append({ type: 'state', state: 'frozen' });
+  undo.push('the freeze', () => thaw(cgroupPath));
+  const atMs = m.trace.now();
+  await freeze(cgroupPath);
+  return { atMs };
+}
+
+/** Dump, transfer of the images and the last file differences, side by side; all is on the target at the end. */
+export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoStack): Promise<void> {
+  const { facts, stage, memory } = prepared;
+  const imagesDir = join(stage, 'images');
+  const dumped = m.phase('dump', () => checkpointTo(m, facts.workload, stage, imagesDir));
+  // A dump in progress must end before anything is thawed under it.
+  undo.push('the dump', () => dumped.catch(() => {}));
+  const progress = m.progress('transfer', 'memory', facts.workload.memoryBytes);
+  const sent = memory.sendDump(imagesDir, dumped, progress);
+  const synced = m.phase('sync', () => finalPasses(m, prepared, dumped));
+  const transferred = dumped.then(() => m.phase('transfer', () => sent));
+  const outcomes = await Promise.allSettled([dumped, synced, transferred, sent]);
+  m.checkpoint();
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  assertFrozen(facts.workload);
+  m.bytes += memory.bytes;
+  memory[Symbol.dispose]();
+}
+
+/** @throws DrayageError THAWED_MEANWHILE where the workload may have run on after its dump. */
+export function assertFrozen({ cgroupPath, ref }: WorkloadFacts): void {
+  if (!isFrozen(cgroupPath))
+    throw new DrayageError('THAWED_MEANWHILE', `Something thawed ${ref.name} while it was being moved.`);
+}
+
+async function checkpointTo(
+  m: SourceMigration,
+  workload: WorkloadFacts,
+  stage: string,
+  imagesDir: string,
+): Promise<void> {
+  const criuConfig = join(stage, 'criu.conf');
+  try {
+    await checkpoint({
+      run: m.run,
+      root: workload.runtimeRoot,
+      containerId: workload.id,
+      imagesDir,
+      workDir: join(stage, 'work'),
+      criuConfig,
+    });
+  } catch (error) {
+    await endStragglers(criuConfig);
+    const log = await readFile(join(stage, 'work/dump.log'), 'utf8').catch(() => '');
+    throw explainFailure('DUMP_FAILED', 'CRIU could not dump the workload', log, error as Error);
+  }
+}
+
+async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared, dumped: Promise<void>): Promise<void> {
+  const pids = facts.workload.processes.map((process) => process.pid);
+  const mapped = sharedWritableMappings(pids, facts.workload.files);
+  await Promise.all(
+    trees.map(async ({ key, sync }) => {
+      m.bytes += (await sync.finalPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
+      await sync[Symbol.asyncDispose](); // Lets go of a prepared transfer that was not needed.
+    }),
+  );
+  // By the end of the dump the engine has drained the pipe and written the last lines.
+  await dumped;
+  if (logs === undefined) return;
+  await settle(logs.path);
+  const { bytes, lost } = await logs.sync.finalPass();
+  await logs.sync[Symbol.asyncDispose]();
+  m.bytes += bytes;
+  if (lost > 0) m.emit({ type: 'note', message: `${lost} bytes of the log found no room on the target` });
+}

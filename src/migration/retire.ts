@@ -1,0 +1,81 @@
+/** What becomes of the source's copy after the commit. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keptName } from '../engines/docker/kept-copy.ts';
+import { pidsOf, thaw } from '../engines/freezer.ts';
+import { DrayageError } from '../errors.ts';
+import { type Docker, isNotFound } from '../tools/docker.ts';
+import type { RestartPolicy } from '../tools/docker-types.ts';
+import { unmountTmpfs } from '../tools/tmpfs.ts';
+import type { Prepared } from './prepare.ts';
+import type { SourceMigration } from './source-migration.ts';
+import type { StartedData } from './started.ts';
+import { untilDone } from './until-done.ts';
+
+const RELEASE_PATIENCE_MS = 15_000;
+
+/**
+ * After the commit: the target's copy becomes an ordinary container, the source's is killed without running again and
+ * kept under another name, or removed. Repeated until it succeeds, or told as a note and left to the next start.
+ */
+export async function retire(m: SourceMigration, { facts, stage }: Prepared): Promise<{ keptAs?: string }> {
+  const released = m.target.release(m.id).then(
+    ({ spans, notes }) => {
+      m.trace.adopt(spans, m.targetOffsetMs);
+      for (const message of notes) m.emit({ type: 'note', message });
+    },
+    (error: unknown) =>
+      m.emit({
+        type: 'note',
+        message: `the target will release the copy by itself: ${DrayageError.from(error).message}`,
+      }),
+  );
+  const { id: containerId, ref, cgroupPath } = facts.workload;
+  const kept = await untilDone(
+    m.stopping,
+    () => retireCopy(m, { containerId, name: ref.name, cgroupPath }),
+    m.noteRetry,
+  );
+  await unmountTmpfs(m.run, stage);
+  // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
+  await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
+  return kept;
+}
+
+/** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
+export async function retireCopy(
+  m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
+  { containerId, name, cgroupPath }: Pick<StartedData, 'containerId' | 'name' | 'cgroupPath'>,
+): Promise<{ keptAs?: string }> {
+  await killFrozen(cgroupPath);
+  const keptAs = keptName(name, m.id);
+  try {
+    await m.docker.wait(containerId, { signal: AbortSignal.timeout(30_000) });
+    if (m.options.remove) await m.docker.remove(containerId, { force: true, volumes: true });
+    else await m.docker.rename(containerId, keptAs);
+  } catch (error) {
+    const { Name: current } = await m.docker.inspect(containerId).catch(() => ({ Name: undefined }));
+    // Gone with --rm, or done already by an agent that crashed afterwards.
+    if (current !== `/${keptAs}` && !isNotFound(error)) throw error;
+  }
+  await m.journal.append({ type: 'state', state: 'retired' });
+  return m.options.remove ? {} : { keptAs };
+}
+
+/** Gives it back its restart policy; nothing happens where it is gone. */
+export async function restoreRestart(docker: Docker, containerId: string, policy: RestartPolicy): Promise<void> {
+  await docker.update(containerId, { RestartPolicy: policy }).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error;
+  });
+}
+
+/** SIGKILL is pending before the thaw, so no task runs another instruction of its own. */
+async function killFrozen(cgroupPath: string): Promise<void> {
+  for (const pid of await pidsOf(cgroupPath)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+  }
+  thaw(cgroupPath);
+}

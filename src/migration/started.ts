@@ -1,0 +1,29 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { WorkloadFacts } from '../engines/facts.ts';
+import type { ContainerInspect, RestartPolicy } from '../tools/docker-types.ts';
+import { STAGE_DIR } from './stage.ts';
+
+/** What recovery after a crash needs to know; in the journal before anything is touched. */
+export const startedSchema = z.object({
+  containerId: z.string(),
+  name: z.string(),
+  cgroupPath: z.string(),
+  restartPolicy: z.object({ Name: z.string(), MaximumRetryCount: z.number().exactOptional() }),
+  stage: z.string(),
+});
+export type StartedData = z.infer<typeof startedSchema>;
+
+export function startedData(id: string, workload: WorkloadFacts): StartedData {
+  return {
+    containerId: workload.id,
+    name: workload.ref.name,
+    cgroupPath: workload.cgroupPath,
+    restartPolicy: restartPolicyOf(workload),
+    stage: join(STAGE_DIR, `${id}.source`),
+  };
+}
+
+function restartPolicyOf(workload: WorkloadFacts): RestartPolicy {
+  return (workload.inspect as ContainerInspect).HostConfig.RestartPolicy ?? { Name: 'no' };
+}
