@@ -2,11 +2,12 @@
 import type { Duplex } from 'node:stream';
 import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
+import { isCommitted } from '../migration/copy-resources.ts';
 import { Journal, journalPath } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
 import { resolveTarget } from '../migration/resolve.ts';
 import type { ChannelPurpose, OpenTarget, TargetOutcome } from '../migration/target-port.ts';
-import { isCommitted, TargetSession } from '../migration/target-session.ts';
+import { TargetSession } from '../migration/target-session.ts';
 
 export interface TargetsOptions {
   journalDir: string;

@@ -6,6 +6,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { releaseCopy, undoResources } from './copy-resources.ts';
 import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
 import type { Journal } from './journal.ts';
@@ -15,7 +16,6 @@ import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
 import { endStragglers } from './stragglers.ts';
 import type { TargetPort } from './target-port.ts';
-import { releaseCopy, undoResources } from './target-session.ts';
 import { untilDone } from './until-done.ts';
 
 interface Recovery {

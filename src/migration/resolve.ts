@@ -4,12 +4,12 @@ import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
 import { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { releaseCopy, undoResources } from './copy-resources.ts';
 import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
 import { endingOf, startedOf } from './recover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
-import { releaseCopy, undoResources } from './target-session.ts';
 
 /**
  * On the source: thaws its copy, or retires it.

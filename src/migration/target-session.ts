@@ -23,11 +23,12 @@ import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files
 import { receiveImages } from '../memory/receive.ts';
 import { Docker } from '../tools/docker.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
+import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { Journal } from './journal.ts';
-import { lastState, openResources, type State } from './journal-records.ts';
-import { fromJournal, type Resource, removeResource, toJournal } from './resource.ts';
+import { lastState, type State } from './journal-records.ts';
+import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
 import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
@@ -224,7 +225,8 @@ export class TargetSession {
 
   /** Final: a migration that has not begun to commit is undone, and one that has is waited for. */
   async outcome(reason: string): Promise<'committed' | 'aborted'> {
-    const answer = await this.#committing;
+    // A commit that could not be recorded has given no GO.
+    const answer = await this.#committing?.catch(() => undefined);
     if (answer?.outcome === 'running') return 'committed';
     this.#undoing ??= this.#undo(reason);
     await this.#undoing;
@@ -253,7 +255,9 @@ export class TargetSession {
 
   async #undo(reason: string): Promise<void> {
     // On disk first: after a crash in the middle of the undo nothing may commit any more.
-    await this.#state('aborted', { reason });
+    const recorded = this.#state('aborted', { reason });
+    // A journal that cannot be written says `ready` at most, which a restart undoes as well; `committed` must be taken back.
+    await (isCommitted(this.state) ? recorded : recorded.catch(() => {}));
     this.#abort.abort(new DrayageError('CANCELLED', reason));
     await this.#endRestore();
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
@@ -371,36 +375,4 @@ export class TargetSession {
 
 function noteReaddressed(network: string): string {
   return `on network ${network} the copy has another address: its subnet was chosen by the engine, which gives no fixed ones there`;
-}
-
-/** After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. */
-export async function releaseCopy(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
-  for (const entry of openResources(journal.records)) {
-    const resource = fromJournal(entry);
-    if (resource.kind === 'guard' || resource.kind === 'rendezvous' || resource.kind === 'stage')
-      await removeResource(resource, tools);
-    if (resource.kind === 'container' && resource.id !== undefined) {
-      await tools.docker.update(resource.id, { RestartPolicy: resource.restartPolicy });
-    }
-    await journal.append({ type: 'released', key: entry.key });
-  }
-  await journal.append({ type: 'state', state: 'released' });
-}
-
-/** Undoes what the journal says there may be, newest first; what cannot be removed yet stays on the list. */
-export async function undoResources(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
-  let failure: unknown;
-  for (const entry of openResources(journal.records)) {
-    try {
-      await removeResource(fromJournal(entry), tools);
-      await journal.append({ type: 'released', key: entry.key });
-    } catch (error) {
-      failure ??= error;
-    }
-  }
-  if (failure !== undefined) throw failure;
-}
-
-export function isCommitted(state: State | undefined): boolean {
-  return state === 'committed' || state === 'running' || state === 'released';
 }
