@@ -194,6 +194,8 @@ describe.each(DOCKERS)('Docker %i', (version: DockerVersion) => {
       await b.run('kill', ['-CONT', pid]);
       await move.exited;
     }
+    const ended = `cat /var/lib/drayage/journal/*.target.jsonl | grep -cE '"state":"(released|aborted)"' || true`;
+    await expect.poll(async () => (await b.run('sh', ['-c', ended])).stdout, { timeout: 60_000 }).toBe('1\n');
     for (const host of [a, b]) await host.run('sh', ['-c', 'docker ps -aq | xargs -r docker rm -f']);
     expect(await drayage('setup', '--remove', '--purge')).toMatchObject({ code: 0 });
   });
