@@ -31,6 +31,11 @@ export class Pair {
     return new Pair(lab);
   }
 
+  /** The hosts a and b of a lab of the scenario's own. */
+  static in(lab: Lab): Pair {
+    return new Pair(lab);
+  }
+
   other(host: LabHost): LabHost {
     return host.name === 'a' ? this.b : this.a;
   }
