@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +23,8 @@ test('finds the process that recorded itself, and no other one by that number', 
 });
 
 test('stops it, by force where it does not listen', async () => {
-  const child = start('sh', ['-c', 'trap "" TERM; while :; do sleep 0.05; done']);
+  const child = start('sh', ['-c', 'trap "" TERM; echo deaf; while :; do sleep 0.05; done']);
+  await once(child.stdout, 'data');
   const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
   const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
   await stopAgent({ pid: child.pid ?? 0, started, ...about }, 100);

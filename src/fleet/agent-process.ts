@@ -46,7 +46,6 @@ export async function stopAgent(agent: AgentProcess, graceMs = 20_000): Promise<
     if (performance.now() > deadline) signal(agent.pid, 'SIGKILL');
     await sleep(20);
   }
-  await rm(AGENT_FILE, { force: true });
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
