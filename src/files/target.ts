@@ -19,7 +19,7 @@ export interface ReceiveOptions {
   /** From the source; ended when the receiver has ended. */
   stream: Duplex;
   signal?: AbortSignal;
-  /** For small files while the receiver runs; default the system's directory for them. */
+  /** For a small file until the receiver has read it; default the system's directory for them. */
   workDir?: string;
   record?: ProgramRecorder;
 }

@@ -99,7 +99,7 @@ export function startSender(transfer: Transfer, signal?: AbortSignal): Started {
 
 /**
  * A receiver that is confined to `directory`; its standard input and output are the stream to the sender.
- * @param workDir for a file of configuration, while the receiver runs. rsync 3.5 takes none from a descriptor: it
+ * @param workDir for a file of configuration, until the receiver has read it. rsync 3.5 takes none from a descriptor: it
  * resolves every link of the path by itself, one of /proc included.
  */
 export function startReceiver(directory: string, workDir: string, signal?: AbortSignal): Started {
@@ -110,7 +110,9 @@ export function startReceiver(directory: string, workDir: string, signal?: Abort
     env: { LC_ALL: 'C' },
     ...(signal === undefined ? {} : { signal }),
   });
-  void receiver.exited.then(() => rmSync(config, { force: true }));
+  const remove = (): void => rmSync(config, { force: true });
+  receiver.stdout.once('data', remove); // Its greeting: the file has been read.
+  void receiver.exited.then(remove);
   return receiver;
 }
 
