@@ -49,6 +49,8 @@ export type ObstacleKind =
   | 'inotify-unresolvable'
   | 'network-fs'
   | 'systemd'
+  /** Runs as another user than root, on a host whose root lacks CAP_SYS_RESOURCE. */
+  | 'foreign-limits'
   | 'bound-address';
 
 /** One tree of files to carry. */

@@ -1,7 +1,7 @@
 /** Survey of a workload's processes: what they hold that CRIU cannot dump, and how much memory a dump will be. */
 import { readFile, readlink } from 'node:fs/promises';
 import { type Run, runner } from '../exec/run.ts';
-import { type Mount, parseLocks, parseMounts } from '../tools/proc.ts';
+import { hasCapability, type Mount, parseLocks, parseMounts } from '../tools/proc.ts';
 import type { ProcessFacts } from './facts.ts';
 import { concurrently } from './processes/concurrently.ts';
 import { type Look, look } from './processes/look.ts';
@@ -31,6 +31,7 @@ type Obstacle = ProcessFacts['obstacles'][number];
 
 /** Processes that are looked at at once. */
 const AT_ONCE = 8;
+const CAP_SYS_RESOURCE = 24;
 /** Details of one kind that are told of one process. */
 const MOST_DETAILS = 8;
 
@@ -51,12 +52,13 @@ export async function surveyProcesses(
   const owned = new Map(looks.map((one) => [one, socketInodes(one)]));
   const all = new Set([...owned.values()].flat());
   const text = (path: string): Promise<string> => readFile(`${proc}/${path}`, 'utf8').catch(() => '');
-  const [tables, mounts, hostMounts, locks, hostIpc] = await Promise.all([
+  const [tables, mounts, hostMounts, locks, hostIpc, readsAllLimits] = await Promise.all([
     readSocketTables({ proc, pid: init.status.pid, owned: all, run, signal }),
     text(`${init.status.pid}/mountinfo`).then(parseMounts),
     text('self/mountinfo').then(parseMounts),
     text('locks').then(parseLocks),
     readlink(`${proc}/self/ns/ipc`).catch(() => ''),
+    text('self/status').then((status) => hasCapability(status, CAP_SYS_RESOURCE)),
   ]);
   const [watched, memory, tmpfs] = await Promise.all([
     watchObstacles(proc, looks, mounts, signal),
@@ -64,7 +66,7 @@ export async function surveyProcesses(
     tmpfsContent(proc, init.status.pid, mounts, hostMounts),
   ]);
   const sockets = socketObstacles(tables, all);
-  const surroundings = { init, hostIpc, locks, mounts };
+  const surroundings = { init, hostIpc, locks, readsAllLimits, mounts };
   const told = new Set<string>();
   const processes = looks.map((one): ProcessFacts => {
     const ofSockets = (owned.get(one) ?? []).flatMap((inode) => sockets.get(inode) ?? []);

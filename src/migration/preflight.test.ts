@@ -150,6 +150,7 @@ const CASES: Record<FindingCode, { raised: Spoil[]; not?: Spoil[] }> = {
     not: [obstacle('network-fs', 'nfs4 on /data')],
   },
   SYSTEMD: { raised: [obstacle('systemd')] },
+  FOREIGN_LIMITS: { raised: [obstacle('foreign-limits')] },
   BOUND_ADDRESS: {
     raised: [
       obstacle('bound-address', 'tcp 10.99.0.1:80'),

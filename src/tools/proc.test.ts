@@ -5,6 +5,7 @@ describe('parseStatus', () => {
   it('reads what Linux 6.18 says of a process in a container', () => {
     expect(parseStatus(STATUS)).toEqual({
       pid: 13440,
+      owners: [33, 33, 33, 0, 0, 34],
       name: 'naughty: a name',
       state: 'S',
       tracerPid: 0,
@@ -18,6 +19,8 @@ describe('parseStatus', () => {
 
   it('counts nothing for a zombie, which has no memory', () => {
     expect(parseStatus('Name:\tsh\nState:\tZ (zombie)\nPid:\t7\nTracerPid:\t0\n')).toMatchObject({
+Uid:	33	33	33	33
+Gid:	0	0	34	0
       state: 'Z',
       pids: [7],
       sessions: [],

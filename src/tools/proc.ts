@@ -11,6 +11,8 @@ export interface ProcessStatus {
   pids: number[];
   /** Session ids, likewise; 0 where the leader is outside of that namespace. */
   sessions: number[];
+  /** User ids and group ids: real, effective and saved ones of each. */
+  owners: number[];
   anonBytes: number;
   /** Resident pages of shared memory and tmpfs files; counted once for every process that maps them. */
   shmemBytes: number;
@@ -30,10 +32,17 @@ export function parseStatus(text: string): ProcessStatus {
     tracerPid: numbers('TracerPid')[0] ?? 0,
     pids: fields.has('NSpid') ? numbers('NSpid') : [pid],
     sessions: numbers('NSsid'),
+    owners: [...numbers('Uid').slice(0, 3), ...numbers('Gid').slice(0, 3)],
     anonBytes: bytes('RssAnon'),
     shmemBytes: bytes('RssShmem'),
     swapBytes: bytes('VmSwap'),
   };
+}
+
+/** Whether the process of that `/proc/P/status` has a capability in effect, by its number (linux/capability.h). */
+export function hasCapability(text: string, number: number): boolean {
+  const mask = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(text)?.[1] ?? '0'}`);
+  return (mask & (1n << BigInt(number))) !== 0n;
 }
 
 /** `Pss_Shmem` of `/proc/P/smaps_rollup` in bytes: resident shared memory, divided by the number of its users. */

@@ -17,6 +17,7 @@ const look = (some: Partial<Omit<Look, 'status'>> & { status?: Partial<Look['sta
     tracerPid: 0,
     pids: [501, 7],
     sessions: [500, 1],
+    owners: [0, 0, 0, 0, 0, 0],
     anonBytes: 0,
     shmemBytes: 0,
     swapBytes: 0,
@@ -27,10 +28,9 @@ const look = (some: Partial<Omit<Look, 'status'>> & { status?: Partial<Look['sta
 const init = look({ status: { pid: 500, name: 'init', pids: [500, 1] } });
 
 const judge = (one: Look, more: Partial<Surroundings> = {}): [ObstacleKind, string][] =>
-  fileObstacles(one, { init, hostIpc: 'ipc:[1]', locks: [], mounts: [], ...more }).map(({ kind, detail }) => [
-    kind,
-    detail,
-  ]);
+  fileObstacles(one, { init, hostIpc: 'ipc:[1]', locks: [], readsAllLimits: true, mounts: [], ...more }).map(
+    ({ kind, detail }) => [kind, detail],
+  );
 
 const open = (...targets: string[]): Look => look({ files: targets.map((target, fd) => ({ fd: String(fd), target })) });
 const mapped = (path: string, ipc = 'ipc:[2]'): Look =>
@@ -103,6 +103,13 @@ describe('fileObstacles', () => {
       { kind: 'FLOCK', mode: 'WRITE', pid: 84, inode: 16 },
     ];
     expect(judge(look(), { locks })).toEqual([['file-lock', 'POSIX WRITE on inode 15']]);
+  });
+
+  it('limits of other users, where root may not read them', () => {
+    const worker = look({ status: { owners: [33, 33, 33, 0, 0, 0] } });
+    expect(judge(worker, { readsAllLimits: false })).toEqual([['foreign-limits', 'user 33']]);
+    expect(judge(worker)).toEqual([]);
+    expect(judge(look(), { readsAllLimits: false })).toEqual([]);
   });
 
   it('tells what concerns the whole workload with its init process only', () => {

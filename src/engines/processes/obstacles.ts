@@ -14,6 +14,8 @@ export interface Surroundings {
   /** Identity of the ipc namespace of the host itself. */
   hostIpc: string;
   locks: readonly FileLock[];
+  /** Whether CRIU here may read resource limits of other users' processes: CAP_SYS_RESOURCE, of the host's own root. */
+  readsAllLimits: boolean;
   /** Mounts of the workload's init process. */
   mounts: readonly Mount[];
 }
@@ -26,6 +28,7 @@ export function fileObstacles(look: Look, surroundings: Surroundings): Obstacle[
     ...lockObstacles(look, surroundings.locks),
     ...ghosts(look),
     ...relations(look, surroundings.init),
+    ...limitObstacles(look, surroundings),
     ...(look === surroundings.init ? wholeWorkload(surroundings) : []),
   ];
 }
@@ -83,6 +86,13 @@ function relations({ status, namespaces }: Look, init: Look): Obstacle[] {
   // The kernel writes 0 for a leader that the namespace cannot see.
   if (status.sessions[depth - 1] === 0) obstacles.push({ kind: 'session-outside', detail: 'leader of its session' });
   return obstacles;
+}
+
+/** prlimit(2): without the capability all user and group ids must be the caller's; CRIU is root and reads them so. */
+function limitObstacles({ status }: Look, { readsAllLimits }: Surroundings): Obstacle[] {
+  const [user = 0] = status.owners;
+  if (readsAllLimits || status.owners.every((id) => id === 0)) return [];
+  return [{ kind: 'foreign-limits', detail: `user ${user}` }];
 }
 
 /** Unknown where the link could not be read, as of a zombie. */

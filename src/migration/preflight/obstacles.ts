@@ -118,6 +118,12 @@ export const OBSTACLE_FINDINGS = {
     meaning: 'systemd keeps descriptors, mounts and control groups of its own that do not survive a move.',
     remedy: "Run the service itself as the container's program, or move it by stopping it here and starting it there.",
   },
+  FOREIGN_LIMITS: {
+    severity: 'blocks',
+    meaning:
+      "CRIU reads and sets resource limits of every process, and this host's root may not do that for other users: it lacks CAP_SYS_RESOURCE, as in some sandboxes and containers.",
+    remedy: 'Run Docker and drayage where root has all capabilities, or the program as root.',
+  },
   BOUND_ADDRESS: {
     severity: 'blocks',
     meaning: 'The copy has another address, so CRIU cannot bind the socket there.',
@@ -151,6 +157,7 @@ const CODES: Readonly<Record<ObstacleKind, keyof typeof OBSTACLE_FINDINGS | unde
   'inotify-unresolvable': 'INOTIFY_UNRESOLVABLE',
   'network-fs': 'NETWORK_FS',
   systemd: 'SYSTEMD',
+  'foreign-limits': 'FOREIGN_LIMITS',
   'bound-address': 'BOUND_ADDRESS',
 };
 
@@ -176,6 +183,7 @@ const PHRASES: Readonly<Record<ObstacleKind, string>> = {
   'inotify-unresolvable': 'watches a file that cannot be found',
   'network-fs': 'mounted a file system that cannot move',
   systemd: 'runs systemd',
+  'foreign-limits': 'has processes of other users than root',
   'bound-address': 'is bound to an address that it will not have',
 };
 
