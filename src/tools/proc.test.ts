@@ -19,8 +19,6 @@ describe('parseStatus', () => {
 
   it('counts nothing for a zombie, which has no memory', () => {
     expect(parseStatus('Name:\tsh\nState:\tZ (zombie)\nPid:\t7\nTracerPid:\t0\n')).toMatchObject({
-Uid:	33	33	33	33
-Gid:	0	0	34	0
       state: 'Z',
       pids: [7],
       sessions: [],
@@ -80,6 +78,8 @@ Ngid:	0
 Pid:	13440
 PPid:	13417
 TracerPid:	0
+Uid:	33	33	33	33
+Gid:	0	0	34	0
 NStgid:	13440	1
 NSpid:	13440	1
 NSpgid:	13440	1
