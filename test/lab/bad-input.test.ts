@@ -183,6 +183,23 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await blocked('IO_URING', { workload: 'ring' });
   });
 
+  test('processes of another user move where root may read their limits', async () => {
+    const { a, b } = pair;
+    const command = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done'];
+    await runContainer(a, 'user', 'counter', { flags: ['-u', '33:34', '--group-add', '5'], command });
+    mend.push(() => docker(a, 'rm', '-f', 'user').catch(() => ''));
+    const { stdout } = await a.run('sh', ['-c', "sed -n 's/^CapEff:\\s*//p' /proc/self/status"]);
+    const CAP_SYS_RESOURCE = 1n << 24n;
+    if ((BigInt(`0x${stdout.trim()}`) & CAP_SYS_RESOURCE) === 0n)
+      return blocked('FOREIGN_LIMITS', { workload: 'user' });
+    await pair.move(a, 'user', '--remove');
+    mend.push(() => docker(b, 'rm', '-f', 'user'));
+    await until('it counts on', async () => (await counts(b, 'user')).length > 5);
+    expect(await docker(b, 'exec', 'user', 'id')).toContain('uid=33(www-data) gid=34');
+    expect(await docker(b, 'top', 'user', '-o', 'uid,gid')).toMatch(/33\s+34/);
+    expect(brokenAt(await counts(b, 'user'))).toBeUndefined();
+  });
+
   test('established connections, and what --drop-connections does to them', async () => {
     const { a, b } = pair;
     const server = `import socket, time
