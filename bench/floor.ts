@@ -11,6 +11,7 @@ import { surveyDocker } from '../src/engines/docker/survey.ts';
 import type { HostFacts } from '../src/engines/facts.ts';
 import { freeze, thaw } from '../src/engines/freezer.ts';
 import { runner } from '../src/exec/run.ts';
+import { placeTar } from '../src/tools/criu-tar.ts';
 import { Docker } from '../src/tools/docker.ts';
 import { checkpoint, externalDescriptors } from '../src/tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../src/tools/tmpfs.ts';
@@ -27,6 +28,7 @@ await mountTmpfs(run, stage, 4 << 30);
 const imagesDir = join(stage, 'images');
 await mkdir(imagesDir);
 await mkdir(join(stage, 'work'));
+await placeTar(join(stage, 'bin'));
 await writeFile(join(stage, 'criu.conf'), 'network-lock skip\n');
 const descriptors = await externalDescriptors(facts.runtimeRoot, facts.id);
 
@@ -39,6 +41,7 @@ await checkpoint({
   imagesDir,
   workDir: join(stage, 'work'),
   criuConfig: join(stage, 'criu.conf'),
+  binDir: join(stage, 'bin'),
 });
 const dumpMs = performance.now() - frozenAt;
 
@@ -66,6 +69,7 @@ if (!(await rendezvous.until('resumed'))) throw new Error(await rendezvous.log()
 const restoreMs = performance.now() - startedAt;
 
 await started;
+await rendezvous.until('ended').catch(() => {}); // Until then CRIU works in there.
 rendezvous.close();
 await removeRendezvous(run, id);
 await unmountTmpfs(run, stage);

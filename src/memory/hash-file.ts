@@ -57,23 +57,33 @@ export function* differing(a: HashFile, from: number, b: HashFile, to: number, p
 
 /** Runs of differing hashes in two buffers of the same length, both aligned to four bytes. */
 export function* differingHashes(x: Buffer, y: Buffer): Generator<{ at: number; pages: number }> {
-  if (x.equals(y)) return;
   const [a, b] = [words(x), words(y)];
-  const isEqual = (i: number) => {
-    for (let word = i * HASH_WORDS; word < (i + 1) * HASH_WORDS; word++) if (a[word] !== b[word]) return false;
-    return true;
-  };
-  const count = x.length / HASH_BYTES;
-  for (let at = 0; at < count; at++) {
-    if (isEqual(at)) continue;
-    let end = at + 1;
-    while (end < count && !isEqual(end)) end++;
-    yield { at, pages: end - at };
-    at = end;
+  for (let start = 0; start < x.length; start += BLOCK) {
+    const end = Math.min(start + BLOCK, x.length);
+    // Most are equal, and this is many times as fast as a look at each.
+    if (x.compare(y, start, end, start, end) === 0) continue;
+    let run: { at: number; pages: number } | undefined;
+    for (let at = start / HASH_BYTES; at < end / HASH_BYTES; at++) {
+      if (!isEqual(a, b, at)) {
+        run ??= { at, pages: 0 };
+        run.pages++;
+      } else if (run !== undefined) {
+        yield run;
+        run = undefined;
+      }
+    }
+    if (run !== undefined) yield run;
   }
 }
 
+/** Bytes of hashes that are compared at once. */
+const BLOCK = 64 * HASH_BYTES;
 const HASH_WORDS = HASH_BYTES / 4;
+
+function isEqual(a: Int32Array, b: Int32Array, at: number): boolean {
+  for (let word = at * HASH_WORDS; word < (at + 1) * HASH_WORDS; word++) if (a[word] !== b[word]) return false;
+  return true;
+}
 
 function words(buffer: Buffer): Int32Array {
   return new Int32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4);

@@ -68,6 +68,7 @@ async function checkpointTo(
       imagesDir,
       workDir: join(stage, 'work'),
       criuConfig,
+      binDir: join(stage, 'bin'),
     });
   } catch (error) {
     await endStragglers(criuConfig);

@@ -12,6 +12,7 @@ import { DrayageError } from '../errors.ts';
 import { LogSync } from '../files/logs.ts';
 import { TreeSync } from '../files/sync.ts';
 import { MemorySync } from '../memory/memory-sync.ts';
+import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
@@ -79,6 +80,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await mountTmpfs(m.run, stage, imagesBytes);
   await mkdir(join(stage, 'images'), { mode: 0o700 });
   await mkdir(join(stage, 'work'), { mode: 0o700 });
+  await placeTar(join(stage, 'bin'));
   // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
   const options = ['network-lock skip', ...dumpOptions(workload.processes, m.options)];
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });

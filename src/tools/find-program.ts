@@ -1,7 +1,7 @@
 /** Where a program is, without a shell and whatever PATH a service was started with. */
 import { access, constants } from 'node:fs/promises';
 
-const DIRECTORIES = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
+export const DIRECTORIES = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'] as const;
 
 /** Its absolute path; undefined where there is none. */
 export async function findProgram(name: string): Promise<string | undefined> {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Run } from '../exec/run.ts';
+import { DIRECTORIES } from './find-program.ts';
 
 export interface CheckpointOptions {
   run: Run;
@@ -13,6 +14,8 @@ export interface CheckpointOptions {
   workDir: string;
   /** CRIU's configuration file, for options that runc has no flag for. */
   criuConfig: string;
+  /** Programs that CRIU is to find before the host's. */
+  binDir: string;
 }
 
 /**
@@ -26,6 +29,7 @@ export async function checkpoint({
   imagesDir,
   workDir,
   criuConfig,
+  binDir,
 }: CheckpointOptions): Promise<void> {
   await run(
     'runc',
@@ -33,7 +37,7 @@ export async function checkpoint({
       ...['--root', root, 'checkpoint', '--leave-running', '--image-path', imagesDir, '--work-path', workDir],
       ...['--manage-cgroups-mode', 'soft', '--file-locks', '--tcp-established', containerId],
     ],
-    { env: { CRIU_CONFIG_FILE: criuConfig } },
+    { env: { CRIU_CONFIG_FILE: criuConfig, PATH: [binDir, ...DIRECTORIES].join(':') } },
   );
 }
 

@@ -17,6 +17,7 @@ import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
+import { placeTar } from '../../tools/criu-tar.ts';
 import { unmountBelow } from '../../tools/tmpfs.ts';
 import { killContainerProcesses } from './container-processes.ts';
 
@@ -62,6 +63,7 @@ export class Rendezvous {
     const dir = join(RESTORE_DIR, containerId);
     await rm(dir, { recursive: true, force: true });
     await mkdir(join(dir, 'bin'), { recursive: true, mode: 0o700 });
+    await placeTar(join(dir, 'bin'));
     await mkdir(join(dir, 'work'), { mode: 0o700 });
     await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(dir, name))]);
     await symlink(imagesDir, join(dir, 'images'));
