@@ -10,12 +10,20 @@ import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
 import { Journal } from '../migration/journal.ts';
-import { eventsOf, lastState, migrationIdSchema, type State } from '../migration/journal-records.ts';
+import type { JournalFile } from '../migration/journal-file.ts';
+import {
+  eventsOf,
+  type JournalRecord,
+  lastState,
+  migrationIdSchema,
+  openResources,
+} from '../migration/journal-records.ts';
 import { makePlan } from '../migration/plan.ts';
 import { preflight, sourceHindrances } from '../migration/preflight.ts';
-import { recoverSource, recoverTarget } from '../migration/recover.ts';
+import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
 import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
+import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
@@ -38,9 +46,6 @@ export interface AgentOptions {
   /** Ends the agent: what can be undone is undone first. */
   signal: AbortSignal;
 }
-
-/** Ends of a migration, after which recovery has nothing to do. */
-const ENDED: readonly (State | undefined)[] = ['retired', 'undone', 'unknown', 'released', 'aborted'];
 
 /** Serves until `signal` aborts. */
 export async function runAgent({ version, stateDir, runDir, log, signal }: AgentOptions): Promise<void> {
@@ -76,32 +81,30 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const targets = new Targets({ journalDir, hostFacts, log, stopping: signal });
   const migrations = new Migrations({ journalDir, hostname: hostname(), hostFacts, dialTarget, log, stopping: signal });
 
-  for (const entry of await Journal.list(journalDir)) {
-    if ('error' in entry) {
-      log(entry.error.message);
-      continue;
+  // Requests that go by the journals wait until every migration of the past is known to be under way again.
+  const { promise: recovering, resolve: allKnown } = Promise.withResolvers<void>();
+  const recover = async (): Promise<void> => {
+    for (const entry of await Journal.list(journalDir)) {
+      if ('error' in entry) log(entry.error.message);
+      else if (!isEnded(entry)) await resume(entry).catch((error: unknown) => log(DrayageError.from(error).message));
     }
-    if (ENDED.includes(lastState(entry.records)) || entry.records.length === 0) continue;
-    if (entry.side === 'source' && eventsOf(entry.records).some((event) => event.type === 'result')) continue;
-    const journal = await Journal.reopen(entry.path);
-    const recovery = { id: entry.id, journal, docker, run, signal };
-    if (entry.side === 'target') {
+    allKnown();
+  };
+  const resume = async ({ id, side, path }: JournalFile): Promise<void> => {
+    const journal = await Journal.reopen(path);
+    const recovery = { id, journal, docker, run, signal };
+    const onRetry = (error: unknown) => log(`migration ${id}: ${DrayageError.from(error).message}`);
+    if (side === 'target') {
       targets.recovering(
-        entry.id,
-        recoverTarget(recovery).finally(() => journal.close()),
+        id,
+        untilDone(signal, () => recoverTarget(recovery), onRetry).finally(() => journal.close()),
       );
-    } else {
-      const done = recoverSource({ ...recovery, redial: dialTarget }).catch((error: unknown) =>
-        log(`migration ${entry.id}: ${DrayageError.from(error).message}`),
-      );
-      migrations.resume(
-        entry.id,
-        entry.id,
-        journal,
-        done.finally(() => journal.close()),
-      );
+      return;
     }
-  }
+    const done = untilDone(signal, () => recoverSource({ ...recovery, redial: dialTarget }), onRetry);
+    const settled = done.catch(onRetry).finally(() => journal.close());
+    migrations.resume(id, startedOf(journal).details?.containerId, journal, settled);
+  };
 
   const handlers: Handlers<AgentProtocol, Connection<AgentProtocol>> = {
     hello: () => ({
@@ -122,7 +125,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       const [facts, here, there] = await Promise.all(surveys).finally(() => target.close());
       return { findings: preflight(facts, here, there, options), plan: makePlan(facts, here, there, options) };
     },
-    'migrations.start': async (request) => ({ id: await migrations.start(request) }),
+    'migrations.start': async (request) => {
+      await recovering;
+      return { id: await migrations.start(request) };
+    },
     'migrations.watch': async ({ id, from }, { connection, signal: asked }) => {
       const result = await migrations.watch(
         id,
@@ -140,7 +146,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'migrations.resolve': ({ id, keep }) => migrations.resolve(id, keep),
 
     'target.survey': (_, context) => hostFacts(context.signal),
-    'target.open': (request, { connection }) => targets.open(request, connection.closed),
+    'target.open': async (request, { connection }) => {
+      await recovering;
+      await targets.open(request, connection.closed);
+    },
     'target.settle': ({ id }) => targets.get(id).settle(),
     'target.create': ({ id }) => targets.get(id).create(),
     'target.begin': ({ id, ...start }) => targets.get(id).begin(start),
@@ -154,11 +163,14 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     },
     'target.abort': async ({ id, reason }) => {
       const aborted = await targets.get(id).abort(reason);
-      await targets.end(id);
+      void targets.end(id);
       return aborted;
     },
     'target.resolve': ({ id, keep }) => targets.resolve(id, keep),
-    'target.outcome': async ({ id }) => ({ outcome: await targets.outcome(id) }),
+    'target.outcome': async ({ id }) => {
+      await recovering;
+      return { outcome: await targets.outcome(id) };
+    },
   };
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
   const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
@@ -180,9 +192,21 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     channels,
     log,
     signal,
+    onListening: () => void recover(),
   });
   await Promise.all([migrations.stop(), targets.stop()]);
   await docker[Symbol.asyncDispose]();
+}
+
+/**
+ * Whether recovery has nothing to do: an end on record, and nothing that a crash in the middle of the tidying up has
+ * left. An outcome that is unknown is a human's to decide.
+ */
+function isEnded({ side, records }: JournalFile & { records: JournalRecord[] }): boolean {
+  const state = lastState(records);
+  if (records.length === 0 || state === 'unknown') return true;
+  if (side === 'source') return eventsOf(records).some((event) => event.type === 'result');
+  return (state === 'released' || state === 'aborted') && openResources(records).length === 0;
 }
 
 async function listWorkloads(

@@ -4,9 +4,9 @@ import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import type { MigrateOptions, MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
 import { Journal, type JournalEntry, journalPath } from '../migration/journal.ts';
-import { eventsOf } from '../migration/journal-records.ts';
+import { eventsOf, lastState } from '../migration/journal-records.ts';
 import { migrate } from '../migration/migrate.ts';
-import { resolveSource } from '../migration/resolve.ts';
+import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
@@ -29,6 +29,8 @@ export interface MigrationsOptions {
 
 interface Running {
   workload: string;
+  /** Known once the workload was looked at, by whatever name. */
+  containerId: string | undefined;
   journal: Journal;
   migration: SourceMigration | undefined;
   done: Promise<unknown>;
@@ -69,14 +71,16 @@ export class Migrations {
     // Taken at once: a second start of the same workload must not come in between.
     const placeholder: Running = {
       workload: name,
+      containerId: undefined,
       journal: undefined as unknown as Journal,
       migration: undefined,
       done: Promise.resolve(),
     };
     this.#running.set(id, placeholder);
+    let target: TargetPort | undefined;
     try {
       const { journalDir, dialTarget, hostFacts, stopping } = this.#options;
-      const target = await dialTarget(to);
+      target = await dialTarget(to);
       const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
       const migration = new SourceMigration({
         id,
@@ -88,6 +92,7 @@ export class Migrations {
         journal,
         stopping,
         hostFacts,
+        claim: (containerId) => this.#claim(id, containerId),
       });
       migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });
       Object.assign(placeholder, { journal, migration });
@@ -95,13 +100,14 @@ export class Migrations {
       return id;
     } catch (error) {
       this.#running.delete(id);
+      await target?.close().catch(() => {});
       throw error;
     }
   }
 
   /** Registers a migration of the past that is being brought to its end. */
-  resume(id: string, workload: string, journal: Journal, done: Promise<unknown>): void {
-    this.#running.set(id, { workload, journal, migration: undefined, done });
+  resume(id: string, containerId: string | undefined, journal: Journal, done: Promise<unknown>): void {
+    this.#running.set(id, { workload: id, containerId, journal, migration: undefined, done });
     void done.finally(() => this.#running.delete(id));
   }
 
@@ -145,20 +151,49 @@ export class Migrations {
   }
 
   /**
-   * Ends a migration whose outcome could not be told. The target is told first; where it cannot be reached, the user
-   * has decided knowing that.
+   * Ends a migration that is in doubt, or whose outcome could not be told. The journal comes first: where the source was
+   * retired already the target must not be given up. Then the target is told; where it cannot be reached, the user has
+   * decided knowing that.
    */
   async resolve(id: string, keep: 'source' | 'target'): Promise<MigrationResult> {
-    if (this.#running.has(id)) throw new DrayageError('WORKLOAD_BUSY', `Migration ${id} is still under way.`);
+    const running = this.#running.get(id);
+    if (running !== undefined) return this.#decide(id, running, keep);
     const path = journalPath(this.#options.journalDir, id, 'source');
     const journal = await Journal.reopen(path).catch(notThere(id));
     try {
+      assertInDoubt(id, journal);
       const started = eventsOf(journal.records).find((event) => event.type === 'started');
       if (started !== undefined) await this.#tellTarget(started.target, id, keep);
       return await resolveSource(id, journal, keep);
     } finally {
       await journal.close();
     }
+  }
+
+  /** A migration whose target does not come back: its asking is ended by the user's word. */
+  async #decide(
+    id: string,
+    { journal, migration, done }: Running,
+    keep: 'source' | 'target',
+  ): Promise<MigrationResult> {
+    if (migration === undefined || lastState(journal.records) !== 'intent') {
+      throw new DrayageError('NOT_IN_DOUBT', `Migration ${id} is under way and not in doubt.`);
+    }
+    migration.decide(keep);
+    await done;
+    const result = eventsOf(journal.records).findLast((event) => event.type === 'result');
+    if (result === undefined) throw new DrayageError('NOT_IN_DOUBT', `Migration ${id} has not come to its end.`);
+    return result;
+  }
+
+  /** @throws DrayageError WORKLOAD_BUSY where another migration has it, by whatever name it was called there. */
+  #claim(id: string, containerId: string): void {
+    for (const [other, running] of this.#running) {
+      if (other === id || running.containerId !== containerId) continue;
+      throw new DrayageError('WORKLOAD_BUSY', `The workload is being moved already, by migration ${other}.`);
+    }
+    const own = this.#running.get(id);
+    if (own !== undefined) own.containerId = containerId;
   }
 
   /** Undoes what can be undone and waits for the rest; for the agent's own end. */

@@ -5,15 +5,32 @@ import { openChannel } from './channels.ts';
 import type { Connection } from './connection.ts';
 
 export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort {
+  const cancellable = (port: TargetPort) => (port.signal === undefined ? {} : { signal: port.signal });
   return {
-    survey: () => connection.call('target.survey', {}),
-    open: (request) => connection.call('target.open', request),
-    channel: (id, purpose, meta) => openChannel(connection, purpose, { id, meta }),
-    settle: (id) => connection.call('target.settle', { id }),
-    create: (id) => connection.call('target.create', { id }),
-    begin: (id, start) => connection.call('target.begin', { id, ...start }),
-    prune: (id, key, listings) => connection.call('target.prune', { id, key, listings }),
-    restore: (id) => connection.call('target.restore', { id }),
+    survey() {
+      return connection.call('target.survey', {}, cancellable(this));
+    },
+    open(request) {
+      return connection.call('target.open', request, cancellable(this));
+    },
+    channel(id, purpose, meta) {
+      return openChannel(connection, purpose, { id, meta }, cancellable(this));
+    },
+    settle(id) {
+      return connection.call('target.settle', { id }, cancellable(this));
+    },
+    create(id) {
+      return connection.call('target.create', { id }, cancellable(this));
+    },
+    begin(id, start) {
+      return connection.call('target.begin', { id, ...start }, cancellable(this));
+    },
+    prune(id, key, listings) {
+      return connection.call('target.prune', { id, key, listings }, cancellable(this));
+    },
+    restore(id) {
+      return connection.call('target.restore', { id }, cancellable(this));
+    },
     commit: (id) => connection.call('target.commit', { id }),
     release: (id) => connection.call('target.release', { id }),
     abort: (id, reason) => connection.call('target.abort', { id, reason }),

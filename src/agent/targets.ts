@@ -2,7 +2,6 @@
 import type { Duplex } from 'node:stream';
 import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
-import { isCommitted } from '../migration/copy-resources.ts';
 import { Journal, journalPath } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
 import { resolveTarget } from '../migration/resolve.ts';
@@ -31,9 +30,7 @@ export class Targets {
 
   /** A migration of the past is being brought to its end; its outcome is told only then. */
   recovering(id: string, done: Promise<void>): void {
-    const settled = done.catch((error: unknown) =>
-      this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`),
-    );
+    const settled = done.catch((error: unknown) => this.#log(id, error));
     this.#recovering.set(id, settled);
     void settled.then(() => this.#recovering.delete(id));
   }
@@ -65,11 +62,13 @@ export class Targets {
     return this.get(id).channel(stream, purpose, meta);
   }
 
-  /** Ends the session once the migration has come to its end. */
+  /** Forgets the session of a migration that has come to its end, when nothing of it is left to be done. */
   async end(id: string): Promise<void> {
     const session = this.#sessions.get(id);
-    this.#sessions.delete(id);
-    await session?.close();
+    if (session === undefined) return;
+    if (session.state === 'aborted') await session.cleaned().catch((error: unknown) => this.#log(id, error));
+    if (!this.#sessions.delete(id)) return; // Another caller was quicker.
+    await session.close();
   }
 
   /** Final: after the answer `aborted` this migration can never commit, also if nothing was known of it. */
@@ -77,7 +76,7 @@ export class Targets {
     const session = this.#sessions.get(id);
     if (session !== undefined) {
       const outcome = await session.outcome('the source asked for the outcome');
-      if (outcome === 'aborted') await this.end(id);
+      if (outcome === 'aborted') void this.end(id);
       return outcome;
     }
     await this.#recovering.get(id);
@@ -91,8 +90,9 @@ export class Targets {
       return 'aborted';
     }
     const state = lastState(records);
-    if (state === 'unknown') return 'unknown';
-    return isCommitted(state) ? 'committed' : 'aborted';
+    if (state === 'running' || state === 'released') return 'committed';
+    if (state === 'aborted' || state === 'unknown') return state;
+    throw new DrayageError('WORKLOAD_BUSY', `Migration ${id} has not been recovered on this host yet.`);
   }
 
   /** Takes back what is not committed; for the agent's own end. */
@@ -117,7 +117,11 @@ export class Targets {
       if ((await session.outcome('the connection of the source was lost')) === 'committed') await session.release();
       await this.end(session.id);
     } catch (error) {
-      this.#options.log(`migration ${session.id}: ${DrayageError.from(error).message}`);
+      this.#log(session.id, error);
     }
+  }
+
+  #log(id: string, error: unknown): void {
+    this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`);
   }
 }

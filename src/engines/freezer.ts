@@ -1,6 +1,5 @@
 /** Freezes and thaws the processes of a workload by its cgroup, version 1 or 2. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
@@ -40,12 +39,6 @@ export function isFrozen(cgroupPath: string): boolean {
   if (!existsSync(stateFile(cgroupPath))) return false;
   if (isVersion1(cgroupPath)) return readFileSync(join(cgroupPath, 'freezer.state'), 'utf8').trim() === 'FROZEN';
   return /^frozen 1$/m.test(readFileSync(join(cgroupPath, 'cgroup.events'), 'utf8'));
-}
-
-/** Of all processes of the cgroup; none where it is gone. */
-export async function pidsOf(cgroupPath: string): Promise<number[]> {
-  const pids = await readFile(join(cgroupPath, 'cgroup.procs'), 'utf8').catch(() => '');
-  return pids.split('\n').filter(Boolean).map(Number);
 }
 
 function isVersion1(cgroupPath: string): boolean {

@@ -2,27 +2,37 @@
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { Journal } from './journal.ts';
-import { openResources, type State } from './journal-records.ts';
-import { fromJournal, removeResource } from './resource.ts';
+import { lastState, openResources, type State } from './journal-records.ts';
+import { fromJournal, ignoreMissing, removeResource } from './resource.ts';
 
-/** After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. */
+/**
+ * After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. May be
+ * repeated; where it is cut short, the journal says that the copy runs.
+ */
 export async function releaseCopy(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
+  if (lastState(journal.records) === 'committed') await journal.append({ type: 'state', state: 'running' });
   for (const entry of openResources(journal.records)) {
     const resource = fromJournal(entry);
     if (resource.kind === 'guard' || resource.kind === 'rendezvous' || resource.kind === 'stage')
       await removeResource(resource, tools);
     if (resource.kind === 'container' && resource.id !== undefined) {
-      await tools.docker.update(resource.id, { RestartPolicy: resource.restartPolicy });
+      // One that ended meanwhile and was removed, by --rm or its user, needs none.
+      await ignoreMissing(tools.docker.update(resource.id, { RestartPolicy: resource.restartPolicy }));
     }
     await journal.append({ type: 'released', key: entry.key });
   }
   await journal.append({ type: 'state', state: 'released' });
 }
 
-/** Undoes what the journal says there may be, newest first; what cannot be removed yet stays on the list. */
+/**
+ * Undoes what the journal says there may be, newest first; what cannot be removed yet stays on the list. The guard goes
+ * last and only when all else is gone: until then an engine's start that is under way must not find the way free.
+ */
 export async function undoResources(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
   let failure: unknown;
-  for (const entry of openResources(journal.records)) {
+  const entries = openResources(journal.records);
+  for (const entry of [...entries.filter((e) => e.kind !== 'guard'), ...entries.filter((e) => e.kind === 'guard')]) {
+    if (entry.kind === 'guard' && failure !== undefined) break;
     try {
       await removeResource(fromJournal(entry), tools);
       await journal.append({ type: 'released', key: entry.key });

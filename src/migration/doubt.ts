@@ -19,17 +19,39 @@ export interface Doubtful {
 
 const RETRY_MS = [100, 200, 500, 1000, 2000, 5000];
 
-export async function settleDoubt(m: Doubtful, signal?: AbortSignal): Promise<SettledDoubt> {
+/**
+ * @param decided what a human decided meanwhile, where the target does not come back: `drayage resolve`.
+ */
+export async function settleDoubt(
+  m: Doubtful,
+  signal?: AbortSignal,
+  decided: Promise<'source' | 'target'> = new Promise(() => {}),
+): Promise<SettledDoubt> {
+  const ended = new AbortController();
+  const human = decided.then((keep): SettledDoubt => {
+    ended.abort();
+    return keep === 'target'
+      ? { outcome: 'running' }
+      : { outcome: 'aborted', reason: 'its user decided to keep the source' };
+  });
+  const signals = signal === undefined ? [ended.signal] : [signal, ended.signal];
+  const asked = askTarget(m, AbortSignal.any(signals));
+  return Promise.race([human, asked.catch((error: unknown) => (ended.signal.aborted ? human : Promise.reject(error)))]);
+}
+
+async function askTarget(m: Doubtful, signal: AbortSignal): Promise<SettledDoubt> {
   m.emit({
     type: 'note',
     message: `no answer from ${m.to} to the commit; the workload stays frozen until its journal has been read`,
   });
   for (let attempt = 0; ; attempt++) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
+    let target: TargetPort | undefined;
     try {
-      const target: TargetPort = await m.redial();
-      m.target = target;
+      target = await m.redial();
       const outcome = await target.outcome(m.id);
+      await m.target?.close().catch(() => {});
+      m.target = target;
       if (outcome === 'committed') return { outcome: 'running' };
       if (outcome === 'aborted')
         return { outcome: 'aborted', reason: 'the connection was lost before the target had committed' };
@@ -41,8 +63,9 @@ export async function settleDoubt(m: Doubtful, signal?: AbortSignal): Promise<Se
         ),
       };
     } catch (error) {
+      await target?.close().catch(() => {});
       if (attempt % 5 === 0) m.emit({ type: 'note', message: `still in doubt: ${DrayageError.from(error).message}` });
-      await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], undefined, signal === undefined ? {} : { signal });
+      await sleep(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], undefined, { signal });
     }
   }
 }

@@ -3,15 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WorkloadFacts } from '../engines/facts.ts';
 import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
+import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import { checkpoint } from '../tools/runc.ts';
 import { explainFailure } from './explain-failure.ts';
-import type { Prepared } from './prepare.ts';
+import { frozenByAnother, type Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { endStragglers } from './stragglers.ts';
 import type { UndoStack } from './undo.ts';
+import { untilDone } from './until-done.ts';
 
 export interface Frozen {
   /** When the workload stopped running, in milliseconds from the migration's start. */
@@ -22,7 +24,8 @@ export interface Frozen {
 export async function freezeWorkload(m: SourceMigration, { facts }: Prepared, undo: UndoStack): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
   await m.journal.append({ type: 'state', state: 'frozen' });
-  undo.push('the freeze', () => thaw(cgroupPath));
+  if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
+  undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));
   const atMs = m.trace.now();
   await freeze(cgroupPath);
   return { atMs };
@@ -39,6 +42,8 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
   const sent = memory.sendDump(imagesDir, dumped, progress);
   const synced = m.phase('sync', () => finalPasses(m, prepared, dumped));
   const transferred = dumped.then(() => m.phase('transfer', () => sent));
+  // A transfer that nobody waits for any more must not hold up the thaw.
+  m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
   const outcomes = await Promise.allSettled([dumped, synced, transferred, sent]);
   m.checkpoint();
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
@@ -78,7 +83,7 @@ async function checkpointTo(
 }
 
 async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared, dumped: Promise<void>): Promise<void> {
-  const pids = facts.workload.processes.map((process) => process.pid);
+  const pids = await tasksOf(facts.workload.cgroupPath); // Now: it may have forked since the survey.
   const mapped = sharedWritableMappings(pids, facts.workload.files);
   await Promise.all(
     trees.map(async ({ key, sync }) => {

@@ -19,6 +19,7 @@ export async function survey(m: SourceMigration): Promise<Facts> {
     m.hostFacts(m.signal),
     m.target.survey(),
   ]);
+  m.claim(workload.id);
   return { workload, source, target };
 }
 

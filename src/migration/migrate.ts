@@ -16,6 +16,7 @@ import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { UndoStack } from './undo.ts';
+import { untilDone } from './until-done.ts';
 
 export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   const undo = new UndoStack();
@@ -37,7 +38,9 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     return undone(m, undo, error);
   }
 
-  const answer = await m.phase('commit', () => m.target.commit(m.id).catch(() => settleDoubt(m, m.stopping)));
+  const answer = await m.phase('commit', () =>
+    m.target.commit(m.id).catch(() => settleDoubt(m, m.stopping, m.decided)),
+  );
   if (answer.outcome === 'unknown') {
     await m.journal.append({ type: 'state', state: 'unknown' });
     return result(m, 'unknown', { outageMs: null, error: answer.error });
@@ -46,7 +49,8 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     return undone(m, undo, new DrayageError('COMMIT_REFUSED', `The target did not commit: ${answer.reason}.`));
   }
   const outageMs = m.trace.now() - frozen.atMs;
-  await m.journal.append({ type: 'state', state: 'committed', data: { outageMs } });
+  const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
+  await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
   const kept = await m.phase('release', () => retire(m, prepared));
   return result(m, 'committed', { outageMs, targetId: prepared.containerId, ...kept });

@@ -6,8 +6,9 @@ import { sendImage } from '../engines/docker/images.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
 import type { WorkloadFacts } from '../engines/facts.ts';
-import { pidsOf } from '../engines/freezer.ts';
+import { isFrozen } from '../engines/freezer.ts';
 import { dumpOptions } from '../engines/processes/criu-options.ts';
+import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { LogSync } from '../files/logs.ts';
 import { TreeSync } from '../files/sync.ts';
@@ -54,6 +55,7 @@ const PRECOPY_FROM_BYTES = 24 << 20;
 /** All that can be done while the workload runs: at the end the target's engine waits for the memory images. */
 export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Prepared> {
   const { workload, target } = facts;
+  if (isFrozen(workload.cgroupPath)) throw frozenByAnother(workload);
   const started = startedData(m.id, workload);
   await m.journal.append({ type: 'state', state: 'started', data: started });
   undo.push('the target', async () => {
@@ -62,7 +64,6 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   });
   m.targetOffsetMs = m.trace.now();
   await m.target.open({ id: m.id, workload, options: m.options });
-  await disableRestart(m, started, undo);
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
   if (planImage(workload.image, target).load) {
     await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
@@ -86,13 +87,14 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
   const memory = await MemorySync.open({
     dir: join(stage, 'hashes'),
-    open: () => m.channel('memory', { imagesBytes }),
+    // The target holds what was sent beforehand besides what has changed since; a limit reserves nothing.
+    open: () => m.channel('memory', { imagesBytes: 2 * imagesBytes }),
     signal: m.signal,
   });
   undo.push('the memory stream', async () => memory[Symbol.dispose]());
   if (workload.memoryBytes >= PRECOPY_FROM_BYTES) {
     const progress = m.progress('precopy', 'memory', workload.memoryBytes);
-    await m.phase('precopy', async () => memory.precopy(await pidsOf(workload.cgroupPath), progress));
+    await m.phase('precopy', async () => memory.precopy(await tasksOf(workload.cgroupPath), progress));
     m.checkpoint();
   }
 
@@ -106,7 +108,13 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
     await logs?.sync[Symbol.asyncDispose]();
   });
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
+  await disableRestart(m, started, undo);
   return { facts, containerId, stage, trees, logs, memory };
+}
+
+/** A migration in doubt keeps its workload frozen, also over a restart of the agent: nothing else may thaw it. */
+export function frozenByAnother({ ref }: WorkloadFacts): DrayageError {
+  return new DrayageError('WORKLOAD_BUSY', `${ref.name} is frozen, by another migration that has not come to its end.`);
 }
 
 /** A restart policy would revive the source's copy when it is killed, or when its engine restarts. */

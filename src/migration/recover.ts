@@ -10,7 +10,7 @@ import { releaseCopy, undoResources } from './copy-resources.ts';
 import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
 import type { Journal } from './journal.ts';
-import { eventsOf, lastState, openResources } from './journal-records.ts';
+import { eventsOf, lastState } from './journal-records.ts';
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
@@ -58,30 +58,47 @@ export async function recoverSource(
     }
     if (settled.outcome === 'running') await journal.append({ type: 'state', state: 'committed' });
   }
-  if (lastState(journal.records) === 'committed') await rollForward(recovery, details, started);
-  else await undoSource(recovery, details, started);
+  switch (lastState(journal.records)) {
+    case 'committed':
+      return rollForward(recovery, details, started);
+    case 'retired':
+    case 'undone':
+      // All but the last word was said.
+      await unmountTmpfs(recovery.run, details.stage);
+      return finish(recovery, lastState(journal.records) === 'retired' ? 'committed' : 'undone');
+    default:
+      return undoSource(recovery, details, started);
+  }
 }
 
-/** Ends a migration that this host was the target of. */
+/** Ends a migration that this host was the target of: whatever the journal ends with, nothing of it is left half done. */
 export async function recoverTarget({ journal, docker, run, signal }: Recovery): Promise<void> {
+  const tools = { docker, run };
   const state = lastState(journal.records);
-  const resources = openResources(journal.records).map(fromJournal);
-  const containerId = resources.find((resource) => resource.kind === 'guard')?.containerId;
+  // Also where it was released already: a crash in the middle of that leaves the rest.
+  if (state === 'running' || state === 'released') return untilDone(signal, () => releaseCopy(journal, tools));
+  const containerId = containerOf(journal);
   if (containerId !== undefined) await abortLeftRendezvous(containerId);
-  if (containerId !== undefined && (state === 'committed' || state === 'running')) {
-    const left = state === 'running' ? 'ran' : await leftRestore(containerId);
-    if (left === 'unknown') {
-      await journal.append({ type: 'state', state: 'unknown' });
-      return;
-    }
-    if (left === 'ran') {
-      await untilDone(signal, () => releaseCopy(journal, { docker, run }));
-      return;
-    }
+  if (state === 'committed') {
+    const left = containerId === undefined ? 'unknown' : await leftRestore(containerId);
+    if (left === 'ran') return untilDone(signal, () => releaseCopy(journal, tools));
+    if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }
   if (containerId !== undefined) await killContainerProcesses(containerId);
-  await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
-  await untilDone(signal, () => undoResources(journal, { docker, run }));
+  if (state !== 'aborted') {
+    await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
+  }
+  await untilDone(signal, () => undoResources(journal, tools));
+}
+
+/** Also where its guard has been removed since. */
+function containerOf(journal: Journal): string | undefined {
+  for (const record of journal.records) {
+    if (record.type !== 'acquired' || record.resource.kind !== 'guard') continue;
+    const resource = fromJournal(record.resource);
+    if (resource.kind === 'guard') return resource.containerId;
+  }
+  return undefined;
 }
 
 async function undoSource(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
@@ -90,9 +107,17 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   thaw(details.cgroupPath);
   await unmountTmpfs(run, details.stage);
   await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
+  await untilDone(signal, () => reviveByPolicy(docker, details));
   await journal.append({ type: 'state', state: 'undone' });
   const what = `The agent of the source was restarted while ${started.workload} was being moved.`;
   finish(recovery, 'undone', new DrayageError('AGENT_RESTARTED', what));
+}
+
+/** A host that was restarted meanwhile did not start it, because its policy was off for the time of the freeze. */
+async function reviveByPolicy(docker: Docker, { containerId, restartPolicy }: StartedData): Promise<void> {
+  if (restartPolicy.Name === 'no' || restartPolicy.Name === '') return;
+  const inspect = await docker.inspect(containerId).catch(() => undefined);
+  if (inspect !== undefined && !inspect.State.Running) await docker.start(containerId);
 }
 
 async function rollForward(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {

@@ -17,9 +17,7 @@ import { restoreRestart, retireCopy } from './retire.ts';
  */
 export async function resolveSource(id: string, journal: Journal, keep: 'source' | 'target'): Promise<MigrationResult> {
   const { started, details } = startedOf(journal);
-  if (lastState(journal.records) !== 'unknown' || started === undefined || details === undefined) {
-    throw new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${lastState(journal.records)}).`);
-  }
+  if (started === undefined || details === undefined) throw notInDoubt(id, journal);
   await using docker = new Docker({});
   const run = runner();
   const kept = keep === 'target' ? await retireCopy({ docker, journal, options: started.options, id }, details) : {};
@@ -32,6 +30,15 @@ export async function resolveSource(id: string, journal: Journal, keep: 'source'
   const result = endingOf(id, journal, keep === 'target' ? 'committed' : 'undone', kept);
   journal.appendLazy({ type: 'event', event: { time: Date.now(), ...result } });
   return result;
+}
+
+/** @throws DrayageError NOT_IN_DOUBT where the source's journal knows the outcome. */
+export function assertInDoubt(id: string, journal: Journal): void {
+  if (lastState(journal.records) !== 'unknown') throw notInDoubt(id, journal);
+}
+
+function notInDoubt(id: string, journal: Journal): DrayageError {
+  return new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${lastState(journal.records)}).`);
 }
 
 /** On the target: removes the copy, or makes it an ordinary container, which the user may start. */

@@ -88,7 +88,8 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
   }
 }
 
-async function ignoreMissing(removal: Promise<void>): Promise<void> {
+/** What the engine does not have any more is as good as removed. */
+export async function ignoreMissing(removal: Promise<void>): Promise<void> {
   await removal.catch((error: unknown) => {
     if (!(error instanceof DrayageError) || error.code !== 'DOCKER_NOT_FOUND') throw error;
   });

@@ -1,7 +1,8 @@
 /** What becomes of the source's copy after the commit. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keptName } from '../engines/docker/kept-copy.ts';
-import { pidsOf, thaw } from '../engines/freezer.ts';
+import { thaw } from '../engines/freezer.ts';
+import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { RestartPolicy } from '../tools/docker-types.ts';
@@ -57,8 +58,12 @@ export async function retireCopy(
     // Gone with --rm, or done already by an agent that crashed afterwards.
     if (current !== `/${keptAs}` && !isNotFound(error)) throw error;
   }
+  const isKept = await m.docker.inspect(containerId).then(
+    () => true,
+    () => false,
+  );
   await m.journal.append({ type: 'state', state: 'retired' });
-  return m.options.remove ? {} : { keptAs };
+  return isKept ? { keptAs } : {};
 }
 
 /** Gives it back its restart policy; nothing happens where it is gone. */
@@ -68,9 +73,12 @@ export async function restoreRestart(docker: Docker, containerId: string, policy
   });
 }
 
-/** SIGKILL is pending before the thaw, so no task runs another instruction of its own. */
+/**
+ * SIGKILL is pending for every task, those in cgroups of their own included, before the thaw: none runs another
+ * instruction of its own.
+ */
 async function killFrozen(cgroupPath: string): Promise<void> {
-  for (const pid of await pidsOf(cgroupPath)) {
+  for (const pid of await tasksOf(cgroupPath)) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {

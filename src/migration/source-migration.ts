@@ -25,6 +25,8 @@ export interface SourceMigrationOptions {
   journal: Journal;
   /** The agent is being stopped: what waits for an engine or a peer is left to its next start. */
   stopping: AbortSignal;
+  /** Keeps other migrations off the container; throws WORKLOAD_BUSY where one has it. */
+  claim: (containerId: string) => void;
   /** Facts of this host. */
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
 }
@@ -38,19 +40,34 @@ export class SourceMigration {
   readonly redial: () => Promise<TargetPort>;
   readonly journal: Journal;
   readonly stopping: AbortSignal;
+  readonly claim: (containerId: string) => void;
   readonly hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   readonly trace: Trace;
   readonly docker: Docker;
   readonly run: Run;
   /** Why it is to be undone, once somebody asked or the target was lost. */
   cancelled: DrayageError | undefined;
+  /** What a human decides while it is in doubt. */
+  readonly decided: Promise<'source' | 'target'>;
+  readonly decide: (keep: 'source' | 'target') => void;
   /** When the target's clock of this migration began, on this one's. */
   targetOffsetMs = 0;
   /** Bytes that crossed so far. */
   bytes = 0;
   readonly #cancel = new AbortController();
 
-  constructor({ id, workload, to, options, target, redial, journal, stopping, hostFacts }: SourceMigrationOptions) {
+  constructor({
+    id,
+    workload,
+    to,
+    options,
+    target,
+    redial,
+    journal,
+    stopping,
+    claim,
+    hostFacts,
+  }: SourceMigrationOptions) {
     this.id = id;
     this.workload = workload;
     this.to = to;
@@ -59,11 +76,14 @@ export class SourceMigration {
     this.redial = redial;
     this.journal = journal;
     this.stopping = stopping;
+    this.claim = claim;
     this.hostFacts = hostFacts;
+    ({ promise: this.decided, resolve: this.decide } = Promise.withResolvers<'source' | 'target'>());
     this.trace = new Trace('source', (span) => this.emit({ type: 'span', span }));
     const record = this.trace.program;
     this.docker = new Docker({ record });
     this.run = runner({ record });
+    target.signal = this.signal;
     void target.lost.then(() => this.cancel(new DrayageError('TARGET_LOST', `The connection to ${to} was lost.`)));
   }
 

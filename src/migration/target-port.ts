@@ -32,6 +32,8 @@ export type CommitAnswer = { outcome: 'running' } | { outcome: 'aborted'; reason
 export type TargetOutcome = 'committed' | 'aborted' | 'unknown';
 
 export interface TargetPort {
+  /** Calls up to the restore end at once when this aborts; what they began is undone by `abort`. */
+  signal?: AbortSignal;
   /** Facts of the target host. */
   survey(): Promise<HostFacts>;
   /** Begins a migration to this host. */

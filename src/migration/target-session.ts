@@ -2,8 +2,9 @@
  * A migration as the target sees it: makes the copy step by step, holds it back until the commit record is on disk,
  * and takes everything back where there is no commit. See target-port.ts for what it owes the source.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -22,12 +23,14 @@ import { LogCopy } from '../files/log-copy.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
 import { Docker } from '../tools/docker.ts';
+import type { ContainerInspect } from '../tools/docker-types.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
 import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { Journal } from './journal.ts';
 import { lastState, type State } from './journal-records.ts';
+import { carriedTrees } from './plan.ts';
 import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
 import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
@@ -37,6 +40,7 @@ import { untilDone } from './until-done.ts';
 const UNDO_WAIT_MS = 10_000;
 /** For CRIU and runc to end by themselves, which they do within milliseconds of an abort. */
 const ABORT_WAIT_MS = 2000;
+const STEP_POLL_MS = 100;
 
 /** What a channel's opener says about it. */
 const metaSchema = {
@@ -72,7 +76,10 @@ export class TargetSession {
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
   #committing: Promise<CommitAnswer> | undefined;
-  #undoing: Promise<void> | undefined;
+  #ending: Promise<void> | undefined;
+  #cleaning: Promise<void> | undefined;
+  #releasing: Promise<{ spans: Span[]; notes: string[] }> | undefined;
+  readonly #steps = new Set<Promise<unknown>>();
 
   constructor({
     request,
@@ -120,7 +127,11 @@ export class TargetSession {
     this.#check();
   }
 
-  async create(): Promise<CreatedCopy> {
+  create(): Promise<CreatedCopy> {
+    return this.#step(() => this.#create());
+  }
+
+  async #create(): Promise<CreatedCopy> {
     await this.settle();
     const { workload, options } = this.#request;
     const spec = cloneSpec(workload, this.#host, options);
@@ -132,6 +143,7 @@ export class TargetSession {
       await this.#acquire({ kind: 'volume', name: body.Name });
       await this.#docker.createVolume(body);
     }
+    for (const { path, carried } of spec.bindSources) if (carried) await this.#makeBindSource(path);
     const temporaryName = `drayage-${this.id}`;
     const { restartPolicy } = spec;
     await this.#acquire({ kind: 'container', temporaryName, restartPolicy });
@@ -149,7 +161,8 @@ export class TargetSession {
       );
     }
     const roots = new Map([['upper', { first: layer.UpperDir, final: layer.MergedDir }]]);
-    for (const tree of workload.files) roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
+    for (const tree of carriedTrees(workload.files, options))
+      roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
     const file = logFileOf(inspect, this.#host.docker?.dataRoot ?? '/var/lib/docker');
     this.#copy = {
       containerId,
@@ -160,7 +173,11 @@ export class TargetSession {
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }
 
-  async begin({ descriptors }: { descriptors: string[] }): Promise<void> {
+  begin(start: { descriptors: string[] }): Promise<void> {
+    return this.#step(() => this.#begin(start));
+  }
+
+  async #begin({ descriptors }: { descriptors: string[] }): Promise<void> {
     await this.settle();
     const { containerId } = this.#created();
     if (this.#staged === undefined)
@@ -177,6 +194,7 @@ export class TargetSession {
       run: this.#run,
     });
     await this.#state('restoring');
+    this.#check();
     this.#started = this.#docker.start(containerId);
     this.#started.catch(() => {});
     await this.#reach('waiting');
@@ -186,51 +204,74 @@ export class TargetSession {
     return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
   }
 
-  async restore(): Promise<void> {
+  restore(): Promise<void> {
+    return this.#step(() => this.#restore());
+  }
+
+  async #restore(): Promise<void> {
     await this.#memory;
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages();
     await this.#reach('ready');
+    this.#check();
     await this.#state('ready');
   }
 
   /** The commit point: the record is on disk before the workload runs. */
   commit(): Promise<CommitAnswer> {
-    if (this.#undoing !== undefined || this.state !== 'ready') {
+    if (this.#ending !== undefined || this.state !== 'ready') {
       return Promise.resolve({ outcome: 'aborted', reason: `the copy is ${this.state}, not ready` });
     }
     this.#committing ??= this.#commit();
     return this.#committing;
   }
 
-  /** Makes the copy an ordinary container of its engine. */
-  async release(): Promise<{ spans: Span[]; notes: string[] }> {
+  /** Makes the copy an ordinary container of its engine, once. */
+  release(): Promise<{ spans: Span[]; notes: string[] }> {
+    this.#releasing ??= this.#release();
+    return this.#releasing;
+  }
+
+  async #release(): Promise<{ spans: Span[]; notes: string[] }> {
     const notes: string[] = [];
     await this.#started?.catch((error: unknown) => notes.push(`docker start reported: ${(error as Error).message}`));
     // The engine has its answer when the workload runs; CRIU has mounts of its own in the rendezvous until it ends.
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     this.#rendezvous?.close();
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
+    const { State: state } = await this.#docker
+      .inspect(this.#created().containerId)
+      .catch(() => ({ State: undefined }));
+    if (state?.Running === false) notes.push(`the copy has ended since, with exit status ${state.ExitCode}`);
     return { spans: this.#trace.spans, notes };
   }
 
-  /** Takes everything back, once; refused after the commit. */
+  /** Takes everything back; refused after the commit. Waits for the tidying up, but not for ever. */
   async abort(reason: string): Promise<{ spans: Span[] }> {
     if ((await this.outcome(reason)) === 'committed') {
       throw new DrayageError('ALREADY_COMMITTED', `Migration ${this.id} is committed; it cannot be undone.`);
     }
+    await Promise.race([this.cleaned(), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     return { spans: this.#trace.spans };
   }
 
-  /** Final: a migration that has not begun to commit is undone, and one that has is waited for. */
+  /**
+   * Final: a migration that has not begun to commit can never commit after this, and nothing of its copy runs; one that
+   * has is waited for. It does not wait for an engine that is away: the source is frozen while it asks.
+   */
   async outcome(reason: string): Promise<'committed' | 'aborted'> {
     // A commit that could not be recorded has given no GO.
     const answer = await this.#committing?.catch(() => undefined);
     if (answer?.outcome === 'running') return 'committed';
-    this.#undoing ??= this.#undo(reason);
-    await this.#undoing;
+    await this.#end(reason);
     return 'aborted';
+  }
+
+  /** Resolves when nothing of an aborted migration is left; rejects where the agent is stopped before that. */
+  cleaned(): Promise<void> {
+    this.#cleaning ??= this.#clean();
+    return this.#cleaning;
   }
 
   async close(): Promise<void> {
@@ -242,27 +283,54 @@ export class TargetSession {
     const rendezvous = this.#rendezvous as Rendezvous;
     await this.#state('committed');
     rendezvous.giveCommit();
-    if (await rendezvous.until('resumed')) {
+    if (await rendezvous.hasResumed()) {
       this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
       return { outcome: 'running' };
     }
-    // CRIU failed in its last step and killed the tasks before any of them ran.
+    // CRIU failed in its last steps, before any task ran.
     const { message: reason } = await this.#restoreError();
-    this.#undoing ??= this.#undo(reason);
-    await this.#undoing;
+    await this.#end(reason);
     return { outcome: 'aborted', reason };
   }
 
-  async #undo(reason: string): Promise<void> {
+  /** Puts on record that this migration never commits, and sees to it that nothing of the copy runs. */
+  #end(reason: string): Promise<void> {
+    this.#ending ??= this.#recordEnd(reason).catch((error: unknown) => {
+      this.#ending = undefined; // Whoever asks next tries again.
+      throw error;
+    });
+    return this.#ending;
+  }
+
+  async #recordEnd(reason: string): Promise<void> {
     // On disk first: after a crash in the middle of the undo nothing may commit any more.
     const recorded = this.#state('aborted', { reason });
     // A journal that cannot be written says `ready` at most, which a restart undoes as well; `committed` must be taken back.
     await (isCommitted(this.state) ? recorded : recorded.catch(() => {}));
     this.#abort.abort(new DrayageError('CANCELLED', reason));
     await this.#endRestore();
+    void this.cleaned().catch(() => {}); // Repeated by the next start where the agent is stopped meanwhile.
+  }
+
+  async #clean(): Promise<void> {
+    // A step that the abort has overtaken may still make something, a restore even.
+    while (this.#steps.size > 0) {
+      await this.#endRestore();
+      await Promise.race([Promise.allSettled(this.#steps), sleep(STEP_POLL_MS)]);
+    }
+    await this.#endRestore();
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
+  }
+
+  /** A step of the source, which an undo waits for before it takes back what there is. */
+  #step<T>(work: () => Promise<T>): Promise<T> {
+    const step = work();
+    this.#steps.add(step);
+    const done = () => void this.#steps.delete(step);
+    step.then(done, done);
+    return step;
   }
 
   async #receive(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
@@ -306,21 +374,33 @@ export class TargetSession {
     return join(STAGE_DIR, this.id, 'images');
   }
 
+  /** Where a tree goes. The peer names only what is the workload's own; everything else on this host is none of it. */
   async #rootOf(tree: WorkloadFacts['files'][number]): Promise<{ first: string; final: string }> {
+    const { workload, options } = this.#request;
+    const mounts = (workload.inspect as ContainerInspect).Mounts;
     if (tree.kind === 'volume') {
-      const { Mountpoint } = await this.#docker.inspectVolume(tree.key.slice('volume:'.length));
+      const name = tree.key.slice('volume:'.length);
+      if (!Object.hasOwn(workload.volumes, name)) throw foreignTree(tree.key);
+      const { Mountpoint, Driver } = await this.#docker.inspectVolume(name);
+      if (Driver !== 'local') throw foreignTree(tree.key);
       return { first: Mountpoint, final: Mountpoint };
     }
+    const isOwn = mounts.some(({ Type, Source }) => Type === 'bind' && Source === tree.path);
+    if (!isOwn || carriedTrees([tree], options).length === 0) throw foreignTree(tree.key);
     return { first: tree.path, final: tree.path };
+  }
+
+  /** Journaled where it is not there yet, from the topmost directory that is missing. */
+  async #makeBindSource(path: string): Promise<void> {
+    let missing: string | undefined;
+    for (let at = path; !existsSync(at); at = dirname(at)) missing = at;
+    if (missing !== undefined) await this.#acquire({ kind: 'directory', path: missing });
+    await mkdir(dirname(path), { recursive: true });
   }
 
   #root(key: string): { first: string; final: string } {
     const root = this.#created().roots.get(key);
-    if (root === undefined)
-      throw new DrayageError(
-        'PROTOCOL',
-        `The source named a tree of files ${JSON.stringify(key)} that is not the workload's.`,
-      );
+    if (root === undefined) throw foreignTree(key);
     return root;
   }
 
@@ -364,13 +444,21 @@ export class TargetSession {
 
   async #restoreError(): Promise<DrayageError> {
     await this.#endRestore(); // Otherwise the engine would wait for tasks that a killed CRIU left half restored.
-    const engine = await this.#started?.then(
+    const gaveUp = this.#started?.then(
       () => undefined,
       (error: unknown) => error as Error,
     );
+    const engine = await Promise.race([gaveUp, sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     const log = (await this.#rendezvous?.log()) ?? '';
     return explainFailure('RESTORE_FAILED', 'CRIU could not restore the workload on the target', log, engine);
   }
+}
+
+function foreignTree(key: string): DrayageError {
+  return new DrayageError(
+    'PROTOCOL',
+    `The source named a tree of files ${JSON.stringify(key)} that is not the workload's.`,
+  );
 }
 
 function noteReaddressed(network: string): string {

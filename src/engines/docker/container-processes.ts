@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Host pids of everything in the container's cgroup: its tasks, and CRIU while it restores them. Engines name that
  * cgroup after the container's full id, `/docker/ID` or `docker-ID.scope`.
  */
-async function containerProcesses(containerId: string): Promise<number[]> {
+export async function containerProcesses(containerId: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const inside = await Promise.all(
     pids.map(async (pid) => (await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')).includes(containerId)),

@@ -12,20 +12,21 @@
  * scripts read an end of file, which is an abort.
  */
 import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
 import { placeTar } from '../../tools/criu-tar.ts';
 import { unmountBelow } from '../../tools/tmpfs.ts';
-import { killContainerProcesses } from './container-processes.ts';
+import { containerProcesses, killContainerProcesses } from './container-processes.ts';
 
 const RESTORE_DIR = '/run/drayage/restore';
 
 export type RestoreStep = 'waiting' | 'created' | 'ready' | 'resumed' | 'ended';
 
 const WATCH_MS = 200;
+const WATCH_AFTER_GO_MS = 5;
 const COMMANDS = ['go', 'start', 'commit', 'wake'] as const;
 
 export interface RendezvousOptions {
@@ -48,6 +49,7 @@ export class Rendezvous {
   #fds: Record<string, number>;
   readonly #events: Socket;
   #watchdog: NodeJS.Timeout | undefined;
+  #criuPid: number | undefined;
   readonly #waiters: { step: RestoreStep; resolve: (reached: boolean) => void }[] = [];
 
   private constructor(dir: string) {
@@ -61,15 +63,18 @@ export class Rendezvous {
   /** Lays the directory out. From now on the engine's start of this container is a restore. */
   static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
-    await rm(dir, { recursive: true, force: true });
-    await mkdir(join(dir, 'bin'), { recursive: true, mode: 0o700 });
-    await placeTar(join(dir, 'bin'));
-    await mkdir(join(dir, 'work'), { mode: 0o700 });
-    await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(dir, name))]);
-    await symlink(imagesDir, join(dir, 'images'));
-    await writeFile(join(dir, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
-    await writeFile(join(dir, 'action'), actionScript(dir), { mode: 0o700 });
-    await writeFile(join(dir, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
+    // Whole or not at all: the shim and a recovery go by whether the directory is there.
+    const draft = `${dir}.new`;
+    await rm(draft, { recursive: true, force: true });
+    await mkdir(join(draft, 'bin'), { recursive: true, mode: 0o700 });
+    await placeTar(join(draft, 'bin'));
+    await mkdir(join(draft, 'work'), { mode: 0o700 });
+    await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(draft, name))]);
+    await symlink(imagesDir, join(draft, 'images'));
+    await writeFile(join(draft, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
+    await writeFile(join(draft, 'action'), actionScript(dir), { mode: 0o700 });
+    await writeFile(join(draft, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
+    await rename(draft, dir);
     return new Rendezvous(dir);
   }
 
@@ -91,7 +96,15 @@ export class Rendezvous {
 
   /** The commit record is on disk: the workload may run. */
   giveCommit(): void {
+    // From now on a CRIU that was killed has let the tasks go, or will never: look closely, so that it is known which.
+    if (this.#criuPid !== undefined) this.#watchEvery(WATCH_AFTER_GO_MS);
     this.#write('commit', 'go');
+  }
+
+  /** After the GO: whether the workload runs; false where CRIU ended before it let any task go. */
+  async hasResumed(): Promise<boolean> {
+    if ((await this.until('resumed')) || this.status === 0) return true;
+    return isResuming(this.dir) && (await containerProcesses(basename(this.dir))).length > 0;
   }
 
   /** Whatever waits gives up; CRIU kills what it restored so far. */
@@ -117,13 +130,18 @@ export class Rendezvous {
     this.#fds = {};
   }
 
+  #watchEvery(ms: number): void {
+    clearInterval(this.#watchdog);
+    this.#watchdog = setInterval(() => this.#watch(), ms).unref();
+  }
+
   /** A CRIU that was killed leaves children behind, and runc waits for them for ever. */
-  #watch(criuPid: number): void {
-    if (isAlive(criuPid)) return;
+  #watch(): void {
+    if (this.#criuPid === undefined || isAlive(this.#criuPid)) return;
     clearInterval(this.#watchdog);
     // It may have ended well, and the line that says so not been read yet: the file is there before CRIU ends.
-    if (existsSync(join(this.dir, 'resumed'))) return;
-    void killContainerProcesses(basename(this.dir)).catch(() => {});
+    if (isResuming(this.dir)) this.#reach('resumed');
+    else void killContainerProcesses(basename(this.dir)).catch(() => {});
   }
 
   #write(fifo: (typeof COMMANDS)[number], word: string): void {
@@ -135,7 +153,14 @@ export class Rendezvous {
     const [word, number] = line.split(' ');
     const step = word === 'status' ? 'ended' : (word as RestoreStep);
     if (step === 'ended') this.status = Number(number);
-    if (step === 'waiting') this.#watchdog = setInterval(() => this.#watch(Number(number)), WATCH_MS).unref();
+    if (step === 'waiting') {
+      this.#criuPid = Number(number);
+      this.#watchEvery(WATCH_MS);
+    }
+    this.#reach(step);
+  }
+
+  #reach(step: RestoreStep): void {
     if (step === 'resumed' || step === 'ended') clearInterval(this.#watchdog);
     this.reached.set(step, performance.now());
     for (const waiter of [...this.#waiters]) {
@@ -165,15 +190,34 @@ export type LeftRestore = 'never-ran' | 'ran' | 'unknown';
  */
 export async function leftRestore(containerId: string): Promise<LeftRestore> {
   const dir = join(RESTORE_DIR, containerId);
+  if (!existsSync(dir)) return 'unknown';
+  // Only one can make this file: once we have, a script that has read the GO and not gone on yet gives up.
+  if (await make(join(dir, 'taken'))) return 'never-ran';
   for (let patience = 500; patience > 0; patience--) {
-    if (!existsSync(dir)) return 'unknown';
-    if (!existsSync(join(dir, 'taken'))) return 'never-ran';
-    if (existsSync(join(dir, 'resumed'))) return 'ran';
+    if (existsSync(join(dir, 'resumed')) || isResuming(dir)) return 'ran';
     const status = await readFile(join(dir, 'status'), 'utf8').catch(() => undefined);
     if (status !== undefined) return status.trim() === '0' ? 'ran' : 'never-ran';
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return 'unknown';
+}
+
+/** False where it was there already. */
+async function make(path: string): Promise<boolean> {
+  const file = await open(path, 'wx').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return undefined;
+    throw error;
+  });
+  await file?.close();
+  return file !== undefined;
+}
+
+/**
+ * CRIU has come to letting the tasks go. It holds them by ptrace until then, and nothing makes the kernel kill a tracee
+ * when its tracer dies: from here on they run, also where CRIU does not live to say so.
+ */
+function isResuming(dir: string): boolean {
+  return existsSync(join(dir, 'resuming'));
 }
 
 // CRIU makes the network namespace and does not know what runc would have set in it (the shim wrote it to `sysctls`);
@@ -194,8 +238,9 @@ case $CRTOOLS_SCRIPT_ACTION in
   post-restore)
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1
-    : >${dir}/taken
+    (set -C && : >${dir}/taken) 2>/dev/null || exit 1
     ;;
+  pre-resume) : >${dir}/resuming ;;
   post-resume)
     : >${dir}/resumed
     echo resumed 1<>${dir}/wake
@@ -220,7 +265,8 @@ exec ${criuPath} "$@"
 }
 
 function openCommands(dir: string): Record<string, number> {
-  return Object.fromEntries(COMMANDS.map((name) => [name, openFifo(join(dir, name))]));
+  const there = COMMANDS.filter((name) => existsSync(join(dir, name)));
+  return Object.fromEntries(there.map((name) => [name, openFifo(join(dir, name))]));
 }
 
 function openFifo(path: string): number {
