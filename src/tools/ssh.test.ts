@@ -20,7 +20,7 @@ describe('destinations', () => {
 
   test.each([
     '',
-    '-oProxyCommand=touch${IFS}x',
+    '-oProxyCommand=touch$' + '{IFS}x',
     'root@-oProxyCommand=x',
     '-l@hostb',
     'host b',
