@@ -76,6 +76,9 @@ async function sendAll(memory: ProcessMemory, { sender, hasher, dir, signal, sen
   sent.set(pid, { file, layout, hashes });
   for (const run of memory.resident(CHUNK_PAGES)) {
     signal?.throwIfAborted();
+    // Reading memory and page tables blocks: let the agent's other work have its turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (run.pages === 0) continue;
     const buffer = await sender.take();
     const pages = memory.read(run, buffer);
     const at = layout.pages;

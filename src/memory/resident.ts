@@ -9,7 +9,9 @@ export interface PageRun {
 }
 
 /** Reserved address space beyond this is not looked at: its page table alone would take seconds to read. */
-const MAX_REGION_PAGES = 2 ** 40 / PAGE;
+const MAX_REGION_PAGES = 2 ** 36 / PAGE;
+/** So many reads of the page table without a page to tell of, and the caller gets a run of none: to let others have their turn. */
+const READS_PER_TURN = 64;
 /** The kernel's own pages in a process. */
 const SPECIAL = /\[(?:vdso|vvar.*|vsyscall)\]$/;
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) ...(p) /;
@@ -26,16 +28,18 @@ export function privateRegions(maps: string): PageRun[] {
   return regions;
 }
 
-/** Runs of pages that are there (in memory or swapped out) and not of a file, lowest first, each of at most `most`. */
+/** Runs of pages that are there (in memory or swapped out) and not of a file, lowest first, each of at most `most`; now and then one of no page. */
 export function* residentRuns(pagemapFd: number, regions: readonly PageRun[], most: number): Generator<PageRun> {
   const entries = Buffer.allocUnsafe(64 << 10);
   let run: PageRun | undefined;
+  let reads = 0;
   for (const region of regions) {
     for (let done = 0; done < region.pages; ) {
       const want = Math.min(entries.length, (region.pages - done) * ENTRY);
       // Beyond 2^53 no process has an address: page numbers times 8 are exact.
       const got = readSync(pagemapFd, entries, 0, want, (region.page + done) * ENTRY);
       if (got < ENTRY) return; // The process has ended.
+      if (++reads % READS_PER_TURN === 0) yield { page: region.page + done, pages: 0 };
       for (let i = 0; i + ENTRY <= got; i += ENTRY, done++) {
         const page = region.page + done;
         if (!isPrivatePage(entries.readUInt32LE(i + 4))) continue;
