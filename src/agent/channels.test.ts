@@ -152,8 +152,10 @@ describe.each(Object.entries(ways))('a channel over %s', (name, make) => {
     await expect(farther.consume(() => {})).rejects.toMatchObject({ code: 'CHANNEL_CUT' });
   });
 
-  // In memory nothing is copied on the way.
-  test.skipIf(name === 'in memory')('a buffer may be used again once its write is done', async () => {
+  // In memory nothing is copied on the way, so there is nothing to promise.
+  if (name === 'in memory') return;
+
+  test('a buffer may be used again once its write is done', async () => {
     const buffer = Buffer.alloc(300_000);
     const reading = readAll(far);
     for (let i = 1; i <= 5; i++) {
