@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
-import { brokenAt, counts, docker, inspect, logs, Pair, runContainer, until } from './harness.ts';
+import { brokenAt, counts, docker, inspect, logs, Pair, runContainer, running, until } from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
 describe.each(DOCKERS)('Docker %i', (version) => {
@@ -133,6 +133,24 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await docker(b, 'exec', 'healthy', 'test', '-e', '/data/still-here');
     await until('it is healthy after the restart', () => isHealthy(b));
     expect(await pair.leftovers()).toEqual([]);
+  });
+
+  test('after a restart of both hosts the copy comes back, and the original does not', async () => {
+    const { lab } = pair;
+    await runContainer(pair.a, 'web', 'counter', { flags: ['--restart', 'always', '--log-driver', 'local'] });
+    await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
+    await pair.move(pair.a, 'web');
+    const moved = await counts(pair.b, 'web');
+    expect([moved[0], brokenAt(moved)]).toEqual([1, undefined]);
+    await Promise.all(['a', 'b'].map((host) => lab.restartHost(host)));
+    pair = await Pair.of(version);
+    await until(
+      'it begins anew',
+      async () => (await counts(pair.b, 'web')).filter((count) => count === 1).length === 2,
+    );
+    expect(await running(pair.a)).toEqual([]);
+    await until('the agents are back', () => pair.move(pair.b, 'web').catch(() => undefined));
+    expect(await running(pair.a)).toEqual(['web']);
   });
 
   test('a terminal, and standard input that is kept open', async () => {
