@@ -33,7 +33,10 @@ What speaks against it, and what it costs, is told first. The agent drives the m
     .argument('<workload>', 'engine:name, or just the name')
     .requiredOption('--to <host>', 'the target, as ssh knows it')
     .option('--dry-run', 'end after the checks, and show the plan')
-    .option('--remove', "delete the source's copy afterwards, instead of keeping it stopped under another name")
+    .option(
+      '--remove',
+      "delete the source's copy and its volumes afterwards, instead of keeping it stopped under another name",
+    )
     .option('--carry-binds', 'move the content of bind mounts, too')
     .option('--drop-connections', 'move it although established connections will be lost')
     .option('--yes', 'agree to what it costs, without being asked')

@@ -30,10 +30,10 @@ export async function retire(m: SourceMigration, { facts, stage }: Prepared): Pr
         message: `the target will release the copy by itself: ${DrayageError.from(error).message}`,
       }),
   );
-  const { id: containerId, ref, cgroupPath } = facts.workload;
+  const { id: containerId, ref, cgroupPath, volumes } = facts.workload;
   const kept = await untilDone(
     m.stopping,
-    () => retireCopy(m, { containerId, name: ref.name, cgroupPath }),
+    () => retireCopy(m, { containerId, name: ref.name, cgroupPath, volumes: Object.keys(volumes) }),
     m.noteRetry,
   );
   await unmountTmpfs(m.run, stage);
@@ -45,13 +45,13 @@ export async function retire(m: SourceMigration, { facts, stage }: Prepared): Pr
 /** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
 export async function retireCopy(
   m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
-  { containerId, name, cgroupPath }: Pick<StartedData, 'containerId' | 'name' | 'cgroupPath'>,
+  { containerId, name, cgroupPath, volumes }: Pick<StartedData, 'containerId' | 'name' | 'cgroupPath' | 'volumes'>,
 ): Promise<{ keptAs?: string }> {
   await killFrozen(cgroupPath);
   const keptAs = keptName(name, m.id);
   try {
     await m.docker.wait(containerId, { signal: AbortSignal.timeout(30_000) });
-    if (m.options.remove) await m.docker.remove(containerId, { force: true, volumes: true });
+    if (m.options.remove) await removeCopy(m.docker, containerId, volumes);
     else await m.docker.rename(containerId, keptAs);
   } catch (error) {
     const { Name: current } = await m.docker.inspect(containerId).catch(() => ({ Name: undefined }));
@@ -64,6 +64,12 @@ export async function retireCopy(
   );
   await m.journal.append({ type: 'state', state: 'retired' });
   return isKept ? { keptAs } : {};
+}
+
+/** With its volumes, whose content is on the target by now; one that another container uses stays. */
+async function removeCopy(docker: Docker, containerId: string, volumes: readonly string[]): Promise<void> {
+  await docker.remove(containerId, { force: true, volumes: true });
+  for (const volume of volumes) await docker.removeVolume(volume).catch(() => {});
 }
 
 /** Gives it back its restart policy; nothing happens where it is gone. */

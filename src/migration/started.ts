@@ -11,6 +11,8 @@ export const startedSchema = z.object({
   cgroupPath: z.string(),
   restartPolicy: z.object({ Name: z.string(), MaximumRetryCount: z.number().exactOptional() }),
   stage: z.string(),
+  /** Named volumes that were carried. */
+  volumes: z.array(z.string()),
 });
 export type StartedData = z.infer<typeof startedSchema>;
 
@@ -21,6 +23,7 @@ export function startedData(id: string, workload: WorkloadFacts): StartedData {
     cgroupPath: workload.cgroupPath,
     restartPolicy: restartPolicyOf(workload),
     stage: join(STAGE_DIR, `${id}.source`),
+    volumes: Object.keys(workload.volumes),
   };
 }
 
