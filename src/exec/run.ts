@@ -49,6 +49,7 @@ export type ProgramRecorder = (program: string, startedAt: number, ms: number) =
 export type Run = (program: string, args: readonly string[], options?: RunOptions) => Promise<RunResult>;
 
 const MAX_OUTPUT = 16 << 20;
+const STREAMS_GRACE_MS = 1000;
 
 /**
  * A `Run` that reports to `record` and is cancelled by `signal`.
@@ -62,6 +63,10 @@ export function runner(defaults: { signal?: AbortSignal; record?: ProgramRecorde
     const child = start(program, args, { ...options, signal: AbortSignal.any(signals) });
     child.stdin.on('error', () => {}); // A program may end before it has read its input; its status tells.
     child.stdin.end(options.input);
+    // What a program leaves running may hold its streams open for ever: nothing more is waited for then.
+    void child.ended.then(() => {
+      setTimeout(() => [child.stdout, child.stderr].map((stream) => stream.destroy()), STREAMS_GRACE_MS).unref();
+    });
     const [stdout, stderr, end] = await Promise.all([collect(child.stdout), collect(child.stderr), child.exited]);
     const ms = performance.now() - startedAt;
     defaults.record?.(program, startedAt, ms);
@@ -86,7 +91,9 @@ export interface Started {
   stdin: Writable;
   stdout: Readable;
   stderr: Readable;
-  /** Never rejects. */
+  /** The program itself has ended; its streams may still hold something. Never rejects. */
+  ended: Promise<void>;
+  /** It has ended, and its streams too. Never rejects. */
   exited: Promise<{ code: number | null; signal: NodeJS.Signals | null; error?: Error }>;
   kill(signal?: NodeJS.Signals): void;
 }
@@ -108,7 +115,9 @@ export function start(
     child.once('error', (error) => resolve({ code: null, signal: null, error }));
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
   return {
+    ended,
     pid: child.pid,
     stdin: child.stdin,
     stdout: child.stdout,
@@ -147,9 +156,13 @@ export function runOnTerminal(program: string, args: readonly string[]): Promise
 async function collect(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stream) {
-    size += (chunk as Buffer).length;
-    if (size <= MAX_OUTPUT) chunks.push(chunk as Buffer);
+  try {
+    for await (const chunk of stream) {
+      size += (chunk as Buffer).length;
+      if (size <= MAX_OUTPUT) chunks.push(chunk as Buffer);
+    }
+  } catch {
+    // Destroyed: what came so far is all there is.
   }
   return Buffer.concat(chunks).toString('utf8');
 }

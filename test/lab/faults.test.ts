@@ -182,7 +182,9 @@ async function kill(host: LabHost, service: 'drayage-agent' | 'dockerd'): Promis
  * children and bear its name until they are whole, and to kill one of those would be to kill the workload.
  */
 async function killProgram(pair: Pair, program: 'criu' | 'runc'): Promise<undefined> {
-  const script = `kill -9 $(pgrep -o -x ${program}) 2>/dev/null; true`;
+  // The brackets keep the pattern from finding the shell that looks for it.
+  const pattern = program === 'criu' ? '[c]riu.*(swrk|rpc)' : '[r]unc .*(checkpoint|restore)';
+  const script = `kill -9 $(pgrep -o -f '${pattern}') 2>/dev/null; true`;
   await Promise.all([pair.a, pair.b].map((host) => host.run('sh', ['-c', script])));
   return undefined;
 }
