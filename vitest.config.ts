@@ -19,6 +19,8 @@ export default defineConfig({
           hookTimeout: 300_000,
           // Two cores and shared kernel state (mounts, cgroups): scenarios run one after another.
           fileParallelism: false,
+          // Real engines on a machine of two cores: a second try tells a bug from a stall; both tries are told.
+          retry: 1,
         },
       },
     ],
