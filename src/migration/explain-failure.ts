@@ -7,7 +7,7 @@ import { firstError } from '../tools/criu.ts';
  */
 export function explainFailure(code: ErrorCode, what: string, log: string, cause: Error | undefined): DrayageError {
   const failure = firstError(log);
-  if (failure === undefined)
+  if (failure === undefined || (VETO.test(failure.line) && cause !== undefined))
     return new DrayageError(code, cause === undefined ? `${what}.` : `${what}: ${cause.message}`, { cause });
   return new DrayageError(code, `${what}: ${failure.line}`, {
     meaning: failure.meaning,
@@ -15,3 +15,6 @@ export function explainFailure(code: ErrorCode, what: string, log: string, cause
     cause,
   });
 }
+
+/** The end of drayage's own action script after an abort: whoever gave up first, the engine as a rule, says why. */
+const VETO = /^exited, status=1$/;
