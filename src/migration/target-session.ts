@@ -41,6 +41,8 @@ const UNDO_WAIT_MS = 10_000;
 /** For CRIU and runc to end by themselves, which they do within milliseconds of an abort. */
 const ABORT_WAIT_MS = 2000;
 const STEP_POLL_MS = 100;
+/** Many times what it takes. */
+const RESTORE_LIMIT = { ms: 60_000, bytesPerMs: 50_000 };
 
 /** What a channel's opener says about it. */
 const metaSchema = {
@@ -213,7 +215,7 @@ export class TargetSession {
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages();
-    await this.#reach('ready');
+    await this.#inTime(this.#reach('ready'));
     this.#check();
     await this.#state('ready');
   }
@@ -422,6 +424,14 @@ export class TargetSession {
 
   async #state(state: State, data?: unknown): Promise<void> {
     await this.#journal.append({ type: 'state', state, ...(data === undefined ? {} : { data }) });
+  }
+
+  /** The source is frozen meanwhile: what hangs must end, however unlikely. @throws DrayageError RESTORE_FAILED */
+  async #inTime(restored: Promise<void>): Promise<void> {
+    const limitMs = RESTORE_LIMIT.ms + this.#request.workload.memoryBytes / RESTORE_LIMIT.bytesPerMs;
+    const late = sleep(limitMs, 'late' as const, { ref: false });
+    if ((await Promise.race([restored, late])) !== 'late') return;
+    throw new DrayageError('RESTORE_FAILED', `The restore did not end within ${Math.round(limitMs / 1000)} s.`);
   }
 
   /** @throws DrayageError RESTORE_FAILED where the restore ends before that step, or the engine gives up. */
