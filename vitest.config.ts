@@ -7,7 +7,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/unit/**/*.test.ts'],
-          testTimeout: 10_000,
+          testTimeout: 20_000,
+          retry: 1,
         },
       },
       {
