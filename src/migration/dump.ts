@@ -76,7 +76,7 @@ async function checkpointTo(
       binDir: join(stage, 'bin'),
     });
   } catch (error) {
-    await endStragglers(criuConfig);
+    await endStragglers(stage);
     const log = await readFile(join(stage, 'work/dump.log'), 'utf8').catch(() => '');
     throw explainFailure('DUMP_FAILED', 'CRIU could not dump the workload', log, error as Error);
   }

@@ -103,7 +103,7 @@ function containerOf(journal: Journal): string | undefined {
 
 async function undoSource(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
   const { journal, docker, run, signal } = recovery;
-  await endStragglers(`${details.stage}/criu.conf`);
+  await endStragglers(details.stage);
   thaw(details.cgroupPath);
   await unmountTmpfs(run, details.stage);
   await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));

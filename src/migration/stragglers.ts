@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const STRAGGLER_PATIENCE_MS = 5000;
@@ -7,10 +8,10 @@ const STRAGGLER_PATIENCE_MS = 5000;
  * Waits for CRIU processes which outlived a runc that was killed, and ends them after a while. CRIU lets the tasks go
  * when its peer is gone; thawing them before that would run them under its hands.
  */
-export async function endStragglers(criuConfig: string): Promise<void> {
+export async function endStragglers(stage: string): Promise<void> {
   const deadline = performance.now() + STRAGGLER_PATIENCE_MS;
   for (;;) {
-    const pids = await processesWithEnvironment(`CRIU_CONFIG_FILE=${criuConfig}`);
+    const pids = await processesAtHome(stage);
     if (pids.length === 0) return;
     if (performance.now() > deadline) kill(pids);
     await sleep(20);
@@ -27,12 +28,20 @@ function kill(pids: readonly number[]): void {
   }
 }
 
-async function processesWithEnvironment(setting: string): Promise<number[]> {
+/**
+ * By their environment; CRIU writes its title over its own when it begins the dump, but works in the staging area by
+ * then (cr-service.c: chdir in setup_opts_from_req, then setproctitle).
+ */
+async function processesAtHome(stage: string): Promise<number[]> {
+  const setting = `CRIU_CONFIG_FILE=${join(stage, 'criu.conf')}`;
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(
     pids.map(async (pid) => {
-      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
-      return environment.split('\0').includes(setting);
+      const [environment, directory] = await Promise.all([
+        readFile(`/proc/${pid}/environ`, 'utf8').catch(() => ''),
+        readlink(`/proc/${pid}/cwd`).catch(() => ''),
+      ]);
+      return environment.split('\0').includes(setting) || directory.startsWith(`${stage}/`);
     }),
   );
   return pids.filter((_, index) => found[index]);
