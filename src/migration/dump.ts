@@ -1,4 +1,5 @@
 /** What is done while the workload stands still on the source. */
+import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WorkloadFacts } from '../engines/facts.ts';
@@ -7,7 +8,7 @@ import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
-import { checkpoint } from '../tools/runc.ts';
+import type { Checkpoint } from '../tools/runc.ts';
 import { explainFailure } from './explain-failure.ts';
 import { frozenByAnother, type Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -33,9 +34,9 @@ export async function freezeWorkload(m: SourceMigration, { facts }: Prepared, un
 
 /** Dump, transfer of the images and the last file differences, side by side; all is on the target at the end. */
 export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoStack): Promise<void> {
-  const { facts, stage, memory } = prepared;
+  const { facts, stage, memory, checkpoint } = prepared;
   const imagesDir = join(stage, 'images');
-  const dumped = m.phase('dump', () => checkpointTo(m, facts.workload, stage, imagesDir));
+  const dumped = m.phase('dump', () => dumpTo(stage, checkpoint));
   // A dump in progress must end before anything is thawed under it.
   undo.push('the dump', () => dumped.catch(() => {}));
   const progress = m.progress('transfer', 'memory', facts.workload.memoryBytes);
@@ -58,23 +59,9 @@ export function assertFrozen({ cgroupPath, ref }: WorkloadFacts): void {
     throw new DrayageError('THAWED_MEANWHILE', `Something thawed ${ref.name} while it was being moved.`);
 }
 
-async function checkpointTo(
-  m: SourceMigration,
-  workload: WorkloadFacts,
-  stage: string,
-  imagesDir: string,
-): Promise<void> {
-  const criuConfig = join(stage, 'criu.conf');
+async function dumpTo(stage: string, checkpoint: Checkpoint): Promise<void> {
   try {
-    await checkpoint({
-      run: m.run,
-      root: workload.runtimeRoot,
-      containerId: workload.id,
-      imagesDir,
-      workDir: join(stage, 'work'),
-      criuConfig,
-      binDir: join(stage, 'bin'),
-    });
+    await checkpoint.dump();
   } catch (error) {
     await endStragglers(stage);
     const log = await readFile(join(stage, 'work/dump.log'), 'utf8').catch(() => '');
@@ -85,18 +72,26 @@ async function checkpointTo(
 async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared, dumped: Promise<void>): Promise<void> {
   const pids = await tasksOf(facts.workload.cgroupPath); // Now: it may have forked since the survey.
   const mapped = sharedWritableMappings(pids, facts.workload.files);
-  await Promise.all(
-    trees.map(async ({ key, sync }) => {
+  await Promise.all([
+    dumped,
+    logs === undefined ? undefined : drained(logs.path, dumped),
+    ...trees.map(async ({ key, sync }) => {
       m.bytes += (await sync.finalPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
       await sync[Symbol.asyncDispose](); // Lets go of a prepared transfer that was not needed.
     }),
-  );
-  // By the end of the dump the engine has drained the pipe and written the last lines.
-  await dumped;
+  ]);
   if (logs === undefined) return;
-  await settle(logs.path);
   const { bytes, lost } = await logs.sync.finalPass();
   await logs.sync[Symbol.asyncDispose]();
   m.bytes += bytes;
   if (lost > 0) m.emit({ type: 'note', message: `${lost} bytes of the log found no room on the target` });
+}
+
+/** By the end of the dump the engine has drained the pipe and written the last lines; what came late has settled. */
+async function drained(log: string, dumped: Promise<void>): Promise<void> {
+  const size = () => statSync(log, { throwIfNoEntry: false })?.size;
+  await settle(log);
+  const settled = size();
+  await dumped;
+  if (size() !== settled) await settle(log);
 }

@@ -15,7 +15,7 @@ import { TreeSync } from '../files/sync.ts';
 import { MemorySync } from '../memory/memory-sync.ts';
 import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
-import { externalDescriptors } from '../tools/runc.ts';
+import { Checkpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
 import type { Facts } from './facts.ts';
 import { carriedTrees } from './plan.ts';
@@ -33,6 +33,7 @@ export interface Prepared {
   trees: Tree[];
   logs: Logs | undefined;
   memory: MemorySync;
+  checkpoint: Checkpoint;
 }
 
 /** A tree of files on its way. */
@@ -101,6 +102,17 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   const logs = logsOf(m, facts);
   m.bytes += (await logs?.sync.firstPass()) ?? 0;
   await m.target.settle(m.id);
+  const checkpoint = await Checkpoint.begin({
+    run: m.run,
+    root: workload.runtimeRoot,
+    containerId: workload.id,
+    imagesDir: join(stage, 'images'),
+    workDir: join(stage, 'work'),
+    criuConfig: join(stage, 'criu.conf'),
+    criuPath: facts.source.criu?.path ?? '/usr/sbin/criu',
+    binDir: join(stage, 'bin'),
+  });
+  undo.push('the waiting dump', () => checkpoint.abandon());
   const descriptors = await externalDescriptors(workload.runtimeRoot, workload.id);
   await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors }));
   undo.push('the prepared transfers', async () => {
@@ -109,7 +121,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   });
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   await disableRestart(m, started, undo);
-  return { facts, containerId, stage, trees, logs, memory };
+  return { facts, containerId, stage, trees, logs, memory, checkpoint };
 }
 
 /** A migration in doubt keeps its workload frozen, also over a restart of the agent: nothing else may thaw it. */

@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dumpingCriu } from '../tools/runc.ts';
 
 const STRAGGLER_PATIENCE_MS = 5000;
 
@@ -29,10 +30,11 @@ function kill(pids: readonly number[]): void {
 }
 
 /**
- * By their environment; CRIU writes its title over its own when it begins the dump, but works in the staging area by
- * then (cr-service.c: chdir in setup_opts_from_req, then setproctitle).
+ * CRIU itself by its pid; what it started by its environment or the directory that it works in. CRIU writes its title
+ * over its own environment (setproctitle), and is at times in another mount namespace than its directory.
  */
 async function processesAtHome(stage: string): Promise<number[]> {
+  const criu = dumpingCriu(join(stage, 'bin'));
   const setting = `CRIU_CONFIG_FILE=${join(stage, 'criu.conf')}`;
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(
@@ -41,7 +43,7 @@ async function processesAtHome(stage: string): Promise<number[]> {
         readFile(`/proc/${pid}/environ`, 'utf8').catch(() => ''),
         readlink(`/proc/${pid}/cwd`).catch(() => ''),
       ]);
-      return environment.split('\0').includes(setting) || directory.startsWith(`${stage}/`);
+      return pid === criu || environment.split('\0').includes(setting) || directory.startsWith(`${stage}/`);
     }),
   );
   return pids.filter((_, index) => found[index]);

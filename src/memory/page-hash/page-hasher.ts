@@ -2,7 +2,7 @@
  * Hashes of memory pages by NH, the universal hash of UMAC (RFC 4418), in four passes, with a key of its own for every
  * hasher. For two pages that differ, whatever is in them, the probability of equal hashes is at most 2^-128, for
  * everybody who does not know the key; and the key never leaves this process. So "equal hash" may be taken for "equal
- * page" (docs/decisions/0006-content-pre-copy.md). It runs at memory speed, some 5 GB/s a core.
+ * page" (docs/decisions/0006-content-pre-copy.md). It runs at some 4 GB/s a core.
  */
 import { randomFillSync } from 'node:crypto';
 import { NH_WASM } from './nh.ts';
