@@ -112,7 +112,7 @@ export const agentProtocol = defineProtocol({
     'target.commit': {
       params: withId,
       result: z.discriminatedUnion('outcome', [
-        z.object({ outcome: z.literal('running') }),
+        z.object({ outcome: z.literal('running'), sinceMs: z.number().nonnegative() }),
         z.object({ outcome: z.literal('aborted'), reason: z.string() }),
       ]),
     },

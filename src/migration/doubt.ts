@@ -31,7 +31,7 @@ export async function settleDoubt(
   const human = decided.then((keep): SettledDoubt => {
     ended.abort();
     return keep === 'target'
-      ? { outcome: 'running' }
+      ? { outcome: 'running', sinceMs: 0 }
       : { outcome: 'aborted', reason: 'its user decided to keep the source' };
   });
   const signals = signal === undefined ? [ended.signal] : [signal, ended.signal];
@@ -52,7 +52,7 @@ async function askTarget(m: Doubtful, signal: AbortSignal): Promise<SettledDoubt
       const outcome = await target.outcome(m.id);
       await m.target?.close().catch(() => {});
       m.target = target;
-      if (outcome === 'committed') return { outcome: 'running' };
+      if (outcome === 'committed') return { outcome: 'running', sinceMs: 0 };
       if (outcome === 'aborted')
         return { outcome: 'aborted', reason: 'the connection was lost before the target had committed' };
       return {

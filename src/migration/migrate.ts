@@ -48,7 +48,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   if (answer.outcome === 'aborted') {
     return undone(m, undo, new DrayageError('COMMIT_REFUSED', `The target did not commit: ${answer.reason}.`));
   }
-  const outageMs = m.trace.now() - frozen.atMs;
+  const outageMs = m.trace.now() - answer.sinceMs - frozen.atMs;
   const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
   await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();

@@ -27,7 +27,9 @@ export interface CreatedCopy {
 }
 
 /** How a commit ended: the copy runs, or it provably never ran and never will. */
-export type CommitAnswer = { outcome: 'running' } | { outcome: 'aborted'; reason: string };
+export type CommitAnswer =
+  | { outcome: 'running' /** For how long already, in milliseconds. */; sinceMs: number }
+  | { outcome: 'aborted'; reason: string };
 
 export type TargetOutcome = 'committed' | 'aborted' | 'unknown';
 

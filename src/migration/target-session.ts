@@ -285,14 +285,30 @@ export class TargetSession {
     const rendezvous = this.#rendezvous as Rendezvous;
     await this.#state('committed');
     rendezvous.giveCommit();
-    if (await rendezvous.hasResumed()) {
+    const resumed = await rendezvous.hasResumed();
+    const resumedAt = performance.now();
+    if (resumed && (await this.#isEngines())) {
       this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
-      return { outcome: 'running' };
+      return { outcome: 'running', sinceMs: performance.now() - resumedAt };
     }
-    // CRIU failed in its last steps, before any task ran.
+    // CRIU failed in its last steps, or the engine died before it had taken note of the copy: it would never know it.
     const { message: reason } = await this.#restoreError();
     await this.#end(reason);
     return { outcome: 'aborted', reason };
+  }
+
+  /** Whether the engine has the copy as a running container, which it says some milliseconds after the tasks run. */
+  async #isEngines(): Promise<boolean> {
+    try {
+      await this.#started;
+      return true;
+    } catch {
+      const signal = AbortSignal.timeout(ABORT_WAIT_MS);
+      const { State: state } = await this.#docker
+        .inspect(this.#created().containerId, { signal })
+        .catch(() => ({ State: undefined }));
+      return state?.Running === true;
+    }
   }
 
   /** Puts on record that this migration never commits, and sees to it that nothing of the copy runs. */
