@@ -7,7 +7,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
-import { brokenAt, counts, docker, Pair, runContainer, running, until } from './harness.ts';
+import { brokenAt, counts, docker, goneBackAt, Pair, runContainer, running, until } from './harness.ts';
 import { DOCKERS, type DockerVersion } from './setup.ts';
 
 /** Where faults strike: as the phase begins, or some milliseconds into it. */
@@ -64,7 +64,8 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       await runContainer(pair.a, 'web', 'counter');
       await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
       await migrateWith(pair, point, fault);
-      await expectOneWholeCopy(pair);
+      // A dockerd that is killed takes the lines with it that it has read and not written yet.
+      await expectOneWholeCopy(pair, name.includes('dockerd') ? goneBackAt : brokenAt);
     });
   }
 
@@ -142,7 +143,7 @@ async function migrateWith(
   expect(struck, `the fault has not struck: ${said.slice(-1500)}`).toBeDefined();
 }
 
-async function expectOneWholeCopy(pair: Pair): Promise<void> {
+async function expectOneWholeCopy(pair: Pair, wrongAt = brokenAt): Promise<void> {
   const { a, b } = pair;
   await pair.ready();
   const host = await until(
@@ -161,14 +162,14 @@ async function expectOneWholeCopy(pair: Pair): Promise<void> {
   expect(name).toBe('web');
   const before = (await counts(host, name)).length;
   await until('the copy counts on', async () => (await counts(host, name)).length > before + 3);
-  expect(brokenAt(await counts(host, name))).toBeUndefined();
+  expect(wrongAt(await counts(host, name))).toBeUndefined();
   expect(await docker(pair.other(host), 'ps', '-a', '--format', '{{.Names}}')).not.toMatch(/^web$/m);
 
   const again = await pair.migrate(host, 'web');
   expect(again.result, again.stderr + (await agentLogs(pair))).toMatchObject({ outcome: 'committed' });
   const there = pair.other(host);
   await until('the copy counts on', async () => (await counts(there, 'web')).length > before + 6);
-  expect(brokenAt(await counts(there, 'web'))).toBeUndefined();
+  expect(wrongAt(await counts(there, 'web'))).toBeUndefined();
   expect(await pair.leftovers()).toEqual([]);
 }
 

@@ -166,6 +166,12 @@ export function brokenAt(numbers: readonly number[]): string | undefined {
   return index === -1 ? undefined : `${numbers[index - 1]} is followed by ${numbers[index]}`;
 }
 
+/** The same where lines of the log may have been lost: the first place at which a step is repeated. */
+export function goneBackAt(numbers: readonly number[]): string | undefined {
+  const index = numbers.findIndex((number, i) => i > 0 && number <= (numbers[i - 1] as number));
+  return index === -1 ? undefined : `${numbers[index - 1]} is followed by ${numbers[index]}`;
+}
+
 /** Waits until `done` gives something that is neither undefined nor false. */
 export async function until<T>(
   what: string,
