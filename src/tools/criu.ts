@@ -89,7 +89,9 @@ export function parseVersion(text: string): string {
 /** Only what every dump needs is checked, not `--all`. */
 async function checkOf(run: Run, path: string, signal: AbortSignal): Promise<string> {
   try {
-    await run(path, ['check'], { signal, timeoutMs: 20_000 });
+    // Not ended by the caller's signal: a CRIU that is killed while it tries the kernel leaves a child for ever.
+    await run(path, ['check'], { timeoutMs: 20_000 });
+    signal.throwIfAborted();
     return 'ok';
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
