@@ -134,12 +134,12 @@ for i in range(50): write('sub/many%d' % i, b'%d' % i)
  */
 const WRITER = `
 import mmap, os, time
-os.makedirs('/work', exist_ok=True)
+os.makedirs('/churn', exist_ok=True)
 grown = b''
-growing = open('/work/growing', 'ab', 0)
+growing = open('/churn/growing', 'ab', 0)
 mapped_file = open('/vol/mapped', 'w+b'); mapped_file.truncate(1 << 16)
 mapped = mmap.mmap(mapped_file.fileno(), 1 << 16)
-deleted = open('/work/deleted', 'w+b', 0); os.unlink('/work/deleted')
+deleted = open('/churn/deleted', 'w+b', 0); os.unlink('/churn/deleted')
 n = 0
 while True:
     n += 1
@@ -150,19 +150,19 @@ while True:
     deleted.seek(0); deleted.write(number)
     with open('/vol/new', 'wb') as f: f.write(number * 1000)
     os.rename('/vol/new', '/vol/replaced')
-    open('/work/same-size', 'r+b' if os.path.exists('/work/same-size') else 'wb').write(number)
-    for old in os.listdir('/work'):
-        if old.startswith('short-lived'): os.unlink('/work/' + old)
-    open('/work/short-lived-%d' % n, 'wb').write(number)
+    open('/churn/same-size', 'r+b' if os.path.exists('/churn/same-size') else 'wb').write(number)
+    for old in os.listdir('/churn'):
+        if old.startswith('short-lived'): os.unlink('/churn/' + old)
+    open('/churn/short-lived-%d' % n, 'wb').write(number)
     time.sleep(0.02)
     deleted.seek(0)
     checks = {
-        'growing': open('/work/growing', 'rb').read() == grown,
+        'growing': open('/churn/growing', 'rb').read() == grown,
         'mapped': open('/vol/mapped', 'rb').read()[(n * 4096) % (1 << 16):][:16] == number,
         'deleted': deleted.read() == number,
         'replaced': open('/vol/replaced', 'rb').read() == number * 1000,
-        'same-size': open('/work/same-size', 'rb').read() == number,
-        'short-lived': [x for x in os.listdir('/work') if x.startswith('short')] == ['short-lived-%d' % n],
+        'same-size': open('/churn/same-size', 'rb').read() == number,
+        'short-lived': [x for x in os.listdir('/churn') if x.startswith('short')] == ['short-lived-%d' % n],
     }
     for name, ok in checks.items():
         if not ok: print('MISMATCH', name, n, flush=True)
