@@ -31,9 +31,13 @@ const SIGNAL = new AbortController().signal;
 const run: Run = async () => ({ stdout: '', stderr: '', code: 0, ms: 0 });
 const OPTIONS = { signal: SIGNAL, run };
 
-/** A process that runs JavaScript and then waits. */
+/** A process that runs JavaScript and then waits, in a session of its own: that of the tests may begin out of sight. */
 async function child(code: string): Promise<number> {
-  const started = start(process.execPath, ['-e', `${code}; console.log('ready'); setInterval(() => {}, 1e6)`]);
+  const started = start('setsid', [
+    process.execPath,
+    '-e',
+    `${code}; console.log('ready'); setInterval(() => {}, 1e6)`,
+  ]);
   children.push(started);
   await new Promise((resolve) => started.stdout.once('data', resolve));
   return started.pid ?? 0;
