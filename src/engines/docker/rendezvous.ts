@@ -64,7 +64,7 @@ export class Rendezvous {
   static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
-    const draft = `${dir}.new`;
+    const draft = draftOf(dir);
     await rm(draft, { recursive: true, force: true });
     await mkdir(join(draft, 'bin'), { recursive: true, mode: 0o700 });
     await placeTar(join(draft, 'bin'));
@@ -278,6 +278,12 @@ export async function removeRendezvous(run: Run, containerId: string): Promise<v
   const dir = join(RESTORE_DIR, containerId);
   await unmountBelow(run, dir); // A CRIU that was killed leaves its view of the cgroups mounted in its work directory.
   await rm(dir, { recursive: true, force: true });
+  await rm(draftOf(dir), { recursive: true, force: true });
+}
+
+/** What a directory is called while it is being laid out; a killed agent leaves it under that name. */
+function draftOf(dir: string): string {
+  return `${dir}.new`;
 }
 
 /** Whether the process runs; one that has ended and was not waited for does not. */
