@@ -76,6 +76,8 @@ export interface WorkloadFacts {
   networks: Record<string, unknown>;
   /** Full descriptions of its named volumes, by name. */
   volumes: Record<string, unknown>;
+  /** Other containers of the engine, running or not, that use a volume of it, by the volume's name. */
+  volumeUsers?: Record<string, string[]>;
   image: {
     id: string;
     /** The name the container was created by. */

@@ -85,6 +85,25 @@ export function isDirectoryMode(mode: number | undefined): boolean {
   return mode !== undefined && (mode & S_IFMT) === S_IFDIR;
 }
 
+/** The paths given and every other name of the same files: a hard link that is sent under one name only is none any more. */
+export function withOtherNames(paths: readonly BytePath[], { directories }: Manifest): BytePath[] {
+  const wanted = new Set(paths);
+  if (wanted.size === 0) return [];
+  const byInode = new Map<number, BytePath[]>();
+  for (const [path, { names, stats }] of directories) {
+    let at = FIELDS.ino;
+    for (const name of names === '' ? [] : names.split('/')) {
+      const ino = stats[at] as number;
+      byInode.set(ino, [...(byInode.get(ino) ?? []), joinBytes(path, name)]);
+      at += WIDTH;
+    }
+  }
+  for (const same of byInode.values()) {
+    if (same.length > 1 && same.some((path) => wanted.has(path))) for (const path of same) wanted.add(path);
+  }
+  return [...wanted];
+}
+
 function namesIn(path: BytePath, isRoot: boolean): string[] {
   try {
     return readdirSync(toFs(path), { encoding: 'latin1' });

@@ -107,6 +107,18 @@ test('what is always to be sent is sent though no time tells of a change', async
   expect(readFileSync(`${at.to}/mapped`, 'utf8')).toBe('old');
 });
 
+test('what is always to be sent stays one file with its other names', async () => {
+  using at = sides();
+  mkdirSync(`${at.from}/d`);
+  writeFileSync(`${at.from}/mapped`, 'old');
+  linkSync(`${at.from}/mapped`, `${at.from}/d/other`);
+  await tick();
+  await using sync = await at.begin();
+  await sync.firstPass();
+  expect((await sync.finalPass({ alwaysPaths: ['mapped'] })).changed).toBe(2);
+  expect(statSync(`${at.to}/d/other`).ino).toBe(statSync(`${at.to}/mapped`).ino);
+});
+
 test('what was away during the first pass and came back is sent with all that is in it', async () => {
   using at = sides();
   mkdirSync(`${at.from}/d/deep`, { recursive: true });

@@ -14,7 +14,7 @@ import type { ProgramRecorder } from '../exec/run.ts';
 import type { Transfer } from '../tools/rsync.ts';
 import type { BytePath } from './byte-path.ts';
 import { diffManifests, type TreeDiff } from './diff.ts';
-import { type Manifest, namesOf } from './manifest.ts';
+import { type Manifest, namesOf, withOtherNames } from './manifest.ts';
 import { ListedTransfer, type SendOptions, type Sent, transfer } from './sender.ts';
 import { SourceTree } from './source-tree.ts';
 import type { Listing, PruneResult } from './target.ts';
@@ -135,7 +135,8 @@ export class TreeSync {
     const diff = diffManifests(before, after);
     const redirected = diff.fresh.filter((path) => this.#showsMore(path, after));
     const { deleted, missing } = await this.#prune(diff, after, new Set(redirected));
-    const paths = new Set([...diff.changed, ...alwaysPaths.filter((path) => this.#tree.has(path))]);
+    const mapped = alwaysPaths.filter((path) => this.#tree.has(path));
+    const paths = new Set([...diff.changed, ...withOtherNames(mapped, after)]);
     for (const top of [...missing, ...redirected]) for (const path of this.#tree.subtree(top)) paths.add(path);
     if (paths.size === 0) return { changed: 0, deleted, sent: NOTHING };
     await this.prepareFinal();

@@ -370,6 +370,7 @@ const CASES: Record<FindingCode, { raised: Spoil[]; not?: Spoil[] }> = {
     ],
     not: [({ docker }) => docker.volumes.push('data')],
   },
+  VOLUME_SHARED: { raised: [({ workload }) => (workload.volumeUsers = { data: ['backup'] })] },
   VOLUME_DRIVER: { raised: [({ workload }) => (workload.volumes.v = { ...volume('v'), Driver: 'rclone' })] },
   VOLUME_OPTIONS: {
     raised: [({ workload }) => (workload.volumes.v = { ...volume('v'), Options: { type: 'nfs', device: ':/export' } })],

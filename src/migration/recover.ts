@@ -76,7 +76,11 @@ export async function recoverTarget({ journal, docker, run, signal }: Recovery):
   const tools = { docker, run };
   const state = lastState(journal.records);
   // Also where it was released already: a crash in the middle of that leaves the rest.
-  if (state === 'running' || state === 'released') return untilDone(signal, () => releaseCopy(journal, tools));
+  if (state === 'running' || state === 'released') {
+    await untilDone(signal, () => releaseCopy(journal, tools));
+    if (state === 'running') await untilDone(signal, () => reviveCopies(journal, docker));
+    return;
+  }
   const containerId = containerOf(journal);
   if (containerId !== undefined) await abortLeftRendezvous(containerId);
   if (state === 'committed') {
@@ -89,6 +93,16 @@ export async function recoverTarget({ journal, docker, run, signal }: Recovery):
     await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
   }
   await untilDone(signal, () => undoResources(journal, tools));
+}
+
+/** After a restart of the host: the engine had no policy to start the copy by. */
+async function reviveCopies(journal: Journal, docker: Docker): Promise<void> {
+  for (const record of journal.records) {
+    if (record.type !== 'acquired' || record.resource.kind !== 'container') continue;
+    const resource = fromJournal(record.resource);
+    if (resource.kind !== 'container' || resource.id === undefined) continue;
+    await reviveByPolicy(docker, { containerId: resource.id, restartPolicy: resource.restartPolicy });
+  }
 }
 
 /** Also where its guard has been removed since. */
@@ -114,8 +128,11 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
 }
 
 /** A host that was restarted meanwhile did not start it, because its policy was off for the time of the freeze. */
-async function reviveByPolicy(docker: Docker, { containerId, restartPolicy }: StartedData): Promise<void> {
-  if (restartPolicy.Name === 'no' || restartPolicy.Name === '') return;
+async function reviveByPolicy(
+  docker: Docker,
+  { containerId, restartPolicy }: Pick<StartedData, 'containerId' | 'restartPolicy'>,
+): Promise<void> {
+  if (!['always', 'unless-stopped'].includes(restartPolicy.Name)) return;
   const inspect = await docker.inspect(containerId).catch(() => undefined);
   if (inspect !== undefined && !inspect.State.Running) await docker.start(containerId);
 }

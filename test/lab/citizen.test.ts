@@ -178,6 +178,19 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await logs(a, 'pipe')).not.toContain('end of input');
   });
 
+  test('with a terminal, too, the network is there before it runs', async () => {
+    const { a, b } = pair;
+    const watch = 'while :; do [ -e /sys/class/net/eth0 ] || echo no network; echo $((n += 1)) >/count; done';
+    await runContainer(a, 'watcher', 'counter', { flags: ['-t', '--cpus', '0.5'], command: ['sh', '-c', watch] });
+    const count = async (host: LabHost): Promise<number> =>
+      Number(await docker(host, 'exec', 'watcher', 'cat', '/count'));
+    await until('it watches', async () => (await count(a)) > 1000);
+    await pair.move(a, 'watcher');
+    const moved = await count(b);
+    await until('it goes on watching', async () => (await count(b)) > moved);
+    expect(await logs(b, 'watcher')).toBe('');
+  });
+
   test('limits, identity and private memory are in force there', async () => {
     const { a, b } = pair;
     await mkdir(a.path('/srv'), { recursive: true });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ContainerSummary } from '../../tools/docker-types.ts';
-import { keptName, keptVolumes } from './kept-copy.ts';
+import { keptName, keptVolumes, volumeUsers } from './kept-copy.ts';
 
 const ID = '20261121-010419-2403';
 
@@ -17,4 +17,13 @@ test.each([
   ['a name that only looks like one', [container('web-moved-away', 'exited', 'data')], []],
 ] as const)('volumes of %s', (_, containers, expected) => {
   expect(keptVolumes(containers)).toEqual(expected);
+});
+
+test('other users of a volume', () => {
+  const containers = [
+    container('web', 'running', 'data', 'own'),
+    container('backup', 'exited', 'data', 'elsewhere'),
+    container(keptName('web', ID), 'exited', 'data'),
+  ];
+  expect(volumeUsers(['data', 'own'], containers, 'web')).toEqual({ data: ['backup'] });
 });

@@ -12,10 +12,29 @@ export function keptVolumes(containers: readonly ContainerSummary[]): string[] {
   const kept = new Set<string>();
   const used = new Set<string>();
   for (const container of containers) {
-    const isKept = /-moved-\d{8}-\d{6}-[0-9a-f]{4}$/.test(nameOf(container)) && container.State !== 'running';
     for (const { Type, Name } of container.Mounts ?? []) {
-      if (Type === 'volume' && Name !== undefined) (isKept ? kept : used).add(Name);
+      if (Type === 'volume' && Name !== undefined) (isKept(container) ? kept : used).add(Name);
     }
   }
   return [...kept].filter((name) => !used.has(name));
+}
+
+/** Other containers than that of `id` which use one of the volumes, by the volume's name; kept copies do not count. */
+export function volumeUsers(
+  volumes: readonly string[],
+  containers: readonly ContainerSummary[],
+  id: string,
+): Record<string, string[]> {
+  const users: Record<string, string[]> = {};
+  for (const container of containers) {
+    if (container.Id === id || isKept(container)) continue;
+    for (const { Type, Name = '' } of container.Mounts ?? []) {
+      if (Type === 'volume' && volumes.includes(Name)) users[Name] = [...(users[Name] ?? []), nameOf(container)];
+    }
+  }
+  return users;
+}
+
+function isKept(container: ContainerSummary): boolean {
+  return /-moved-\d{8}-\d{6}-[0-9a-f]{4}$/.test(nameOf(container)) && container.State !== 'running';
 }

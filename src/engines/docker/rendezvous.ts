@@ -222,20 +222,27 @@ function isResuming(dir: string): boolean {
 
 // CRIU makes the network namespace and does not know what runc would have set in it (the shim wrote it to `sysctls`);
 // the sockets come later, and the length of a listener's queue is cut to net.core.somaxconn.
+// The engine takes a terminal before it wires the network, and CRIU gives it away between the two steps: so a workload
+// with one is held back at the second only.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
 function actionScript(dir: string): string {
   return `#!/bin/sh
+until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; }
 case $CRTOOLS_SCRIPT_ACTION in
   setup-namespaces)
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
     nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
-    [ ! -e ${dir}/terminal ] || exit 0
-    read -r word <${dir}/start && [ "$word" = go ] || exit 1
+    [ -e ${dir}/terminal ] || until_started
     ;;
   post-restore)
+    if [ -e ${dir}/terminal ]; then
+      : >${dir}/restored
+      echo restored 1<>${dir}/wake
+      until_started
+    fi
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1
     (set -C && : >${dir}/taken) 2>/dev/null || exit 1

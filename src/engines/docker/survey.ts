@@ -6,6 +6,7 @@ import { type Docker, isNotFound } from '../../tools/docker.ts';
 import type { ContainerInspect, NetworkInspect, SystemInfo, VolumeInspect } from '../../tools/docker-types.ts';
 import type { FileTree, WorkloadFacts, WorkloadSummary } from '../facts.ts';
 import { findContainer, nameOf } from './find.ts';
+import { volumeUsers } from './kept-copy.ts';
 import { measureTree } from './measure-tree.ts';
 import { freezerPath, parseMountinfo, upperDirOfRoot } from './mountinfo.ts';
 import { PREDEFINED_NETWORKS } from './predefined-networks.ts';
@@ -27,7 +28,8 @@ export async function surveyDocker(
   name: string,
   { signal, root = '' }: SurveyDockerOptions = {},
 ): Promise<DockerFacts> {
-  const found = findContainer(await docker.containers({ signal }), name);
+  const containers = await docker.containers({ signal });
+  const found = findContainer(containers, name);
   const [inspect, info] = await Promise.all([docker.inspect(found.Id, { signal }), docker.info({ signal })]);
   const [image, networks, volumes] = await Promise.all([
     imageFacts(docker, inspect, signal),
@@ -44,6 +46,7 @@ export async function surveyDocker(
     inspect,
     networks,
     volumes,
+    volumeUsers: volumeUsers(Object.keys(volumes), containers, found.Id),
     image,
     files: await filesOf(inspect, volumes, root, signal),
     cgroupPath: pid === 0 ? '' : await cgroupOf(pid, root),

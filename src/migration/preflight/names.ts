@@ -10,7 +10,7 @@ import { overlaps } from './subnets.ts';
 
 /** What already the source tells. */
 export function checkBelongings(c: SourceCase): Finding[] {
-  return [...networkDriverFindings(c), ...volumeDriverFindings(c)];
+  return [...networkDriverFindings(c), ...volumeDriverFindings(c), ...volumeUserFindings(c)];
 }
 
 export function checkNames(c: Case): Finding[] {
@@ -71,6 +71,11 @@ export const NAME_FINDINGS = {
       'An earlier migration left it with the stopped copy there. It is brought up to date, and that copy gets it, too.',
     remedy: 'To keep it as it was then, copy it to another volume first.',
   },
+  VOLUME_SHARED: {
+    severity: 'costs',
+    meaning: 'After the move each of them has a volume of its own, and what one writes the others do not see any more.',
+    remedy: 'Move the others, too, right after; or let them share the data by a service instead of a volume.',
+  },
   VOLUME_DRIVER: {
     severity: 'blocks',
     meaning: 'Where another driver keeps the content is not known, and it may be storage that both hosts share.',
@@ -115,6 +120,12 @@ function volumeDriverFindings({ volumes }: SourceCase): Finding[] {
       ? []
       : [raise('VOLUME_OPTIONS', `The volume ${Name} has options: ${options.join(' ')}.`)];
   });
+}
+
+function volumeUserFindings({ workload: { volumeUsers = {} } }: SourceCase): Finding[] {
+  return Object.entries(volumeUsers).map(([volume, users]) =>
+    raise('VOLUME_SHARED', `The volume ${volume} is used by ${users.join(', ')} as well.`),
+  );
 }
 
 function nameFindings({ name, target }: Case, docker: Docker): Finding[] {
