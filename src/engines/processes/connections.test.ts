@@ -1,0 +1,49 @@
+import { connect, createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import type { InetSocket } from '../../tools/proc-net.ts';
+import { connectionsOf, outsideConnections, settleHandshakes, unsettled } from './connections.ts';
+
+function socket(state: InetSocket['state'], more: Partial<InetSocket> = {}): InetSocket {
+  const local = { host: '172.30.0.2', port: 80 };
+  return { state, local, remote: { host: '10.0.0.9', port: 4711 }, received: 0, inode: 7, ...more };
+}
+
+test.each([
+  ['ESTABLISHED', true],
+  ['FIN-WAIT-1', true],
+  ['FIN-WAIT-2', true],
+  ['CLOSE-WAIT', true],
+  ['LAST-ACK', true],
+  ['CLOSING', true],
+  ['SYN-SENT', true],
+  ['LISTEN', false],
+  ['TIME-WAIT', false],
+  ['SYN-RECV', false],
+  ['CLOSE', false],
+] as const)('a socket in the state %s moves: %s', (state, moves) => {
+  expect(outsideConnections([socket(state)])).toHaveLength(moves ? 1 : 0);
+});
+
+test('connections within the container are its own', () => {
+  const local = { host: '127.0.0.1', port: 6379 };
+  expect(outsideConnections([socket('ESTABLISHED', { local })])).toEqual([]);
+});
+
+test('what is unsettled', () => {
+  expect(unsettled([socket('LISTEN'), socket('ESTABLISHED', { received: 5 })])).toEqual([]);
+  expect(unsettled([socket('LISTEN', { received: 2 }), socket('SYN-RECV')])).toEqual([
+    '2 not accepted yet at port 80',
+    'a handshake with 10.0.0.9',
+  ]);
+});
+
+test('this process: its connections within, and nothing that waits', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const client = connect((server.address() as { port: number }).port, '127.0.0.1');
+  await new Promise((resolve) => client.once('connect', resolve));
+  expect((await connectionsOf(process.pid)).filter(({ local }) => local.host === '127.0.0.1')).toEqual([]);
+  expect(await settleHandshakes(4_194_304 + 1, 10)).toEqual([]);
+  client.destroy();
+  server.close();
+});
