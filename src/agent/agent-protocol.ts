@@ -1,7 +1,7 @@
 /** Everything that an agent answers, with what goes in and what comes out; both are validated at the border. */
 import { z } from 'zod';
 import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
-import type { MigrationResult } from '../migration/events.ts';
+import { HANDOVERS, type MigrationResult } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
 import type { Plan } from '../migration/plan.ts';
@@ -14,6 +14,7 @@ const options = z.object({
   remove: z.boolean(),
   carryBinds: z.boolean(),
   dropConnections: z.boolean(),
+  handover: z.enum(HANDOVERS),
   dryRun: z.boolean(),
 });
 const request = z.object({ workload: text, to: text, options });

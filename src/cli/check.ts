@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { ERRORS } from '../errors.ts';
+import type { Handover } from '../migration/events.ts';
 import { declare, type HostOptions, hostOption, jsonOption } from './command.ts';
 import { type Cli, writeJson } from './context.ts';
-import { optionsOf, refusalOf } from './migrate.ts';
+import { handoverOption, optionsOf, refusalOf } from './migrate.ts';
 import { renderFindings } from './report/finding.ts';
 import { renderPlan } from './report/plan.ts';
 
@@ -11,6 +12,7 @@ interface Flags extends HostOptions {
   remove?: true;
   carryBinds?: true;
   dropConnections?: true;
+  handover?: Handover;
 }
 
 export function checkCommand(cli: Cli): Command {
@@ -28,6 +30,7 @@ export function checkCommand(cli: Cli): Command {
     .requiredOption('--to <host>', 'the target, as ssh knows it')
     .option('--carry-binds', 'as it would be with it')
     .option('--drop-connections', 'as it would be with it')
+    .addOption(handoverOption())
     .addOption(hostOption())
     .addOption(jsonOption())
     .action((workload: string, flags: Flags) => check(cli, workload, flags));

@@ -1,6 +1,6 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { DrayageError } from '../errors.ts';
-import type { MigrateOptions } from '../migration/events.ts';
+import { HANDOVERS, type Handover, type MigrateOptions } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
 import type { Plan } from '../migration/plan.ts';
 import { declare, type HostOptions, hostOption, jsonOption } from './command.ts';
@@ -15,6 +15,7 @@ interface Flags extends HostOptions {
   remove?: true;
   carryBinds?: true;
   dropConnections?: true;
+  handover?: Handover;
   yes?: true;
 }
 
@@ -39,6 +40,7 @@ What speaks against it, and what it costs, is told first. The agent drives the m
     )
     .option('--carry-binds', 'move the content of bind mounts, too')
     .option('--drop-connections', 'move it although established connections will be lost')
+    .addOption(handoverOption())
     .option('--yes', 'agree to what it costs, without being asked')
     .addOption(hostOption())
     .addOption(jsonOption('events as JSON lines, the result last'))
@@ -103,11 +105,18 @@ function showPlan(cli: Cli, plan: Plan | null, json: boolean): void {
   else if (plan !== null) cli.out.write(renderPlan(plan, cli.out.look()));
 }
 
+export function handoverOption(): Option {
+  return new Option('--handover <way>', 'how clients follow: the source forwards, the address moves, or not at all')
+    .choices(HANDOVERS)
+    .default('forward');
+}
+
 export function optionsOf(flags: Omit<Flags, 'to' | 'dryRun'> & { dryRun?: boolean }): MigrateOptions {
   return {
     remove: flags.remove ?? false,
     carryBinds: flags.carryBinds ?? false,
     dropConnections: flags.dropConnections ?? false,
+    handover: flags.handover ?? 'forward',
     dryRun: flags.dryRun ?? false,
   };
 }

@@ -63,6 +63,13 @@ export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; i
   | MigrationResult
 );
 
+/**
+ * How the traffic follows the workload: the source forwards what still comes to its address, the workload takes an
+ * address of its own along, or nothing is done.
+ */
+export const HANDOVERS = ['forward', 'address', 'none'] as const;
+export type Handover = (typeof HANDOVERS)[number];
+
 export interface MigrateOptions {
   /** Delete the source's copy after commit instead of keeping it stopped under another name. */
   remove: boolean;
@@ -70,6 +77,7 @@ export interface MigrateOptions {
   carryBinds: boolean;
   /** Go on although established connections will be lost. */
   dropConnections: boolean;
+  handover: Handover;
   /** End after preflight. */
   dryRun: boolean;
 }

@@ -1,6 +1,6 @@
 /** What a journal's lines hold, and what follows from them; pure. */
 import { z } from 'zod';
-import { type MigrationEvent, PHASES } from './events.ts';
+import { HANDOVERS, type MigrationEvent, PHASES } from './events.ts';
 import type { Finding } from './finding.ts';
 
 export const SIDES = ['source', 'target'] as const;
@@ -95,6 +95,8 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
       remove: z.boolean(),
       carryBinds: z.boolean(),
       dropConnections: z.boolean(),
+      // Journals of versions before had none.
+      handover: z.enum(HANDOVERS).default('none'),
       dryRun: z.boolean(),
     }),
   }),

@@ -25,7 +25,10 @@ export function preflight(
 
 /** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
 export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
-  const options = { remove: false, carryBinds: false, dropConnections: false, dryRun: true };
+  const options: MigrateOptions = {
+    ...{ remove: false, carryBinds: false, dropConnections: false },
+    ...{ handover: 'forward', dryRun: true },
+  };
   return sourceFindings(sourceCase(workload, source, options))
     .filter(({ severity }) => severity === 'blocks')
     .map(({ message }) => shortly(message, workload.ref.name));

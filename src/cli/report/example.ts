@@ -51,7 +51,13 @@ export function exampleEvents(): MigrationEvent[] {
   const rest = SPANS.filter((s) => s.kind !== 'phase').map(
     (s): MigrationEvent => ({ ...at(s.startMs + s.ms), type: 'span', span: s }),
   );
-  const options = { remove: false, carryBinds: true, dropConnections: false, dryRun: false };
+  const options = {
+    remove: false,
+    carryBinds: true,
+    dropConnections: false,
+    handover: 'forward' as const,
+    dryRun: false,
+  };
   const events: MigrationEvent[] = [
     { ...at(0), type: 'started', workload: 'docker:web', source: 'a', target: 'root@b', options },
     ...phases,

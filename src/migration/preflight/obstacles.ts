@@ -35,14 +35,15 @@ export const OBSTACLE_FINDINGS = {
     remedy: 'Restart the program with GODEBUG=multipathtcp=0 in its environment.',
   },
   TCP_ESTABLISHED: {
-    severity: 'blocks',
-    meaning: 'This version does not move established connections.',
-    remedy: 'Wait for a quieter moment, or give --drop-connections if clients can reconnect.',
+    severity: 'note',
+    meaning: 'They move along: what clients send meanwhile waits, and they see a pause.',
+    remedy: 'Nothing is to be done.',
   },
   LISTEN_BACKLOG: {
-    severity: 'blocks',
-    meaning: 'These clients are connected as far as they know, and this version does not move established connections.',
-    remedy: 'Try again in a moment, or give --drop-connections if clients can reconnect.',
+    severity: 'note',
+    meaning:
+      'CRIU moves connections that a process holds: the freeze waits a moment until these are accepted, and the move is undone where they are not.',
+    remedy: 'Nothing is to be done unless the program has stopped accepting; then give --drop-connections.',
   },
   SCTP: {
     severity: 'blocks',
@@ -200,7 +201,15 @@ function message(name: string, kind: ObstacleKind, instances: readonly Instance[
 
 /** What the user has already agreed to. */
 function instead(kind: ObstacleKind, { options }: SourceCase): Partial<Entry> {
-  if (!options.dropConnections || (kind !== 'tcp-established' && kind !== 'listen-backlog')) return {};
+  if (kind !== 'tcp-established' && kind !== 'listen-backlog') return {};
+  if (!options.dropConnections && options.handover !== 'none') return {};
+  if (!options.dropConnections) {
+    return {
+      severity: 'blocks',
+      meaning: 'With --handover none nothing brings the packets of these connections to the target.',
+      remedy: 'Leave --handover out, or give --drop-connections if clients can reconnect.',
+    };
+  }
   return {
     severity: 'costs',
     meaning:
