@@ -56,7 +56,8 @@ export function holdTable(spec: HoldSpec, lanes: readonly Lane[], how: 'queue' |
           devices: [lane.device],
         },
         rules: [
-          `meta mark ${RELEASED} meta mark set 0 accept`,
+          // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
+          `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
           ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
             (match) => `${match} counter name held ${into(lane)}`,
           ),
