@@ -1,0 +1,171 @@
+/**
+ * A forward has two sides: the host that a workload left, and the one that has it. Both may be put in place again and
+ * again, and are removed without an error where nothing is there.
+ */
+import type { Run } from '../exec/run.ts';
+import { deleteDevices, type Network, readNetwork } from '../tools/ip-network.ts';
+import { applyNft, listTables, readCounters, readSet, removeTable, replaceTable } from '../tools/nft.ts';
+import type { WorkloadAddress } from './facts.ts';
+import type { Lane } from './hold-rules.ts';
+import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
+import { ingressDevices } from './routes.ts';
+import { localTables, type SourceForward, sourceTable } from './source-rules.ts';
+import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn } from './stand-in.ts';
+import { type TargetForward, targetTable, viaSet } from './target-rules.ts';
+import { ensureTunnel, type Tunnel } from './tunnel.ts';
+
+export interface SourceSide extends SourceForward {
+  tunnel?: Tunnel;
+}
+
+export interface TargetSide extends TargetForward {
+  tunnel?: Tunnel;
+}
+
+/** Makes what the rules of a source side name, and changes nothing for any packet. Undo: `removeSource`. */
+export async function prepareSource(run: Run, side: SourceSide): Promise<void> {
+  const { devices } = await readNetwork(run);
+  if (side.tunnel !== undefined)
+    await ensureTunnel(
+      run,
+      side.tunnel,
+      devices.map(({ name }) => name),
+    );
+  for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await makeStandIn(run, standIn);
+}
+
+/** The rules of a prepared source side, to be given to `releaseToTarget`; `lanes` are those of the hold. */
+export function sourceRules(side: SourceSide, network: Network, lanes: readonly Lane[] = []): string {
+  const table = sourceTable(side, {
+    routes: network.routes,
+    local: localAddresses(network),
+    outer: [...outerDevices(network, side.hop.device), ...ends(lanes, 'uplink')],
+    inner: [...standInEnds(network, side.id), ...ends(lanes, 'port')],
+  });
+  return [table, ...localTables(side)].map(replaceTable).join('\n');
+}
+
+/** Peers reach the workload through the stand-in from now on; after the rules are in place. */
+export async function finishSource(run: Run, side: SourceSide): Promise<void> {
+  const { devices } = await readNetwork(run);
+  for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await placeStandIn(run, standIn);
+}
+
+/** All of a source side at once: after a reboot, or with other facts than before. */
+export async function installSource(run: Run, side: SourceSide): Promise<void> {
+  await prepareSource(run, side);
+  await applyNft(run, sourceRules(side, await readNetwork(run)));
+  await finishSource(run, side);
+}
+
+export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addresses'>): Promise<void> {
+  const name = tableName('source', side.id);
+  await applyNft(run, (['netdev', 'ip', 'ip6'] as const).map((family) => removeTable({ family, name })).join('\n'));
+  for (const standIn of forWorkload(side.id, side.addresses)) await removeStandIn(run, standIn);
+}
+
+/** Before the workload runs here; its bridges must be there. Undo: `removeTarget`. */
+export async function installTarget(run: Run, side: TargetSide, lanes: readonly Lane[] = []): Promise<void> {
+  const before = await readNetwork(run);
+  if (side.tunnel !== undefined)
+    await ensureTunnel(
+      run,
+      side.tunnel,
+      before.devices.map(({ name }) => name),
+    );
+  for (const standIn of forPeers(side.id, onPresent(side.addresses, before.devices))) {
+    await makeStandIn(run, standIn);
+    await placeStandIn(run, standIn);
+  }
+  await applyNft(run, targetRules(side, await readNetwork(run), lanes));
+}
+
+/** Also with `onward` set, when the workload moves on: for `releaseToTarget` of that move's hold. */
+export function targetRules(side: TargetSide, network: Network, lanes: readonly Lane[] = []): string {
+  const present = (name: string): boolean => network.devices.some((device) => device.name === name);
+  const onward = side.onward === undefined ? [] : [side.onward.device];
+  const outer = [side.hop.device, ...onward, ...ends(lanes, 'uplink')].filter(present);
+  const bridges = [...new Set(side.addresses.map(({ bridge }) => bridge))];
+  const inner = [...bridges, ...bridges.map((_, index) => standInDevices(side.id, index).end)].filter(present);
+  return replaceTable(targetTable(side, { outer: [...new Set(outer)], inner }));
+}
+
+export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addresses'>): Promise<void> {
+  await applyNft(run, removeTable({ family: 'netdev', name: tableName('target', side.id) }));
+  for (const standIn of forPeers(side.id, side.addresses)) await removeStandIn(run, standIn);
+  const bridges = new Set(side.addresses.map(({ bridge }) => bridge)).size;
+  await deleteDevices(
+    run,
+    Array.from({ length: bridges }, (_, index) => standInDevices(side.id, index).port),
+  );
+}
+
+export interface Forwarded {
+  toTarget: { packets: number; bytes: number };
+  fromTarget: { packets: number; bytes: number };
+}
+
+/** Since the rules were last put in place; null where they are not. */
+export async function readSource(run: Run, id: string): Promise<Forwarded | null> {
+  const counters = await readCounters(run, 'netdev', tableName('source', id));
+  const take = (name: string): Forwarded['toTarget'] | undefined => {
+    const found = counters.find((counter) => counter.name === name);
+    return found && { packets: found.packets, bytes: found.bytes };
+  };
+  const [toTarget, fromTarget] = [take('to_target'), take('from_target')];
+  return toTarget === undefined || fromTarget === undefined ? null : { toTarget, fromTarget };
+}
+
+/** Connections that came by way of the other host, as they stand in the target side's rules. */
+export async function readVia(run: Run, side: Pick<TargetSide, 'id' | 'addresses'>): Promise<TargetForward['flows']> {
+  const perAddress = await Promise.all(
+    side.addresses.map(async ({ address }, index) => {
+      const rows = await readSet(run, 'netdev', tableName('target', side.id), viaSet(index));
+      return rows.map(([peer = '', protocol, peerPort, port]) => ({
+        protocol: protocol === '17' || protocol === 'udp' ? ('udp' as const) : ('tcp' as const),
+        address,
+        port: Number(port),
+        peer,
+        peerPort: Number(peerPort),
+        by: 'peer' as const,
+      }));
+    }),
+  );
+  return perAddress.flat();
+}
+
+/** What drayage has made in this network namespace; empty where all is as it was before. */
+export async function leftOvers(run: Run): Promise<string[]> {
+  const [tables, { devices }] = await Promise.all([listTables(run), readNetwork(run)]);
+  return [
+    ...tables.filter(({ name }) => isOurTable(name)).map(({ family, name }) => `table ${family} ${name}`),
+    ...devices.filter(({ name }) => isOurDevice(name)).map(({ name }) => `device ${name}`),
+  ];
+}
+
+function outerDevices(network: Network, hop: string): string[] {
+  const names = ingressDevices(network).map(({ name }) => name);
+  const tunnel = network.devices.some(({ name }) => name === hop) ? [hop] : [];
+  return [...new Set([...names, ...tunnel])];
+}
+
+/** Also those of bridges, by which neighbours of the workload may ask for its published ports. */
+function localAddresses(network: Network): string[] {
+  const devices = ingressDevices(network);
+  return devices.flatMap(({ addresses }) =>
+    addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address),
+  );
+}
+
+function standInEnds({ devices }: Network, id: string): string[] {
+  const prefix = standInDevices(id, 0).end.slice(0, -1);
+  return devices.filter(({ name }) => name.startsWith(prefix)).map(({ name }) => name);
+}
+
+function ends(lanes: readonly Lane[], kind: Lane['kind']): string[] {
+  return lanes.filter((lane) => lane.kind === kind).map(({ far }) => far);
+}
+
+function onPresent(addresses: readonly WorkloadAddress[], devices: Network['devices']): WorkloadAddress[] {
+  return addresses.filter(({ bridge }) => devices.some(({ name }) => name === bridge));
+}

@@ -1,0 +1,134 @@
+/**
+ * Pure: what keeps packets away from a frozen workload. A lane is a pair of virtual devices of our own: packets are sent
+ * into the near end, whose queue is shut, and come out at the far end when it is opened, as if they had been received
+ * there. Until then what leaks (a queue's bucket is full to begin with) is sent round again.
+ */
+import { type NftTable, quote } from '../tools/nft.ts';
+import { familyOf, NFT_WORDS } from './address.ts';
+import type { Flow, PublishedPort, WorkloadAddress } from './facts.ts';
+import { holdDevices, tableName } from './names.ts';
+
+export interface HoldSpec {
+  id: string;
+  published: readonly PublishedPort[];
+  addresses: readonly WorkloadAddress[];
+  /** Those that the workload opened, and that the host's NAT changed, come back by other addresses than its own. */
+  flows: readonly Flow[];
+  /** By which clients' packets come in. */
+  uplinks: readonly string[];
+}
+
+export interface Lane {
+  near: string;
+  far: string;
+  /** Packets are taken where `device` receives them, or (`port`) where the bridge would give them to the workload. */
+  kind: 'uplink' | 'port';
+  device: string;
+}
+
+/** Not 0, which every packet has that is received, and nobody else's as far as is known. */
+const RELEASED = '0xd7a9a6e';
+const PRIORITY = -600;
+
+export function lanesOf({ id, uplinks, addresses }: Pick<HoldSpec, 'id' | 'uplinks' | 'addresses'>): Lane[] {
+  const ports = [...new Set(addresses.flatMap(({ port }) => (port === undefined ? [] : [port])))];
+  const taken = [
+    ...uplinks.map((device) => ({ kind: 'uplink' as const, device })),
+    ...ports.map((device) => ({ kind: 'port' as const, device })),
+  ];
+  return taken.map((lane, index) => ({ ...lane, ...holdDevices(id, index) }));
+}
+
+export function holdTable(spec: HoldSpec, lanes: readonly Lane[], how: 'queue' | 'drop'): NftTable {
+  const into = ({ near }: Lane): string =>
+    how === 'drop' ? 'drop' : `meta mark set ${RELEASED} fwd to ${quote(near)}`;
+  return {
+    family: 'netdev',
+    name: tableName('hold', spec.id),
+    objects: ['counter held {}'],
+    chains: lanes.flatMap((lane, index) => [
+      {
+        name: `take_${index}`,
+        hook: {
+          type: 'filter' as const,
+          hook: lane.kind === 'uplink' ? ('ingress' as const) : ('egress' as const),
+          priority: PRIORITY,
+          devices: [lane.device],
+        },
+        rules: [
+          // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
+          `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
+          ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
+            (match) => `${match} counter name held ${into(lane)}`,
+          ),
+        ],
+      },
+      ...(how === 'drop' ? [] : [roundAgain(lane, index)]),
+    ]),
+  };
+}
+
+/** The commands that let the far ends give packets on, while everything still goes by way of the queues. */
+export function openFarEnds(id: string, lanes: readonly Lane[]): string[] {
+  return lanes.map((_, index) => `delete chain netdev ${tableName('hold', id)} ${roundName(index)}`);
+}
+
+/** Nothing that the frozen workload's sockets send when they are closed leaves this host any more. */
+export function sealTable(id: string, addresses: readonly WorkloadAddress[], present: readonly string[]): NftTable {
+  const ports = [...new Set(addresses.flatMap(({ port }) => (port === undefined ? [] : [port])))];
+  return {
+    family: 'netdev',
+    name: `${tableName('hold', id)}_seal`,
+    objects: [],
+    chains: [
+      {
+        name: 'sealed',
+        hook: {
+          type: 'filter',
+          hook: 'ingress',
+          priority: PRIORITY,
+          devices: ports.filter((port) => present.includes(port)),
+        },
+        rules: ['drop'],
+      },
+    ],
+  };
+}
+
+function roundAgain(lane: Lane, index: number): NftTable['chains'][number] {
+  return {
+    name: roundName(index),
+    hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: [lane.far] },
+    rules: [`meta mark ${RELEASED} fwd to ${quote(lane.near)}`, 'drop'],
+  };
+}
+
+function roundName(index: number): string {
+  return `again_${index}`;
+}
+
+function matches(spec: HoldSpec): string[] {
+  const published = spec.published.map(({ protocol, hostAddress, hostPort, address }) => {
+    const family = familyOf(address);
+    const host =
+      hostAddress === undefined
+        ? `meta protocol ${NFT_WORDS[family].ip} fib daddr type local`
+        : `${NFT_WORDS[family].ip} daddr ${hostAddress}`;
+    return `${host} ${protocol} dport ${hostPort}`;
+  });
+  const opened = spec.flows.flatMap(({ by, known, peer, peerPort, protocol }) => {
+    if (by !== 'workload' || known === undefined) return [];
+    const { ip } = NFT_WORDS[familyOf(peer)];
+    return [
+      `${ip} saddr ${peer} ${ip} daddr ${known.address} ${protocol} sport ${peerPort} ${protocol} dport ${known.port}`,
+    ];
+  });
+  return [...published, ...opened, ...addressMatches(spec)];
+}
+
+/** Of IPv6 not all: neighbour discovery goes on, and the frozen kernel answers it. */
+function addressMatches({ addresses }: HoldSpec): string[] {
+  return addresses.map(({ address }) =>
+    familyOf(address) === 6 ? `ip6 daddr ${address} meta l4proto { tcp, udp }` : `ip daddr ${address}`,
+  );
+}

@@ -1,0 +1,142 @@
+/**
+ * Holding a workload's packets from before its dump until it is decided where it runs. Every step may be repeated;
+ * `remove` undoes all of them, at any time.
+ */
+import { ProgramError, type Run } from '../exec/run.ts';
+import { applyIp, deleteDevices, setSysctls } from '../tools/ip-network.ts';
+import { applyNft, readCounters, removeTable, replaceTable } from '../tools/nft.ts';
+import { applyTc, handOver, openQueue, queueState, shutQueue, takeFilters } from '../tools/tc.ts';
+import { type HoldSpec, holdTable, type Lane, lanesOf, openFarEnds, sealTable } from './hold-rules.ts';
+import { tableName } from './names.ts';
+
+export interface Hold {
+  spec: HoldSpec;
+  lanes: Lane[];
+  /** Whether packets wait, or, where the kernel cannot do that, are dropped and sent again by their senders. */
+  how: 'queue' | 'drop';
+}
+
+/** Makes the queues; no packet goes there yet. Undo: `removeHold`. */
+export async function prepareHold(run: Run, spec: HoldSpec): Promise<Hold> {
+  const lanes = lanesOf(spec);
+  await deleteDevices(
+    run,
+    lanes.map(({ near }) => near),
+  );
+  try {
+    await makeLanes(run, lanes);
+    return { spec, lanes, how: 'queue' };
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    await deleteDevices(
+      run,
+      lanes.map(({ near }) => near),
+    );
+    return { spec, lanes, how: 'drop' };
+  }
+}
+
+/** From now on packets wait. `flows` are those of the freeze, or of just before it. Undo: `releaseToSource`. */
+export async function hold(run: Run, { spec, lanes, how }: Hold, flows: HoldSpec['flows'] = spec.flows): Promise<void> {
+  await applyNft(run, replaceTable(holdTable({ ...spec, flows }, lanes, how)));
+}
+
+/** The workload goes on here: what waited comes in as if it had just been received. */
+export async function releaseToSource(run: Run, held: Hold): Promise<void> {
+  if (held.how === 'queue') {
+    await applyTc(
+      run,
+      held.lanes.map(({ far, device, kind }) => handOver(far, device, kind === 'uplink' ? 'ingress' : 'egress')),
+    );
+    await openQueues(run, held);
+    await applyNft(run, removeTable({ family: 'netdev', name: tableName('hold', held.spec.id) }));
+    await underWay();
+  }
+  await removeHold(run, held);
+}
+
+/**
+ * The workload goes on there: what waited is forwarded by `rules`, which are put in place in the same transaction, and
+ * stands before what comes later. Nothing that the frozen copy's sockets still send gets out from now on, so that
+ * it can be killed; the devices stay, for rules name them, until `removeHold`.
+ */
+export async function releaseToTarget(run: Run, held: Hold, rules: string, present: readonly string[]): Promise<void> {
+  const { spec, lanes, how } = held;
+  const open = how === 'queue' ? openFarEnds(spec.id, lanes) : [];
+  await applyNft(run, [...open, rules, replaceTable(sealTable(spec.id, spec.addresses, present))].join('\n'));
+  if (how === 'queue') await openQueues(run, held);
+  await applyNft(run, removeTable({ family: 'netdev', name: tableName('hold', spec.id) }));
+}
+
+/** Removes all that a hold has made; packets that wait in it are lost, so `release` comes before. */
+export async function removeHold(run: Run, { spec, lanes }: Pick<Hold, 'spec' | 'lanes'>): Promise<void> {
+  const name = tableName('hold', spec.id);
+  const tables = [name, `${name}_seal`].map((each) => removeTable({ family: 'netdev', name: each }));
+  await applyNft(run, tables.join('\n'));
+  await deleteDevices(
+    run,
+    lanes.map(({ near }) => near),
+  );
+}
+
+export interface Held {
+  packets: number;
+  bytes: number;
+  /** Beyond what the queues take, or where there are none. */
+  dropped: number;
+}
+
+/** What it has kept back so far. */
+export async function readHold(run: Run, { spec, lanes, how }: Hold): Promise<Held> {
+  const counters = await readCounters(run, 'netdev', tableName('hold', spec.id));
+  const { packets = 0, bytes = 0 } = counters.find(({ name }) => name === 'held') ?? {};
+  if (how === 'drop') return { packets, bytes, dropped: packets };
+  const queues = await Promise.all(lanes.map(({ near }) => queueState(run, near)));
+  return { packets, bytes, dropped: queues.reduce((sum, queue) => sum + (queue?.dropped ?? 0), 0) };
+}
+
+async function makeLanes(run: Run, lanes: readonly Lane[]): Promise<void> {
+  await applyIp(
+    run,
+    lanes.map(({ near, far }) => ['link', 'add', near, 'type', 'veth', 'peer', 'name', far]),
+  );
+  // They are to carry what is put into them, and nothing of the kernel's own.
+  const quiet = lanes.flatMap(({ near, far }) => [near, far]);
+  await setSysctls(run, Object.fromEntries(quiet.map((device) => [`net.ipv6.conf.${device}.disable_ipv6`, '1'])));
+  await applyTc(
+    run,
+    lanes.flatMap(({ near, far }) => [shutQueue(near), takeFilters(far)]),
+  );
+  await applyIp(
+    run,
+    quiet.map((device) => ['link', 'set', device, 'up']),
+  );
+}
+
+/** The kernel looks at a queue when a packet comes: a neighbour is asked for that nobody is. */
+async function openQueues(run: Run, { lanes }: Hold): Promise<void> {
+  await applyTc(
+    run,
+    lanes.map(({ near }) => openQueue(near)),
+  );
+  const nobody = ['neighbour', 'replace', '169.254.231.2', 'dev'];
+  await applyIp(
+    run,
+    lanes.map(({ near }) => [...nobody, near, 'nud', 'none', 'use']),
+  );
+  await untilEmpty(run, lanes);
+}
+
+/** What left the queue is received a moment later, on another processor perhaps; it would be lost with its device. */
+function underWay(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Only what is read from the kernel tells that all is through; it takes about a millisecond. */
+async function untilEmpty(run: Run, lanes: readonly Lane[]): Promise<void> {
+  for (let look = 0; look < 20; look++) {
+    const queues = await Promise.all(lanes.map(({ near }) => queueState(run, near)));
+    if (queues.every((queue) => (queue?.waiting ?? 0) === 0)) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,35 @@
+/** What drayage makes in a kernel has names of its own, made of the forward's id. */
+import { createHash } from 'node:crypto';
+
+const PREFIX = 'drayage_';
+
+/** Eight digits: device names have room for 15 bytes. */
+export function shortId(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 8);
+}
+
+export function tableName(role: 'source' | 'target' | 'hold', id: string): string {
+  return `${PREFIX}${role}_${shortId(id)}`;
+}
+
+export function isOurTable(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+/** Both ends of the pair that holds packets; `lane` tells the pairs of a migration apart. */
+export function holdDevices(id: string, lane: number): { near: string; far: string } {
+  return { near: `dyh${shortId(id)}-${lane}`, far: `dyi${shortId(id)}-${lane}` };
+}
+
+/** The port that stands on a bridge in the place of what is on the other host, and its other end. */
+export function standInDevices(id: string, index: number): { port: string; end: string } {
+  return { port: `dyp${shortId(id)}-${index}`, end: `dys${shortId(id)}-${index}` };
+}
+
+export function tunnelDevice(pair: string): string {
+  return `dyv${shortId(pair)}`;
+}
+
+export function isOurDevice(name: string): boolean {
+  return /^dy[hipsv][0-9a-f]{8}(-\d+)?$/.test(name);
+}

@@ -1,0 +1,108 @@
+/**
+ * Pure: the rule set of the host that has the workload now, for what comes from one other host (`from`). Packets go
+ * from there to the workload's bridge, and answers back, past the IP stack: no connection tracking, no rule of Docker's
+ * and no reverse path filter is met. Which answers these are is learned from what came; all else that the workload
+ * sends goes this host's ordinary way.
+ */
+import { type NftTable, quote } from '../tools/nft.ts';
+import { familyOf, NFT_WORDS } from './address.ts';
+import type { Flow, Hop, WorkloadAddress } from './facts.ts';
+import { tableName } from './names.ts';
+import { elements, idle, overHop, PASS_DISCOVERY } from './source-rules.ts';
+
+export interface TargetForward {
+  id: string;
+  addresses: readonly WorkloadAddress[];
+  /** Open at the freeze, by way of the other host. */
+  flows: readonly Flow[];
+  /** To the other host. */
+  hop: Hop;
+  /** Where the workload has moved on: its packets are passed to there until the other host knows. */
+  onward?: Hop;
+}
+
+export interface TargetSurroundings {
+  /** By which packets for the workload come from the other host: the hop's device, far ends of a hold. */
+  outer: readonly string[];
+  /** By which those of the workload come: its bridges, stand-ins. */
+  inner: readonly string[];
+}
+
+/** Before those of a source: what only passes is not taken for what is asked of this host. */
+const PRIORITY = -510;
+
+export function targetTable(forward: TargetForward, { outer, inner }: TargetSurroundings): NftTable {
+  const parts = forward.addresses.map((address, index) => addressRules(forward, address, index));
+  return {
+    family: 'netdev',
+    name: tableName('target', forward.id),
+    objects: ['counter from_source {}', 'counter to_source {}', ...parts.flatMap((part) => part.sets)],
+    chains: [
+      ...([4, 6] as const).map((family) => ({
+        name: `back_${family}`,
+        rules: ['counter name to_source', ...overHop(forward.hop, family)],
+      })),
+      ...parts.map((part) => part.arrived),
+      {
+        name: 'from_other',
+        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: outer },
+        rules: parts.flatMap((part) => part.fromOther),
+      },
+      {
+        name: 'from_workload',
+        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: inner },
+        rules: [PASS_DISCOVERY, ...parts.flatMap((part) => part.fromWorkload)],
+      },
+    ],
+  };
+}
+
+/** Connections that came by way of the other host: address, protocol and port of the client, port of the workload. */
+export function viaSet(index: number): string {
+  return `via_${index}`;
+}
+
+function addressRules(forward: TargetForward, at: WorkloadAddress, index: number) {
+  const family = familyOf(at.address);
+  const { ip, type } = NFT_WORDS[family];
+  const key = `type ${type} . inet_proto . inet_service . inet_service; flags dynamic,timeout; size 262144;`;
+  const [via, ended] = [viaSet(index), `ended_${index}`];
+  const asking = `${ip} saddr . meta l4proto . th sport . th dport`;
+  const answer = `${ip} saddr ${at.address} meta l4proto { tcp, udp } ${ip} daddr . meta l4proto . th dport . th sport @${via} goto back_${family}`;
+  const from = forward.hop.mac === undefined ? '' : `ether saddr ${forward.hop.mac} `;
+  const preset = forward.flows
+    .filter((flow) => flow.address === at.address)
+    .map(
+      ({ peer, protocol, peerPort, port }) => `${peer} . ${protocol} . ${peerPort} . ${port} timeout ${idle(protocol)}`,
+    );
+  return {
+    sets: [`set ${via} { ${key} timeout 5d; ${elements(preset)} }`, `set ${ended} { ${key} timeout 2m; }`],
+    arrived: {
+      name: `arrived_${index}`,
+      rules: [
+        'counter name from_source',
+        // A connection that has ended is remembered for two minutes more, however many packets are still to come.
+        `tcp flags & syn == syn delete @${ended} { ${asking} }`,
+        `tcp flags & (fin | rst) != 0 update @${ended} { ${asking} timeout 2m }`,
+        `meta l4proto tcp ${asking} != @${ended} update @${via} { ${asking} timeout ${idle('tcp')} }`,
+        `meta l4proto tcp ${asking} @${ended} update @${via} { ${asking} timeout 2m }`,
+        `meta l4proto udp update @${via} { ${asking} timeout ${idle('udp')} }`,
+        ...(forward.onward === undefined
+          ? [`fwd ${ip} to ${at.address} device ${quote(at.bridge)}`]
+          : overHop(forward.onward, family)),
+      ],
+    },
+    fromOther: [
+      `${from}${ip} daddr ${at.address} goto arrived_${index}`,
+      ...(forward.onward === undefined ? [] : [answer]),
+    ],
+    fromWorkload: [
+      answer,
+      ...peersOf(at).map((peer) => `${ip} saddr ${at.address} ${ip} daddr ${peer} goto back_${family}`),
+    ],
+  };
+}
+
+function peersOf({ address, peers }: WorkloadAddress): string[] {
+  return peers.filter((peer) => familyOf(peer) === familyOf(address));
+}
