@@ -34,9 +34,9 @@ export interface Arrival {
  * Pure: the events' own times are of the source's clock; what came soonest after it was told shows how far that clock
  * is off, to within the way from there to here.
  */
-export function moveOf(arrivals: readonly Arrival[], names: { source: string; target: string }): Move | null {
+export function moveOf(arrivals: readonly Arrival[]): Move | null {
   const offset = Math.min(...arrivals.map(({ event, atMs }) => atMs - event.time));
-  const started = arrivals.find(({ event }) => event.type === 'started')?.event;
+  const started = arrivals.map(({ event }) => event).find((event) => event.type === 'started');
   const result = arrivals.map(({ event }) => event).find((event) => event.type === 'result');
   if (started === undefined || result === undefined) return null;
   const fromMs = started.time + offset;
@@ -48,8 +48,9 @@ export function moveOf(arrivals: readonly Arrival[], names: { source: string; ta
   phases.sort((a, b) => a.fromMs - b.fromMs);
   const { outcome, outageMs, id, totalMs } = result;
   return {
-    ...names,
     id,
+    source: started.source,
+    target: started.target,
     outcome,
     outageMs,
     fromMs,
