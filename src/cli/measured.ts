@@ -102,7 +102,7 @@ export async function writeReport(
   samples: Measurement['recording']['samples'],
 ) {
   const [{ htmlReport }, { writeFile }] = await Promise.all([
-    import('../measure/report/html.ts'),
+    import('./report/html/html.ts'),
     import('node:fs/promises'),
   ]);
   await writeFile(path, htmlReport({ title, summary, samples })).catch(unwritable(path));

@@ -6,6 +6,7 @@ export type Answer = 'answered' | 'reordered' | 'repeated' | 'garbled';
 
 export class Ledger {
   #next = 1;
+  #highest = 0;
   /** Number to when it was sent, in order. */
   readonly #open = new Map<number, number>();
 
@@ -14,18 +15,24 @@ export class Ledger {
     return this.#open.size;
   }
 
+  /** Whether any is open that was sent after the newest one that was answered: on a stream, those before are gone. */
+  get isAnswerDue(): boolean {
+    return this.#open.size > 0 && this.#next - 1 > this.#highest;
+  }
+
   /** The number of the next message. */
   send(atMs: number): number {
     this.#open.set(this.#next, atMs);
     return this.#next++;
   }
 
-  /** What the arrival of a number means. An answer is reordered where an older message still has none. */
+  /** What the arrival of a number means. It is reordered where a later one was answered before it. */
   answer(number: number): Answer {
     if (!Number.isSafeInteger(number) || number < 1 || number >= this.#next) return 'garbled';
-    const [oldest] = this.#open.keys();
     if (!this.#open.delete(number)) return 'repeated';
-    return oldest === number ? 'answered' : 'reordered';
+    if (number < this.#highest) return 'reordered';
+    this.#highest = number;
+    return 'answered';
   }
 
   /** Gives up what was sent before `beforeMs`, all by default. @returns when each lost message was sent. */

@@ -70,7 +70,7 @@ export class Book {
     if (answer === 'repeated' || answer === 'garbled') return;
     log.answer({ fromMs: this.#waitingSince ?? now, toMs: now });
     this.#lose(now - deadlineMs);
-    this.#waitingSince = this.#ledger.open > 0 ? now : undefined;
+    this.#waitingSince = this.#ledger.isAnswerDue ? now : undefined;
   }
 
   /** The connection is gone, and with it all that was under way. */
