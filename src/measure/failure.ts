@@ -31,7 +31,7 @@ const BY_CODE: Record<string, Failure> = {
   EMFILE: 'local',
   ENFILE: 'local',
   ENOBUFS: 'local',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'garbled',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'reset',
 };
 
 /** Pure: of an error of undici or of node:net. */

@@ -35,8 +35,9 @@ export class Book {
     this.#connectedAt = options.clock.now();
   }
 
+  /** Messages that are worth waiting for. */
   get open(): number {
-    return this.#ledger.open;
+    return this.#ledger.isAnswerDue ? this.#ledger.open : 0;
   }
 
   /** Nothing came over this connection for as long as a message may take. */

@@ -46,6 +46,8 @@ export interface Measurement {
 const MESSAGE_MS = 2;
 const SHORTEST_PAUSE_MS = 10;
 const POLL_MS = 5;
+/** The deadline of the last request ends at that time, too, and is to be told as such. */
+const SLACK_MS = 200;
 
 /** Begins at once. An aborted `signal` ends everything without waiting for anything. */
 export function measure(options: MeasureOptions, signal: AbortSignal): Measurement {
@@ -90,7 +92,7 @@ export function measure(options: MeasureOptions, signal: AbortSignal): Measureme
       cut?.addEventListener('abort', () => abort.abort(), { once: true });
       if (cut?.aborted) abort.abort();
       const end = clock.now();
-      while (open() > 0 && clock.now() < end + deadlineMs && !aborting.aborted) await pause(POLL_MS);
+      while (open() > 0 && clock.now() < end + deadlineMs + SLACK_MS && !aborting.aborted) await pause(POLL_MS);
       const result = { ...recording(), endMs: end };
       for (const line of lines) line.end(!aborting.aborted);
       abort.abort();
