@@ -20,15 +20,13 @@ export interface Driven {
 }
 
 /**
- * `undo` asks the agent to undo it, and waits for what comes of it; `leave` waits no more.
+ * Aborted, `undo` asks the agent to undo it, and waits for what comes of it; `leave` waits no more.
  * @throws DrayageError CANCELLED where it was left, or as the agent answers
  */
 export async function drive(
   cli: Cli,
   { host, workload, to, options }: DriveRequest,
-  clock: Clock,
-  undo: AbortSignal,
-  leave: AbortSignal,
+  { clock, undo, leave }: { clock: Clock; undo: AbortSignal; leave: AbortSignal },
 ): Promise<Driven> {
   await using agent = await cli.connect(host);
   const arrivals: Arrival[] = [];

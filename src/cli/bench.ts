@@ -3,7 +3,7 @@ import { DrayageError } from '../errors.ts';
 import type { Measurement } from '../measure/measure.ts';
 import type { Move } from '../measure/move.ts';
 import type { Summary } from '../measure/summarise.ts';
-import type { MigrateOptions } from '../migration/events.ts';
+import type { MigrateOptions, MigrationResult } from '../migration/events.ts';
 import { drive } from './bench-move.ts';
 import { declare, type HostOptions, hostOption, jsonOption } from './command.ts';
 import { type Cli, writeJson } from './context.ts';
@@ -21,6 +21,8 @@ import {
 } from './measured.ts';
 import { agree, optionsOf, refusalOf } from './migrate.ts';
 import { renderFindings } from './report/finding.ts';
+import { printable } from './report/style.ts';
+import { formatMs } from './report/units.ts';
 
 interface Flags extends MeasureFlags, HostOptions {
   to: string;
@@ -51,7 +53,7 @@ It is moved as drayage migrate --remove does it: no copies pile up on the way. A
   return withMeasureOptions(command.argument('<workload>', 'engine:name, or just the name'))
     .requiredOption('--to <host>', 'the other host, as ssh knows it')
     .option('--back <host>', 'this host, or the one of --host, as the other one knows it by ssh')
-    .option('--rounds <number>', 'moves; even, and it ends where it began', count(1000, 1), 10)
+    .option('--rounds <number>', 'moves; even, and it ends where it began', count(200, 1), 10)
     .option('--settle <time>', 'load alone, before and after each move', duration, 3000)
     .option('--carry-binds', 'move the content of bind mounts, too')
     .option('--drop-connections', 'move it although established connections will be lost')
@@ -79,44 +81,52 @@ async function bench(cli: Cli, workload: string, flags: Flags): Promise<void> {
   using _ = cli.onInterrupt(() => (end.signal.aborted ? cut : end).abort());
   const measurement = measure(targets, new AbortController().signal);
   const moves: Move[] = [];
-  let recording: Measurement['recording'];
-  let failure: unknown;
-  {
-    let doing = '';
-    using line = liveLine(cli, () => `${doing} · ${liveText(measurement)}`);
-    for (const caveat of caveats(targets)) line.say(caveat);
-    try {
-      await pause(flags.settle, end.signal);
-      for (let round = 0; round < flags.rounds && !end.signal.aborted; round++) {
-        const way = ways[round % 2] as Way;
-        doing = `round ${round + 1}/${flags.rounds} to ${way.to}`;
-        const { move, result } = await drive(
-          cli,
-          { ...way, workload, options },
-          measurement.clock,
-          end.signal,
-          cut.signal,
-        );
-        if (move !== null) moves.push(move);
-        if (flags.json) writeJson(cli.out, { ...result, type: 'round', round: round + 1 });
-        else
-          line.say(
-            `${doing}: ${result.outcome}${result.outageMs === null ? '' : `, outage ${Math.round(result.outageMs)} ms`}`,
-          );
-        if (result.outcome !== 'committed') cli.exitWith(exitStatusOf(result));
-        if (result.error !== undefined && !flags.json) line.say(`${result.error.code}: ${result.error.message}`);
-        if (result.outcome !== 'committed') break;
-        await pause(flags.settle, end.signal);
-      }
-    } catch (error) {
-      // What was measured so far is told all the same.
-      failure = error;
-    }
-    recording = await measurement.finish(failure === undefined ? cut.signal : AbortSignal.abort());
-  }
+  const rounds = { workload, options, ways, flags, measurement, moves, end: end.signal, cut: cut.signal };
+  // What was measured until something failed is told all the same.
+  const failure = await goToAndFro(cli, rounds, caveats(targets)).catch(DrayageError.from);
+  const recording = await measurement.finish(failure === undefined ? cut.signal : AbortSignal.abort());
   await tell(cli, workload, flags, summarise(recording, moves), recording);
   if (failure !== undefined) throw failure;
   if (end.signal.aborted) throw new DrayageError('CANCELLED', whereItIs(moves, workload));
+}
+
+interface Rounds {
+  workload: string;
+  options: MigrateOptions;
+  ways: readonly [Way, Way];
+  flags: Flags;
+  measurement: Measurement;
+  /** Filled as they end. */
+  moves: Move[];
+  /** Undo what is under way, and begin nothing more. */
+  end: AbortSignal;
+  /** Do not wait for it, either. */
+  cut: AbortSignal;
+}
+
+/** Until a round is no move, or Ctrl-C. @throws DrayageError of the agents */
+async function goToAndFro(cli: Cli, rounds: Rounds, notes: readonly string[]): Promise<void> {
+  const { workload, options, ways, flags, measurement, moves, end, cut } = rounds;
+  let doing = 'load alone';
+  using line = liveLine(cli, () => `${doing} · ${liveText(measurement)}`);
+  for (const note of notes) line.say(note);
+  await pause(flags.settle, end);
+  for (let round = 1; round <= flags.rounds && !end.aborted; round++) {
+    const way = ways[round % 2 === 1 ? 0 : 1];
+    doing = `round ${round}/${flags.rounds} to ${way.to}`;
+    const request = { ...way, workload, options };
+    const { move, result } = await drive(cli, request, { clock: measurement.clock, undo: end, leave: cut });
+    if (move !== null) moves.push(move);
+    if (flags.json) writeJson(cli.out, { ...result, type: 'round', round });
+    else line.say(`${doing}: ${endOf(result)}`);
+    if (result.outcome !== 'committed') return cli.exitWith(exitStatusOf(result));
+    await pause(flags.settle, end);
+  }
+}
+
+function endOf({ outcome, outageMs, error }: MigrationResult): string {
+  if (error !== undefined) return `${outcome}, ${error.code}: ${printable(error.message)}`;
+  return outageMs === null ? outcome : `${outcome}, outage ${formatMs(outageMs)}`;
 }
 
 /** Both directions, once both are known to be open; nothing has been moved. @throws DrayageError */

@@ -1,7 +1,11 @@
 /** What the long-lived connections of a measurement saw, all together; bounded however long it lasts. */
 
-export const INCIDENTS = ['reset', 'closed', 'timeout', 'refused', 'lost', 'repeated', 'reordered', 'garbled'] as const;
+const INCIDENTS = ['reset', 'closed', 'timeout', 'refused', 'lost', 'repeated', 'reordered', 'garbled'] as const;
 export type IncidentKind = (typeof INCIDENTS)[number];
+
+export function noIncidents(): Record<IncidentKind, number> {
+  return Object.fromEntries(INCIDENTS.map((kind) => [kind, 0])) as Record<IncidentKind, number>;
+}
 
 export interface Incident {
   /** Milliseconds of the measurement's clock; of a lost message, when it was sent. */
@@ -29,16 +33,7 @@ interface Bucket {
 export class ConnectionLog {
   sent = 0;
   answered = 0;
-  readonly counts: Record<IncidentKind, number> = {
-    reset: 0,
-    closed: 0,
-    timeout: 0,
-    refused: 0,
-    lost: 0,
-    repeated: 0,
-    reordered: 0,
-    garbled: 0,
-  };
+  readonly counts = noIncidents();
   /** The first 50 000; `counts` has all. */
   readonly incidents: Incident[] = [];
   readonly #buckets = new Map<number, Bucket>();

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { expect, test, vi } from 'vitest';
+import { noIncidents } from './connection-log.ts';
 import { measure } from './measure.ts';
 import { summarise } from './summarise.ts';
 import { reachHttp, reachTcp } from './target.ts';
@@ -17,7 +18,7 @@ test('a server that is well: nothing fails, and the load adds little itself', as
   const { requests, connections, latency, lag } = summarise(await measurement.finish());
   expect(requests.failed).toBe(0);
   expect(requests.sent).toBeGreaterThan(55);
-  expect(connections).toMatchObject({ speak: 'tcp', count: 5, broken: 0, incidents: {} });
+  expect(connections).toMatchObject({ speak: 'tcp', count: 5, broken: 0, incidents: noIncidents() });
   expect(connections?.answered).toBeGreaterThan(200);
   // Generous: other tests run beside it. By itself it is about a millisecond.
   expect(latency.p50).toBeLessThan(20);
@@ -47,7 +48,7 @@ test('a stall is told in full by requests that were to be sent meanwhile, and by
   await pause(200);
   const { requests, connections, latency, longestGap } = summarise(await measurement.finish());
   expect(requests.failed).toBe(0);
-  expect(connections).toMatchObject({ broken: 0, incidents: {} });
+  expect(connections).toMatchObject({ broken: 0, incidents: noIncidents() });
   expect(longestGap?.ms).toBeGreaterThan(stalled - 25);
   expect(longestGap?.ms).toBeLessThan(stalled + 150);
   // A closed loop would have seen one slow request of many; half a second in 30 of 70 is what clients saw.
@@ -66,7 +67,7 @@ test('a server that dies and comes back: refused and reset, and the connections 
   const { requests, connections, longestGap } = summarise(await measurement.finish());
   expect(requests.failures.refused).toBeGreaterThan(10);
   expect(requests.sent - requests.failed).toBeGreaterThan(20);
-  expect(connections).toMatchObject({ broken: 5, incidents: { reset: 5, refused: 5 } });
+  expect(connections).toMatchObject({ broken: 5, incidents: { reset: 5, refused: 5, repeated: 0, garbled: 0 } });
   expect(longestGap?.ms).toBeGreaterThan(180);
   expect(longestGap?.ms).toBeLessThan(600);
 });
@@ -81,7 +82,7 @@ test.each<[string, number, (line: string) => string, object]>([
   const measurement = measure({ rate: 0, connections: 1, deadlineMs: 400, tcp: await echo.target() }, never);
   await pause(500);
   const { connections } = summarise(await measurement.finish());
-  expect(connections).toMatchObject({ broken: 0, incidents });
+  expect(connections).toMatchObject({ broken: 0, incidents: { ...noIncidents(), ...incidents } });
 });
 
 test('a server that changes the order', async () => {
@@ -95,7 +96,7 @@ test('a server that changes the order', async () => {
   });
   const measurement = measure({ rate: 0, connections: 1, deadlineMs: 1000, tcp: await echo.target() }, never);
   await pause(300);
-  expect(summarise(await measurement.finish()).connections?.incidents).toEqual({ reordered: 1 });
+  expect(summarise(await measurement.finish()).connections?.incidents).toEqual({ ...noIncidents(), reordered: 1 });
 });
 
 test('a server that falls silent: timeouts, and a new connection for each', async () => {

@@ -14,7 +14,7 @@ export interface RequestSample {
 }
 
 const OUTCOMES: readonly RequestOutcome[] = ['ok', ...FAILURES];
-export const MOST_SAMPLES = 1_500_000;
+const MOST_SAMPLES = 1_500_000;
 
 export class Samples implements Iterable<RequestSample> {
   readonly #most: number;

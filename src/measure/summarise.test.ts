@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ConnectionLog } from './connection-log.ts';
+import { ConnectionLog, noIncidents } from './connection-log.ts';
 import type { Recording } from './measure.ts';
 import type { Move } from './move.ts';
 import { Samples } from './samples.ts';
@@ -68,8 +68,17 @@ test('a connection that waited longer than any request is the longest gap, in it
   const { rounds, connections } = summarise(recording([], log), moves);
   expect(rounds[0]?.longestGap).toMatchObject({ ms: 900, seenBy: 'connection' });
   expect(rounds[1]?.longestGap?.seenBy).not.toBe('connection');
-  expect(rounds.map((round) => round.connections?.incidents)).toEqual([{ lost: 1 }, { reset: 1 }]);
-  expect(connections).toEqual({ speak: 'tcp', count: 2, answered: 1, broken: 1, incidents: { reset: 1, lost: 1 } });
+  expect(rounds.map((round) => round.connections?.incidents)).toEqual([
+    { ...noIncidents(), lost: 1 },
+    { ...noIncidents(), reset: 1 },
+  ]);
+  expect(connections).toEqual({
+    speak: 'tcp',
+    count: 2,
+    answered: 1,
+    broken: 1,
+    incidents: { ...noIncidents(), reset: 1, lost: 1 },
+  });
 });
 
 test('rounds leave nothing out and count nothing twice', () => {

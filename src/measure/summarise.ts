@@ -1,28 +1,28 @@
 /** What a recording means: pure, from samples and moves to the figures that tables, JSON and the report show. */
-import { BUCKET_MS, type ConnectionLog, INCIDENTS, type IncidentKind } from './connection-log.ts';
+import { BUCKET_MS, type ConnectionLog, type IncidentKind, noIncidents } from './connection-log.ts';
 import type { Failure } from './failure.ts';
 import type { Recording } from './measure.ts';
 import type { Move, Stretch } from './move.ts';
 import { type Percentiles, percentiles, type Spread, spread } from './percentiles.ts';
 import type { RequestOutcome, RequestSample } from './samples.ts';
 
-export interface RequestFigures {
+interface RequestFigures {
   sent: number;
   failed: number;
   failures: Partial<Record<Failure, number>>;
 }
 
-export interface ConnectionFigures {
+interface ConnectionFigures {
   speak: 'tcp' | 'http';
   count: number;
   /** Answers that came. */
   answered: number;
   /** Connections that broke: reset, closed by the server or silent beyond the deadline. */
   broken: number;
-  incidents: Partial<Record<IncidentKind, number>>;
+  incidents: Record<IncidentKind, number>;
 }
 
-export interface LongestGap extends Stretch {
+interface LongestGap extends Stretch {
   ms: number;
   /** Who saw it: all new requests together, one request that waited, or one long-lived connection. */
   seenBy: 'requests' | 'request' | 'connection';
@@ -147,18 +147,16 @@ function connectionsOf(
   stretch: Stretch,
 ): ConnectionFigures {
   const isIn = (atMs: number) => atMs >= stretch.fromMs && atMs < stretch.toMs;
-  const incidents: Partial<Record<IncidentKind, number>> = {};
-  for (const { kind, atMs } of log.incidents) if (isIn(atMs)) incidents[kind] = (incidents[kind] ?? 0) + 1;
+  const incidents = noIncidents();
+  for (const { kind, atMs } of log.incidents) if (isIn(atMs)) incidents[kind]++;
   let answered = 0;
   for (const bucket of log.buckets()) if (isIn(bucket.fromMs)) answered += bucket.answered;
   return { speak, count, ...connectionFigures(answered, incidents) };
 }
 
-function connectionFigures(answered: number, counts: Partial<Record<IncidentKind, number>>) {
-  const incidents: Partial<Record<IncidentKind, number>> = {};
-  for (const kind of INCIDENTS) if ((counts[kind] ?? 0) > 0) incidents[kind] = counts[kind] ?? 0;
-  const { reset = 0, closed = 0, timeout = 0 } = incidents;
-  return { answered, broken: reset + closed + timeout, incidents };
+function connectionFigures(answered: number, counts: Readonly<Record<IncidentKind, number>>) {
+  const { reset, closed, timeout } = counts;
+  return { answered, broken: reset + closed + timeout, incidents: { ...counts } };
 }
 
 function longestGapOf(samples: readonly RequestSample[], log: ConnectionLog | null, stretch: Stretch) {

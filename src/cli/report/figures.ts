@@ -35,7 +35,7 @@ export function renderBench(summary: Summary, look: Look): string {
 }
 
 /** One line a round, and the medians of those that differ. */
-export function renderRounds({ rounds, outageMs, longestGapMs }: Summary, look: Look): string {
+function renderRounds({ rounds, outageMs, longestGapMs }: Summary, look: Look): string {
   const rows = rounds.map((round) => {
     const { move, requests, connections, longestGap, latencyBy } = round;
     const { lost = 0, repeated = 0 } = connections?.incidents ?? {};
@@ -62,7 +62,7 @@ export function renderRounds({ rounds, outageMs, longestGapMs }: Summary, look: 
 }
 
 /** All together. */
-export function renderFigures(summary: Summary, look: Look): string {
+function renderFigures(summary: Summary, look: Look): string {
   const { requests, connections, latency, longestGap, lag, durationMs } = summary;
   const lines: [string, string][] = [];
   if (requests.sent > 0) {

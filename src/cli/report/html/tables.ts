@@ -83,7 +83,9 @@ export function detailsOf({ requests, connections, latency, lag, longestGap }: S
         ? 'numbered lines, each answered by itself: every loss, repeat and change of order shows'
         : 'numbered requests on kept-alive connections, one after another',
     ]);
-    const incidents = Object.entries(connections.incidents).map(([kind, count]) => `${count} ${kind}`);
+    const incidents = Object.entries(connections.incidents).flatMap(([kind, count]) =>
+      count > 0 ? [`${count} ${kind}`] : [],
+    );
     items.push([
       'on them',
       `${connections.answered} messages answered; ${incidents.join(', ') || 'nothing went wrong'}`,
