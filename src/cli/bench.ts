@@ -11,11 +11,11 @@ import { exitStatusOf } from './follow.ts';
 import {
   caveats,
   count,
-  duration,
   liveLine,
   liveText,
   type MeasureFlags,
   reach,
+  timeOption,
   withMeasureOptions,
   writeReport,
 } from './measured.ts';
@@ -54,7 +54,7 @@ It is moved as drayage migrate --remove does it: no copies pile up on the way. A
     .requiredOption('--to <host>', 'the other host, as ssh knows it')
     .option('--back <host>', 'this host, or the one of --host, as the other one knows it by ssh')
     .option('--rounds <number>', 'moves; even, and it ends where it began', count(200, 1), 10)
-    .option('--settle <time>', 'load alone, before and after each move', duration, 3000)
+    .addOption(timeOption('--settle <time>', 'load alone, before and after each move', '3s'))
     .option('--carry-binds', 'move the content of bind mounts, too')
     .option('--drop-connections', 'move it although established connections will be lost')
     .option('--yes', 'agree to what it costs, without being asked')

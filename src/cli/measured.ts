@@ -1,6 +1,6 @@
 /** What `drayage probe` and `drayage bench` have in common: what is measured and how, and what is written in the end. */
 import { dirname } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DrayageError } from '../errors.ts';
 import type { Measurement, MeasureOptions } from '../measure/measure.ts';
 import type { Summary } from '../measure/summarise.ts';
@@ -31,7 +31,7 @@ export function withMeasureOptions(command: Command): Command {
       count(10_000),
       50,
     )
-    .option('--timeout <time>', 'after which a request or message has failed', duration, 10_000)
+    .addOption(timeOption('--timeout <time>', 'after which a request or message has failed', '10s'))
     .option('-o, --output <file>', 'write a report, as one HTML file');
 }
 
@@ -63,7 +63,7 @@ export function caveats({ http, tcp, connections }: MeasureOptions): string[] {
 /** Keeps the last line of the terminal up to date until disposed; does nothing where there is no terminal. */
 export function liveLine(cli: Cli, text: () => string): Disposable & { say(line: string): void } {
   const { err } = cli;
-  const draw = () => err.write(`${CLEAR_LINE}${text()}`);
+  const draw = () => err.write(`${CLEAR_LINE}${text().slice(0, err.look().width - 1)}`);
   const timer = err.isTty ? setInterval(draw, FRAME_MS) : undefined;
   const clear = () => {
     if (err.isTty) err.write(CLEAR_LINE);
@@ -88,7 +88,7 @@ export function liveText({ recording, open }: Measurement): string {
   if (connections !== null) {
     const { reset, closed, timeout, lost, repeated } = connections.log.counts;
     parts.push(
-      `${connections.log.answered} messages, ${lost} lost, ${repeated} repeated, ${reset + closed + timeout} breaks`,
+      `${connections.log.answered} messages, ${lost} lost, ${repeated} twice, ${reset + closed + timeout} breaks`,
     );
   }
   return [...parts, `${open} waiting`].join(' · ');
@@ -115,6 +115,11 @@ export function duration(text: string): number {
   const ms = Number(match?.[1]) * unit;
   if (ms > 0 && ms <= 24 * 3_600_000) return ms;
   throw new InvalidArgumentError('It should read like 500ms, 30s, 2m or 1h.');
+}
+
+/** An option for a time, with its default as it would be written. */
+export function timeOption(flags: string, description: string, usual: string): Option {
+  return new Option(flags, description).argParser(duration).default(duration(usual), usual);
 }
 
 /** A whole number up to `most`. */

@@ -47,10 +47,8 @@ async function probe(cli: Cli, flags: Flags): Promise<void> {
   const measurement = measure(targets, new AbortController().signal);
   let recording: typeof measurement.recording;
   {
-    using line = liveLine(
-      cli,
-      () => `${liveText(measurement)}${end.signal.aborted ? ' · waiting for the last answers' : ''}`,
-    );
+    const waiting = () => (end.signal.aborted ? 'waiting for the last answers · ' : '');
+    using line = liveLine(cli, () => `${waiting()}${liveText(measurement)}`);
     for (const caveat of caveats(targets)) line.say(caveat);
     await aborted(end.signal);
     clearTimeout(timer);

@@ -19,7 +19,11 @@ export function renderProbe(summary: Summary, look: Look): string {
       title: 'requests answered in each 100 ms',
       values: throughput.answered.slice(0, -1),
       keep: 'least',
-      marked: buckets(summary.longestGap, throughput.fromMs, throughput.bucketMs),
+      // A shorter one is in no column.
+      marked:
+        (summary.longestGap?.ms ?? 0) < throughput.bucketMs
+          ? null
+          : buckets(summary.longestGap, throughput.fromMs, throughput.bucketMs),
       ends: ['0 s', formatMs(durationMs)],
     },
     look,

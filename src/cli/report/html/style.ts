@@ -34,7 +34,7 @@ svg { display: block; width: 100%; height: auto; margin-top: 12px; font: 11px sy
 .grid { stroke: var(--grid); stroke-width: 1; }
 .axis { fill: var(--soft); font-size: 10.5px; font-variant-numeric: tabular-nums; }
 .panel-title { fill: var(--soft); font-size: 11.5px; }
-.phase { fill-opacity: var(--tint); } .phase.running { fill: var(--running); }
+.phase { fill-opacity: var(--tint); stroke: var(--card); stroke-width: 1; } .phase.running { fill: var(--running); }
 .phase.frozen { fill: var(--frozen); fill-opacity: var(--tint-frozen); } .phase.released { fill: var(--released); }
 .phase.undone { fill: var(--amber); } .phase.strong { fill-opacity: 0.4; }
 .phase:hover { fill-opacity: 0.3; }
