@@ -357,6 +357,22 @@ export const ERRORS = {
     meaning: "The log of the workload did not arrive whole on the target. The source's log is as it was.",
     remedy: 'Run the command again; look at the connection if it fails again.',
   },
+  MEASURE_NO_ANSWER: {
+    exit: 69,
+    meaning: 'What is to be measured does not answer, so there is nothing to measure. Nothing was moved.',
+    remedy: 'Name an address that answers from this host: try it with curl.',
+  },
+  MEASURE_NO_ECHO: {
+    exit: 69,
+    meaning:
+      'The lost and repeated messages of a connection can be counted only where every line is answered by itself.',
+    remedy: 'Name a server that sends each line back (socat TCP-LISTEN:7,fork EXEC:cat), or leave --tcp out.',
+  },
+  MEASURE_REPORT: {
+    exit: 74,
+    meaning: 'The report could not be written; what was measured is shown here all the same.',
+    remedy: 'Name a file in a directory that exists and may be written to: -o FILE.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {

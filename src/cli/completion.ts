@@ -32,7 +32,7 @@ export async function complete(cli: Cli, program: Command, words: readonly strin
     for (const value of values) suggest(value, '');
   };
   for (const { options, arguments: args } of root.commands.values()) {
-    for (const name of ['to', 'host']) {
+    for (const name of ['to', 'host', 'back']) {
       const option = options.get(name);
       if (option !== undefined) option.handler = offer(names.hosts);
     }

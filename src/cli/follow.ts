@@ -46,7 +46,7 @@ export async function follow(cli: Cli, agent: AgentClient, options: FollowOption
 }
 
 /** 0 only for a workload that has moved. */
-function exitStatusOf({ outcome, error }: MigrationResult): number {
+export function exitStatusOf({ outcome, error }: MigrationResult): number {
   if (outcome === 'committed') return 0;
   if (error !== undefined && error.code in ERRORS) return ERRORS[error.code as ErrorCode].exit;
   return ERRORS.INTERNAL.exit;

@@ -93,7 +93,8 @@ function costsOf(findings: readonly Finding[]): string[] {
   return findings.flatMap(({ severity, code }) => (severity === 'costs' ? [code] : []));
 }
 
-async function agree(cli: Cli, findings: readonly Finding[]): Promise<void> {
+/** Asks on the terminal. @throws DrayageError CANCELLED, CONFIRMATION_NEEDED */
+export async function agree(cli: Cli, findings: readonly Finding[]): Promise<void> {
   const answer = await cli.confirm('Move it all the same?');
   if (answer === true) return;
   if (answer === false) throw new DrayageError('CANCELLED', 'Nothing was begun.');

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { DrayageError } from '../errors.ts';
 import { agentCommand } from './agent.ts';
+import { benchCommand } from './bench.ts';
 import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import type { Cli } from './context.ts';
@@ -9,6 +10,7 @@ import { dialCommand } from './dial.ts';
 import { historyCommand } from './history.ts';
 import { hostCommand } from './host.ts';
 import { migrateCommand } from './migrate.ts';
+import { probeCommand } from './probe.ts';
 import { psCommand } from './ps.ts';
 import { resolveCommand } from './resolve.ts';
 import { setupCommand } from './setup.ts';
@@ -26,6 +28,7 @@ export function programOf(cli: Cli, lab: Command): Command {
   const groups: [string, Command[]][] = [
     ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli)]],
     ['Look back:', [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli)]],
+    ['Measure:', [benchCommand(cli), probeCommand(cli)]],
     ['Hosts:', [setupCommand(cli), hostCommand(cli), agentCommand(cli), dialCommand(cli), lab]],
     ['Other:', [completionCommand()]],
   ];
