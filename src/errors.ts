@@ -182,6 +182,11 @@ export const ERRORS = {
       'The target could not bring the workload back to life. It runs on where it was, and nothing is left on the target.',
     remedy: 'See the line of CRIU in the message, and drayage show ID.',
   },
+  NOT_ACCEPTED: {
+    exit: 4,
+    meaning: 'CRIU moves connections that a process holds; these clients would be reset. The workload runs on.',
+    remedy: 'See why the program does not accept them, or give --drop-connections if clients can reconnect.',
+  },
   THAWED_MEANWHILE: {
     exit: 4,
     meaning: 'The images no longer match the workload, so the move was undone. It runs on where it was.',

@@ -5,7 +5,8 @@ import { HANDOVERS, type MigrationResult } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
 import type { Plan } from '../migration/plan.ts';
-import type { OpenTarget } from '../migration/target-port.ts';
+import type { ArrivingTraffic, OpenTarget } from '../migration/target-port.ts';
+import type { Network } from '../tools/ip-network.ts';
 import { defineProtocol } from './protocol.ts';
 
 const id = migrationIdSchema;
@@ -56,6 +57,44 @@ const summary = z.object({
   outageMs: z.number().nullable().exactOptional(),
   totalMs: z.number().exactOptional(),
   bytes: z.number().exactOptional(),
+});
+const address = z.union([z.ipv4(), z.ipv6()]);
+const device = z.string().regex(/^[A-Za-z0-9_.@-]{1,15}$/);
+const port = z.number().int().min(0).max(65535);
+const mac = z.string().regex(/^([0-9a-f]{2}(:[0-9a-f]{2}){5})?$/);
+const via = z.object({ 4: address.exactOptional(), 6: address.exactOptional() });
+/** All of it becomes words of nft's and ip's: nothing but addresses, numbers and names of devices gets through. */
+const arrivingTraffic = z.object({
+  addresses: z
+    .array(
+      z.object({
+        address,
+        network: text,
+        subnet: z.union([z.cidrv4(), z.cidrv6()]),
+        mac,
+        bridge: device,
+        port: device.exactOptional(),
+        peers: z.array(address).max(10_000),
+      }),
+    )
+    .max(100),
+  flows: z
+    .array(
+      z.object({
+        protocol: z.enum(['tcp', 'udp']),
+        address,
+        port,
+        peer: address,
+        peerPort: port,
+        known: z.object({ address, port }).exactOptional(),
+        by: z.enum(['peer', 'workload']),
+      }),
+    )
+    .max(100_000),
+  hop: z.object({ device, via, mac: mac.exactOptional(), mss: z.number().int().exactOptional() }),
+  tunnel: z
+    .object({ device, here: address, there: address, network: z.number().int().min(0), mac, theirMac: mac })
+    .exactOptional(),
 });
 const nothing = z.object({});
 const withId = z.object({ id });
@@ -109,7 +148,11 @@ export const agentProtocol = defineProtocol({
       params: z.object({ id, key: text, listings: z.array(listing).max(100_000) }),
       result: z.object({ deleted: z.number(), missing: z.array(z.string()) }),
     },
-    'target.restore': { params: withId, result: done },
+    'target.network': { params: nothing, result: z.custom<Network>() },
+    'target.restore': {
+      params: z.object({ id, traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional() }),
+      result: z.record(address, address),
+    },
     'target.commit': {
       params: withId,
       result: z.discriminatedUnion('outcome', [

@@ -25,6 +25,7 @@ import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
+import { readNetwork } from '../tools/ip-network.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
@@ -154,7 +155,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'target.create': ({ id }) => targets.get(id).create(),
     'target.begin': ({ id, ...start }) => targets.get(id).begin(start),
     'target.prune': ({ id, key, listings }) => targets.get(id).prune(key, listings),
-    'target.restore': ({ id }) => targets.get(id).restore(),
+    'target.network': () => readNetwork(run),
+    'target.restore': ({ id, traffic }) => targets.get(id).restore(traffic),
     'target.commit': ({ id }) => targets.get(id).commit(),
     'target.release': async ({ id }) => {
       const released = await targets.get(id).release();

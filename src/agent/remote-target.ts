@@ -28,8 +28,11 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     prune(id, key, listings) {
       return connection.call('target.prune', { id, key, listings }, cancellable(this));
     },
-    restore(id) {
-      return connection.call('target.restore', { id }, cancellable(this));
+    network() {
+      return connection.call('target.network', {}, cancellable(this));
+    },
+    restore(id, traffic) {
+      return connection.call('target.restore', { id, ...(traffic && { traffic }) }, cancellable(this));
     },
     commit: (id) => connection.call('target.commit', { id }),
     release: (id) => connection.call('target.release', { id }),

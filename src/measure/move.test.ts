@@ -9,7 +9,13 @@ const span = (name: string, startMs: number, ms: number, kind: Span['kind'] = 'p
   return { ...at(startMs + ms), type: 'span', span: { name, kind, side: 'source', startMs, ms } };
 };
 const result = { type: 'result', outcome: 'committed', outageMs: 256, totalMs: 1000, bytes: 1, phases: [] } as const;
-const options = { remove: true, carryBinds: false, dropConnections: false, dryRun: false };
+const options = {
+  remove: true,
+  carryBinds: false,
+  dropConnections: false,
+  handover: 'forward' as const,
+  dryRun: false,
+};
 const events: MigrationEvent[] = [
   { ...at(0), type: 'started', workload: 'docker:web', source: 'a', target: 'root@b', options },
   span('survey', 0, 90),

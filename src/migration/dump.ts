@@ -10,6 +10,7 @@ import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import type { Checkpoint } from '../tools/runc.ts';
 import { explainFailure } from './explain-failure.ts';
+import { holdTraffic } from './handover.ts';
 import { frozenByAnother, type Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { endStragglers } from './stragglers.ts';
@@ -22,8 +23,13 @@ export interface Frozen {
 }
 
 /** From here on the workload stands still. */
-export async function freezeWorkload(m: SourceMigration, { facts }: Prepared, undo: UndoStack): Promise<Frozen> {
+export async function freezeWorkload(
+  m: SourceMigration,
+  { facts, handover }: Prepared,
+  undo: UndoStack,
+): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
+  if (handover !== undefined) await m.trace.step('hold traffic', () => holdTraffic(m, handover, undo));
   await m.journal.append({ type: 'state', state: 'frozen' });
   if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));

@@ -8,10 +8,12 @@
  * migration is in doubt: the source stays frozen, and the target's journal decides.
  */
 import { DrayageError } from '../errors.ts';
+import type { SourceSide } from '../traffic/forward.ts';
 import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
+import { arrivingTraffic, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -22,6 +24,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   const undo = new UndoStack();
   let frozen: Frozen | undefined;
   let prepared: Prepared;
+  let forward: SourceSide | undefined;
   try {
     const facts = await m.phase('survey', () => survey(m));
     await m.phase('preflight', async () => checkFindings(m, facts));
@@ -30,10 +33,10 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     frozen = await m.phase('freeze', () => freezeWorkload(m, prepared, undo));
     await dump(m, prepared, undo);
     m.checkpoint();
-    await m.phase('restore', () => m.target.restore(m.id));
+    forward = await m.phase('restore', () => restore(m, prepared));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
-    await m.journal.append({ type: 'state', state: 'intent' });
+    await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
   } catch (error) {
     return undone(m, undo, error);
   }
@@ -52,8 +55,14 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
   await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
-  const kept = await m.phase('release', () => retire(m, prepared));
+  const kept = await m.phase('release', () => retire(m, prepared, forward));
   return result(m, 'committed', { outageMs, targetId: prepared.containerId, ...kept });
+}
+
+/** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
+async function restore(m: SourceMigration, { handover }: Prepared): Promise<SourceSide | undefined> {
+  const moved = await m.target.restore(m.id, handover && arrivingTraffic(handover));
+  return handover && forwardOf(handover, moved);
 }
 
 async function undone(m: SourceMigration, undo: UndoStack, cause: unknown): Promise<MigrationResult> {

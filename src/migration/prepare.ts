@@ -18,6 +18,7 @@ import type { ContainerInspect } from '../tools/docker-types.ts';
 import { Checkpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
 import type { Facts } from './facts.ts';
+import { type Handover, prepareHandover } from './handover.ts';
 import { carriedTrees } from './plan.ts';
 import { restoreRestart } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -34,6 +35,8 @@ export interface Prepared {
   logs: Logs | undefined;
   memory: MemorySync;
   checkpoint: Checkpoint;
+  /** Undefined where no traffic follows. */
+  handover: Handover | undefined;
 }
 
 /** A tree of files on its way. */
@@ -121,7 +124,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   });
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   await disableRestart(m, started, undo);
-  return { facts, containerId, stage, trees, logs, memory, checkpoint };
+  const handover = await m.trace.step('prepare handover', () => prepareHandover(m, facts, undo));
+  return { facts, containerId, stage, trees, logs, memory, checkpoint, handover };
 }
 
 /** A migration in doubt keeps its workload frozen, also over a restart of the agent: nothing else may thaw it. */

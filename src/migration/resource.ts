@@ -11,6 +11,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { Resource as JournalResource } from './journal-records.ts';
 
 const resourceSchema = z.discriminatedUnion('kind', [
@@ -28,6 +29,7 @@ const resourceSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('guard'), containerId: z.string() }),
   z.object({ kind: z.literal('rendezvous'), containerId: z.string() }),
+  z.object({ kind: z.literal('forward'), id: z.string(), side: z.custom<TargetSide>() }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
 
@@ -44,6 +46,8 @@ export function toJournal(resource: Resource): JournalResource {
       return { ...resource, key: `${resource.kind}:${resource.name}` };
     case 'container':
       return { ...resource, key: `container:${resource.temporaryName}` };
+    case 'forward':
+      return { ...resource, key: `forward:${resource.id}` };
     case 'guard':
     case 'rendezvous':
       return { ...resource, key: `${resource.kind}:${resource.containerId}` };
@@ -83,6 +87,8 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
     case 'rendezvous':
       await abortLeftRendezvous(resource.containerId);
       return removeRendezvous(run, resource.containerId);
+    case 'forward':
+      return removeTarget(run, resource.side);
     default:
       return resource satisfies never;
   }

@@ -7,6 +7,8 @@ import { DrayageError } from '../errors.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import type { SourceSide } from '../traffic/forward.ts';
+import { settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
@@ -18,7 +20,13 @@ const RELEASE_PATIENCE_MS = 15_000;
  * After the commit: the target's copy becomes an ordinary container, the source's is killed without running again and
  * kept under another name, or removed. Repeated until it succeeds, or told as a note and left to the next start.
  */
-export async function retire(m: SourceMigration, { facts, stage }: Prepared): Promise<{ keptAs?: string }> {
+export async function retire(
+  m: SourceMigration,
+  { facts, stage, handover }: Prepared,
+  forward: SourceSide | undefined,
+): Promise<{ keptAs?: string }> {
+  // First of all: clients wait.
+  if (handover !== undefined && forward !== undefined) await switchTraffic(m, handover, forward);
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
       m.trace.adopt(spans, m.targetOffsetMs);
@@ -36,6 +44,7 @@ export async function retire(m: SourceMigration, { facts, stage }: Prepared): Pr
     () => retireCopy(m, { containerId, name: ref.name, cgroupPath, volumes: Object.keys(volumes) }),
     m.noteRetry,
   );
+  if (handover !== undefined && forward !== undefined) await settleForward(m, handover, forward);
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);

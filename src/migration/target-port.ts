@@ -9,6 +9,9 @@
 import type { Duplex } from 'node:stream';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { Listing, PruneResult } from '../files/target.ts';
+import type { Network } from '../tools/ip-network.ts';
+import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
+import type { Tunnel } from '../traffic/tunnel.ts';
 import type { MigrateOptions, Span } from './events.ts';
 
 /** What is carried over channels of their own, beside the calls. */
@@ -33,6 +36,18 @@ export type CommitAnswer =
 
 export type TargetOutcome = 'committed' | 'aborted' | 'unknown';
 
+/** What the target must know of a workload's traffic before it runs there. */
+export interface ArrivingTraffic {
+  addresses: WorkloadAddress[];
+  flows: Flow[];
+  /** From the target to the source. */
+  hop: Hop;
+  tunnel?: Tunnel;
+}
+
+/** The copy's addresses by those of the workload; absent for those that are the same. */
+export type MovedAddresses = Readonly<Record<string, string>>;
+
 export interface TargetPort {
   /** Calls up to the restore end at once when this aborts; what they began is undone by `abort`. */
   signal?: AbortSignal;
@@ -50,8 +65,10 @@ export interface TargetPort {
   begin(id: string, start: { descriptors: string[] }): Promise<void>;
   /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
   prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
-  /** All images are there: restores up to where nothing has run yet. */
-  restore(id: string): Promise<void>;
+  /** Devices, addresses and routes of the target host. */
+  network(): Promise<Network>;
+  /** All images are there: restores up to where nothing has run yet, and is ready for the workload's traffic. */
+  restore(id: string, traffic?: ArrivingTraffic): Promise<MovedAddresses>;
   commit(id: string): Promise<CommitAnswer>;
   /** The source's copy is retired: the copy becomes an ordinary container. Returns the target's spans. */
   release(id: string): Promise<{ spans: Span[]; notes: string[] }>;

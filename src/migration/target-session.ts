@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { addressesWithin, bridgeName, movedAddresses } from '../engines/docker/attachments.ts';
 import { cloneSpec } from '../engines/docker/clone.ts';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { createCopy } from '../engines/docker/create-copy.ts';
@@ -24,7 +25,11 @@ import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files
 import { receiveImages } from '../memory/receive.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import { applyNft } from '../tools/nft.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
+import type { WorkloadAddress } from '../traffic/facts.ts';
+import { installTarget, type TargetSide, targetRules } from '../traffic/forward.ts';
 import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
 import { explainFailure } from './explain-failure.ts';
@@ -33,7 +38,14 @@ import { lastState, type State } from './journal-records.ts';
 import { carriedTrees } from './plan.ts';
 import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
-import type { ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
+import type {
+  ArrivingTraffic,
+  ChannelPurpose,
+  CommitAnswer,
+  CreatedCopy,
+  MovedAddresses,
+  OpenTarget,
+} from './target-port.ts';
 import { Trace } from './trace.ts';
 import { untilDone } from './until-done.ts';
 
@@ -57,6 +69,8 @@ interface Copy {
   roots: Map<string, { first: string; final: string }>;
   /** Undefined where the log driver keeps the log elsewhere. */
   log: LogCopy | undefined;
+  /** Devices of its networks on this host, by the networks' names. */
+  bridges: Map<string, string>;
 }
 
 export class TargetSession {
@@ -77,6 +91,7 @@ export class TargetSession {
   #ready = false;
   #failed: unknown;
   #copy: Copy | undefined;
+  #forward: TargetSide | undefined;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
   #committing: Promise<CommitAnswer> | undefined;
@@ -173,8 +188,17 @@ export class TargetSession {
       name: workload.ref.name,
       roots,
       log: file === undefined ? undefined : new LogCopy(file),
+      bridges: new Map(await this.#bridgesOf(inspect)),
     };
     return { containerId, notes: readdressed.map(noteReaddressed) };
+  }
+
+  #bridgesOf({ NetworkSettings: { Networks } }: ContainerInspect): Promise<[string, string][]> {
+    return Promise.all(
+      Object.keys(Networks).map(async (name): Promise<[string, string]> => {
+        return [name, bridgeName(await this.#docker.inspectNetwork(name))];
+      }),
+    );
   }
 
   begin(start: { descriptors: string[] }): Promise<void> {
@@ -208,20 +232,41 @@ export class TargetSession {
     return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
   }
 
-  restore(): Promise<void> {
-    return this.#step(() => this.#restore());
+  restore(traffic?: ArrivingTraffic): Promise<MovedAddresses> {
+    return this.#step(() => this.#restore(traffic));
   }
 
-  async #restore(): Promise<void> {
+  async #restore(traffic: ArrivingTraffic | undefined): Promise<MovedAddresses> {
     await this.#memory;
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
-    rendezvous.giveImages();
+    rendezvous.giveImages(traffic === undefined ? [] : localAddresses(traffic));
     await this.#inTime(this.#reach('ready'));
+    const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic);
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready' });
     this.#ready = true;
+    return moved;
+  }
+
+  /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
+  async #receiveTraffic({ addresses, ...more }: ArrivingTraffic): Promise<MovedAddresses> {
+    const pid = (this.#rendezvous as Rendezvous).initPid();
+    const own = await addressesWithin(this.#run, pid);
+    const moved = movedAddresses(addresses, own);
+    const bridges = this.#created().bridges;
+    const there = addresses.flatMap(({ port: _, ...one }): WorkloadAddress[] => {
+      const bridge = bridges.get(one.network ?? '');
+      if (bridge === undefined) return [];
+      const now = moved[one.address];
+      return [{ ...one, bridge }, ...(now === undefined ? [] : [{ ...one, bridge, address: now }])];
+    });
+    const side: TargetSide = { id: this.id, addresses: there, ...more, sealed: true };
+    await this.#acquire({ kind: 'forward', id: this.id, side });
+    await installTarget(this.#run, side);
+    this.#forward = side;
+    return moved;
   }
 
   /** The commit point: the record is on disk before the workload runs. */
@@ -287,7 +332,7 @@ export class TargetSession {
 
   async #commit(): Promise<CommitAnswer> {
     const rendezvous = this.#rendezvous as Rendezvous;
-    await this.#state('committed');
+    await Promise.all([this.#state('committed'), this.#unseal()]);
     rendezvous.giveCommit();
     const resumed = await rendezvous.hasResumed();
     const resumedAt = performance.now();
@@ -299,6 +344,14 @@ export class TargetSession {
     const { message: reason } = await this.#restoreError();
     await this.#end(reason);
     return { outcome: 'aborted', reason };
+  }
+
+  /** What comes to nothing if the record cannot be written: then no task of the copy ever runs. */
+  async #unseal(): Promise<void> {
+    if (this.#forward === undefined) return;
+    const { sealed: _, ...open } = this.#forward;
+    await applyNft(this.#run, targetRules(open, await readNetwork(this.#run)));
+    this.#forward = open;
   }
 
   /** Whether the engine has the copy as a running container, which it says some milliseconds after the tasks run. */
@@ -482,6 +535,11 @@ export class TargetSession {
     const log = (await this.#rendezvous?.log()) ?? '';
     return explainFailure('RESTORE_FAILED', 'CRIU could not restore the workload on the target', log, engine);
   }
+}
+
+/** Of the workload's own ends of connections that came from outside. */
+function localAddresses({ flows }: ArrivingTraffic): string[] {
+  return [...new Set(flows.map(({ address }) => address))];
 }
 
 function foreignTree(key: string): DrayageError {

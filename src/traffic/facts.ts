@@ -19,6 +19,8 @@ export interface WorkloadAddress {
   /** Of the bridge's network, `172.30.0.0/24`. */
   subnet: string;
   mac: string;
+  /** The engine's name of the network. */
+  network?: string;
   /** Name of the bridge on the host in question. */
   bridge: string;
   /** The workload's port of that bridge on the source; what comes out of it is held back. */

@@ -16,6 +16,8 @@ export interface HoldSpec {
   flows: readonly Flow[];
   /** By which clients' packets come in. */
   uplinks: readonly string[];
+  /** Only packets that open a TCP connection: handshakes that are under way come to their end meanwhile. */
+  only?: 'new';
 }
 
 export interface Lane {
@@ -47,6 +49,7 @@ export function holdTable(spec: HoldSpec, lanes: readonly Lane[], how: 'queue' |
     name: tableName('hold', spec.id),
     objects: ['counter held {}'],
     chains: lanes.flatMap((lane, index) => [
+      ...(lane.kind === 'port' && spec.only === undefined ? [silence(lane, index)] : []),
       {
         name: `take_${index}`,
         hook: {
@@ -59,7 +62,8 @@ export function holdTable(spec: HoldSpec, lanes: readonly Lane[], how: 'queue' |
           // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
           `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
           ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
-            (match) => `${match} counter name held ${into(lane)}`,
+            (match) =>
+              `${match} ${spec.only === 'new' ? 'tcp flags & (syn | ack) == syn ' : ''}counter name held ${into(lane)}`,
           ),
         ],
       },
@@ -92,6 +96,18 @@ export function sealTable(id: string, addresses: readonly WorkloadAddress[], pre
         rules: ['drop'],
       },
     ],
+  };
+}
+
+/**
+ * What the kernel sends by itself for a frozen workload, retransmissions above all, bears times after those in its dump:
+ * a peer that has seen them would take the restored copy's packets for old ones, until its clock is as far (RFC 7323, 5).
+ */
+function silence(lane: Lane, index: number): NftTable['chains'][number] {
+  return {
+    name: `silence_${index}`,
+    hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: [lane.device] },
+    rules: ['meta l4proto { tcp, udp } drop'],
   };
 }
 

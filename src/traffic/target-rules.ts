@@ -19,6 +19,8 @@ export interface TargetForward {
   hop: Hop;
   /** Where the workload has moved on: its packets are passed to there until the other host knows. */
   onward?: Hop;
+  /** Nothing of what the workload's sockets send gets out: they are restored, and it has not been decided that it runs. */
+  sealed?: boolean;
 }
 
 export interface TargetSurroundings {
@@ -97,6 +99,7 @@ function addressRules(forward: TargetForward, at: WorkloadAddress, index: number
       ...(forward.onward === undefined ? [] : [answer]),
     ],
     fromWorkload: [
+      ...(forward.sealed === true ? [`${ip} saddr ${at.address} drop`] : []),
       answer,
       ...peersOf(at).map((peer) => `${ip} saddr ${at.address} ${ip} daddr ${peer} goto back_${family}`),
     ],

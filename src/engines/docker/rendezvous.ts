@@ -11,7 +11,7 @@
  * The agent holds every fifo open for reading and writing, so neither side blocks while it lives; when it dies the
  * scripts read an end of file, which is an abort.
  */
-import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
@@ -89,9 +89,18 @@ export class Rendezvous {
     });
   }
 
-  /** The images are complete: CRIU may begin. */
-  giveImages(): void {
+  /**
+   * The images are complete: CRIU may begin.
+   * @param addresses that the workload's connections have; those that the engine does not give the copy are added
+   */
+  giveImages(addresses: readonly string[] = []): void {
+    writeFileSync(join(this.dir, 'addresses'), addresses.map((address) => `${address}\n`).join(''));
     this.#write('go', 'go');
+  }
+
+  /** Of the copy's init process, as this host sees it; once the step `created` is reached. */
+  initPid(): number {
+    return Number(readFileSync(join(this.dir, 'initpid'), 'utf8'));
   }
 
   /** The commit record is on disk: the workload may run. */
@@ -226,22 +235,32 @@ function isResuming(dir: string): boolean {
 // with one is held back at the second only.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
+// An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
+// connections cannot be restored without an address and a route, wherever they are.
+const ADD_ADDRESSES = [
+  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo; done',
+  'ip route show default | grep -q . || ip route add default dev lo',
+].join('; ');
+
 function actionScript(dir: string): string {
   return `#!/bin/sh
+in_namespace() { nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c "$1"; }
 until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; }
 case $CRTOOLS_SCRIPT_ACTION in
   setup-namespaces)
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
-    nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
+    in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ -e ${dir}/terminal ] || until_started
+    [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}' <${dir}/addresses
     ;;
   post-restore)
     if [ -e ${dir}/terminal ]; then
       : >${dir}/restored
       echo restored 1<>${dir}/wake
       until_started
+      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo 2>/dev/null'
     fi
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1
