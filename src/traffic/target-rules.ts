@@ -19,6 +19,8 @@ export interface TargetForward {
   hop: Hop;
   /** Where the workload has moved on: its packets are passed to there until the other host knows. */
   onward?: Hop;
+  /** 0 for the oldest forward of the workload: what an older one knows is answered by its way. At most 9. */
+  rank?: number;
 }
 
 export interface TargetSurroundings {
@@ -32,6 +34,7 @@ export interface TargetSurroundings {
 const PRIORITY = -510;
 
 export function targetTable(forward: TargetForward, { outer, inner }: TargetSurroundings): NftTable {
+  const priority = PRIORITY + (forward.rank ?? 0);
   const parts = forward.addresses.map((address, index) => addressRules(forward, address, index));
   return {
     family: 'netdev',
@@ -45,12 +48,12 @@ export function targetTable(forward: TargetForward, { outer, inner }: TargetSurr
       ...parts.map((part) => part.arrived),
       {
         name: 'from_other',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: outer },
+        hook: { type: 'filter', hook: 'ingress', priority, devices: outer },
         rules: parts.flatMap((part) => part.fromOther),
       },
       {
         name: 'from_workload',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: inner },
+        hook: { type: 'filter', hook: 'ingress', priority, devices: inner },
         rules: [PASS_DISCOVERY, ...parts.flatMap((part) => part.fromWorkload)],
       },
     ],
