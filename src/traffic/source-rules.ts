@@ -38,9 +38,12 @@ export interface SourceSurroundings {
 
 /** Before the forwards of workloads that are here now, so that packets which are only passing are not taken for theirs. */
 const PRIORITY = -500;
+/** Before what is learned of the host that it came home from, by which the same packets may have come a moment ago. */
+const HOME_PRIORITY = -520;
 
 export function sourceTable(forward: SourceForward, { routes, local, outer, inner }: SourceSurroundings): NftTable {
   const parts = forward.addresses.map((address, index) => new AddressRules(forward, address, index, local));
+  const priority = forward.hop === 'home' ? HOME_PRIORITY : PRIORITY;
   return {
     family: 'netdev',
     name: tableName('source', forward.id),
@@ -53,7 +56,7 @@ export function sourceTable(forward: SourceForward, { routes, local, outer, inne
       ...parts.flatMap((part) => part.chains()),
       {
         name: 'arriving',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: outer },
+        hook: { type: 'filter', hook: 'ingress', priority, devices: outer },
         rules: parts.flatMap((part) => [
           ...(forward.hop === 'home' ? [] : part.answers()),
           ...(forward.only === 'open' ? part.openOnly() : part.entry()),
@@ -61,7 +64,7 @@ export function sourceTable(forward: SourceForward, { routes, local, outer, inne
       },
       {
         name: 'arrived',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: inner },
+        hook: { type: 'filter', hook: 'ingress', priority, devices: inner },
         rules:
           forward.hop === 'home'
             ? parts.flatMap((part) => part.answers())
