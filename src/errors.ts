@@ -84,6 +84,21 @@ export const ERRORS = {
     meaning: 'More than one container has an id that begins so.',
     remedy: 'Give the name or more of the id.',
   },
+  FORWARD_UNKNOWN: {
+    exit: 66,
+    meaning: 'Nothing is forwarded under that id; it may have been removed, or come home with its workload.',
+    remedy: 'See what is forwarded: drayage forwards ls.',
+  },
+  FORWARDS_CORRUPT: {
+    exit: 65,
+    meaning: 'What is kept of a forward cannot be read. What the kernel forwards now goes on until the host restarts.',
+    remedy: 'Remove the named file, and move the workload again or point its clients at its new host.',
+  },
+  TRAFFIC_NOT_SWITCHED: {
+    exit: 74,
+    meaning: 'The workload runs on its new host and is well; only its old address does not lead there.',
+    remedy: 'Finish it with drayage forwards repair, or point clients at the new host.',
+  },
   JOURNAL_CORRUPT: {
     exit: 74,
     meaning:

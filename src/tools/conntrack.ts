@@ -1,4 +1,5 @@
-/** What the kernel's connection tracking knows: pure parser of /proc/net/nf_conntrack and of `conntrack -L`. */
+/** What the kernel's connection tracking knows, by /proc/net/nf_conntrack or, where that is not built in, conntrack. */
+import { ProgramError, type Run } from '../exec/run.ts';
 
 export interface TrackedEnd {
   source: string;
@@ -15,6 +16,30 @@ export interface TrackedFlow {
   original: TrackedEnd;
   /** As answers come: swapped, and changed by NAT. */
   reply: TrackedEnd;
+}
+
+/** The flows of some addresses; null where neither way is there. Tables may be large: they are sifted before they are read. */
+export async function trackedFlows(run: Run, addresses: readonly string[]): Promise<TrackedFlow[] | null> {
+  const patterns = addresses.flatMap((address) => [
+    ...['-e', `src=${inFull(address)} `],
+    ...['-e', `dst=${inFull(address)} `],
+  ]);
+  if (patterns.length === 0) return [];
+  const limit = { timeoutMs: 20_000 };
+  const sifted = await run('grep', ['-F', ...patterns, '/proc/net/nf_conntrack'], { ...limit, okCodes: [0, 1, 2] });
+  if (sifted.code !== 2) return parseConntrack(sifted.stdout);
+  try {
+    const lists = await Promise.all(
+      (['ipv4', 'ipv6'] as const).map((family) => run('conntrack', ['-L', '-f', family], limit)),
+    );
+    const wanted = new Set(addresses);
+    return lists
+      .flatMap(({ stdout }) => parseConntrack(stdout))
+      .filter(({ original, reply }) => wanted.has(original.source) || wanted.has(reply.source));
+  } catch (error) {
+    if (error instanceof ProgramError) return null;
+    throw error;
+  }
 }
 
 /**
@@ -38,6 +63,16 @@ export function parseConntrack(text: string): TrackedFlow[] {
     const state = /\s\d+\s+([A-Z_0-9]+)\s+src=/.exec(line)?.[1] ?? '';
     return [{ protocol: protocol as 'tcp' | 'udp', state, original, reply }];
   });
+}
+
+/** As /proc writes addresses: those of IPv6 in eight groups of four digits. */
+function inFull(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = '', tail = ''] = address.split('::');
+  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
+  const [front, back] = [groups(head), groups(tail)];
+  const zeros = address.includes('::') ? Array.from({ length: 8 - front.length - back.length }, () => '0') : [];
+  return [...front, ...zeros, ...back].map((group) => group.padStart(4, '0')).join(':');
 }
 
 /** /proc writes IPv6 addresses in full: `fd00:0000:…`. */

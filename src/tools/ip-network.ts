@@ -2,6 +2,7 @@
 import { ProgramError, type Run } from '../exec/run.ts';
 
 export interface Device {
+  index: number;
   name: string;
   /** `02:42:ac:1e:00:01`; empty where it has none. */
   mac: string;
@@ -42,6 +43,7 @@ export async function readNetwork(run: Run): Promise<Network> {
 const LIMIT = { timeoutMs: 20_000 };
 
 interface JsonDevice {
+  ifindex: number;
   ifname?: string;
   address?: string;
   mtu: number;
@@ -57,6 +59,7 @@ export function parseDevices(text: string): Device[] {
       ? []
       : [
           {
+            index: device.ifindex,
             name: device.ifname,
             mac: device.address ?? '',
             mtu: device.mtu,

@@ -33,6 +33,15 @@ export function openFlows({ tracked, sockets, addresses, listening }: OpenConnec
   return [...flows.values()];
 }
 
+/**
+ * Those that are this host's own to forward. What came by way of another host (`passing`) belongs to that one's forward,
+ * though connection tracking has seen the answers on the bridge (bridge-nf-call-iptables).
+ */
+export function withoutPassing(flows: readonly Flow[], passing: readonly Flow[]): Flow[] {
+  const keys = new Set(passing.map(keyOf));
+  return flows.filter((flow) => !keys.has(keyOf(flow)));
+}
+
 function fromTracked({ protocol, state, original, reply }: TrackedFlow, own: ReadonlySet<string>): Flow | null {
   if (protocol === 'tcp' && OVER.has(state)) return null;
   if (own.has(reply.source)) {

@@ -1,105 +1,12 @@
 /** Real packets, in network namespaces of the test's own; needs root. */
 import { expect, it } from 'vitest';
-import type { Started } from '../exec/run.ts';
-import { readNetwork } from '../tools/ip-network.ts';
-import type { Flow, PublishedPort } from './facts.ts';
-import {
-  finishSource,
-  installTarget,
-  leftOvers,
-  prepareSource,
-  readSource,
-  removeSource,
-  removeTarget,
-  type SourceSide,
-  sourceRules,
-  type TargetSide,
-} from './forward.ts';
-import { type Hold, hold, prepareHold, readHold, releaseToSource, releaseToTarget, removeHold } from './hold.ts';
-import { BRIDGE, CONTAINER, PEER, Rig } from './testing/rig.ts';
-import { wayBetween } from './way.ts';
-
-const PUBLISHED: PublishedPort[] = ([4, 6] as const).flatMap((family) => [
-  { protocol: 'tcp', hostPort: 8080, address: CONTAINER[family], port: 80 },
-  { protocol: 'udp', hostPort: 5353, address: CONTAINER[family], port: 53 },
-]);
-
-interface Move {
-  source: SourceSide;
-  target: TargetSide;
-  held: Hold;
-}
-
-/** Everything up to the freeze. */
-async function prepare(rig: Rig, from: string, to: string, flows: Flow[] = []): Promise<Move> {
-  const [s, t] = [rig.host(from), rig.host(to)];
-  const [here, there] = await Promise.all([readNetwork(s.run), readNetwork(t.run)]);
-  const way = wayBetween(here, there, { bridges: [BRIDGE] });
-  if (way === null) throw new Error('no way');
-  const id = `${from}-${to}`;
-  const addresses = await rig.addresses('W', from === 'S');
-  const source: SourceSide = {
-    id,
-    published: PUBLISHED,
-    addresses,
-    flows,
-    hop: way.hop.source,
-    primary: s.address,
-    ...(way.tunnel && { tunnel: way.tunnel.source }),
-  };
-  const target: TargetSide = {
-    id,
-    addresses,
-    flows,
-    hop: way.hop.target,
-    ...(way.tunnel && { tunnel: way.tunnel.target }),
-  };
-  const held = await prepareHold(s.run, { id, published: PUBLISHED, addresses, flows, uplinks: ['eth0'] });
-  await prepareSource(s.run, source);
-  return { source, target, held };
-}
-
-async function commit(
-  rig: Rig,
-  from: string,
-  to: string,
-  { source, target, held }: Move,
-  server: Started,
-): Promise<void> {
-  const [s, t] = [rig.host(from), rig.host(to)];
-  await installTarget(t.run, target);
-  await rig.move('W', from, to);
-  server.kill('SIGCONT');
-  const network = await readNetwork(s.run);
-  const present = network.devices.map(({ name }) => name);
-  await releaseToTarget(s.run, held, sourceRules(source, network, held.lanes), present);
-  await finishSource(s.run, source);
-  await removeHold(s.run, held);
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-interface TwoHosts {
-  rig: Rig;
-  server: Started;
-}
-
-async function twoHosts(options: { routed?: readonly string[] } = {}): Promise<TwoHosts & AsyncDisposable> {
-  const rig = await Rig.make(['K', 'S', 'T'], options);
-  try {
-    await rig.container('W', 'S', CONTAINER);
-    await rig.container('P', 'S', PEER);
-    await rig.publish('S');
-    const server = await rig.serve('W');
-    return { rig, server, [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]() };
-  } catch (error) {
-    await rig[Symbol.asyncDispose]();
-    throw error;
-  }
-}
+import { leftOvers, readSource, removeSource, removeTarget } from './forward.ts';
+import { hold, readHold, releaseToSource } from './hold.ts';
+import { commit, freeze, hostsWithWorkload, pause, prepare } from './testing/moves.ts';
+import { CONTAINER } from './testing/rig.ts';
 
 it('an undone hold: what waited is delivered here, and nothing is left', async () => {
-  await using hosts = await twoHosts();
+  await using hosts = await hostsWithWorkload(['S', 'T']);
   const { rig, server } = hosts;
   const s = rig.host('S');
   const counting = [
@@ -120,7 +27,6 @@ it('an undone hold: what waited is delivered here, and nothing is left', async (
   const heldMs = performance.now() - from;
   await removeSource(s.run, move.source);
   const results = await Promise.all(counting.map((one) => one.result));
-  if (process.env.DBG) console.error(heldMs, results);
   for (const result of results) {
     expect(result).not.toHaveProperty('error');
     expect(result.longestMs).toBeLessThan(heldMs + 60);
@@ -130,18 +36,22 @@ it('an undone hold: what waited is delivered here, and nothing is left', async (
 
 for (const routed of [[], ['T']]) {
   it(`a committed move, ${routed.length === 0 ? 'on one layer-2 network' : 'with a router between'}: connections live on, new ones are made, peers find it`, async () => {
-    await using hosts = await twoHosts({ routed });
+    await using hosts = await hostsWithWorkload(['S', 'T'], { routed });
     const { rig, server } = hosts;
     const [s, t] = [rig.host('S'), rig.host('T')];
+    await rig.serve('K');
     const counting = [
       await rig.count('K', '10.9.0.1', 8080, 2500),
       await rig.count('K', 'fd09::1', 8080, 2000),
       await rig.count('P', CONTAINER[4], 80, 1600),
       await rig.count('P', CONTAINER[6], 80, 1200),
+      // Opened by the workload itself, and known abroad by an address of the source.
+      await rig.count('W', '10.9.0.9', 80, 1000),
+      await rig.count('W', 'fd09::9', 80, 800),
     ];
-    const move = await prepare(rig, 'S', 'T');
+    const prepared = await prepare(rig, 'S', 'T');
     const from = performance.now();
-    await hold(s.run, move.held);
+    const move = await freeze(rig, 'S', prepared);
     server.kill('SIGSTOP');
     const asked = rig.ask('K', 'tcp', '10.9.0.1', 8080);
     await pause(200);
@@ -163,7 +73,6 @@ for (const routed of [[], ['T']]) {
     expect(answers.map(({ answer, error }) => answer ?? error)).toEqual(answers.map(() => 'W hi'));
     expect(answers[2]).toMatchObject({ from: '10.9.0.1 5353' });
     const results = await Promise.all(counting.map((one) => one.result));
-    if (process.env.DBG) console.error(heldMs, results);
     for (const result of results) {
       expect(result).not.toHaveProperty('error');
       expect(result.longestMs).toBeLessThan(heldMs + 60);

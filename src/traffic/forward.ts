@@ -5,11 +5,11 @@
 import type { Run } from '../exec/run.ts';
 import { deleteDevices, type Network, readNetwork } from '../tools/ip-network.ts';
 import { applyNft, listTables, readCounters, readSet, removeTable, replaceTable } from '../tools/nft.ts';
-import type { WorkloadAddress } from './facts.ts';
+import type { Flow, WorkloadAddress } from './facts.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
-import { localTables, type SourceForward, sourceTable } from './source-rules.ts';
+import { learnedSets, localTables, type SourceForward, sourceTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, viaSet } from './target-rules.ts';
 import { ensureTunnel, type Tunnel } from './tunnel.ts';
@@ -31,6 +31,7 @@ export async function prepareSource(run: Run, side: SourceSide): Promise<void> {
       side.tunnel,
       devices.map(({ name }) => name),
     );
+  if (side.hop === 'home') return;
   for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await makeStandIn(run, standIn);
 }
 
@@ -39,14 +40,20 @@ export function sourceRules(side: SourceSide, network: Network, lanes: readonly 
   const table = sourceTable(side, {
     routes: network.routes,
     local: localAddresses(network),
-    outer: [...outerDevices(network, side.hop.device), ...ends(lanes, 'uplink')],
-    inner: [...standInEnds(network, side.id), ...ends(lanes, 'port')],
+    outer: [...outerDevices(network, side.hop === 'home' ? '' : side.hop.device), ...ends(lanes, 'uplink')],
+    inner: [
+      ...(side.hop === 'home' ? bridgesOf(network, side) : standInEnds(network, side.id)),
+      ...ends(lanes, 'port'),
+    ],
   });
-  return [table, ...localTables(side)].map(replaceTable).join('\n');
+  const name = tableName('source', side.id);
+  const older = (['ip', 'ip6'] as const).map((family) => removeTable({ family, name }));
+  return [...older, ...[table, ...localTables(side)].map(replaceTable)].join('\n');
 }
 
 /** Peers reach the workload through the stand-in from now on; after the rules are in place. */
 export async function finishSource(run: Run, side: SourceSide): Promise<void> {
+  if (side.hop === 'home') return;
   const { devices } = await readNetwork(run);
   for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await placeStandIn(run, standIn);
 }
@@ -57,6 +64,50 @@ export async function installSource(run: Run, side: SourceSide): Promise<void> {
   await applyNft(run, sourceRules(side, await readNetwork(run)));
   await finishSource(run, side);
 }
+
+/**
+ * Another hop for a source side that is in place, with what was learned: the workload has moved on (`hop`), or come home
+ * (`home` and `only`, where `flows` are those that are to live on).
+ */
+export async function changeSource(run: Run, side: SourceSide): Promise<void> {
+  const network = await readNetwork(run);
+  if (side.tunnel !== undefined)
+    await ensureTunnel(
+      run,
+      side.tunnel,
+      network.devices.map(({ name }) => name),
+    );
+  await applyNft(run, sourceRules(side, await readNetwork(run)));
+  if (side.hop === 'home') {
+    for (const standIn of forWorkload(side.id, side.addresses)) await removeStandIn(run, standIn);
+  }
+}
+
+/** Flows that came by way of a source side, with what it has learned of how their clients know the workload. */
+export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flow[]): Promise<Flow[]> {
+  const sets = learnedSets(side, localAddresses(await readNetwork(run)));
+  const table = tableName('source', side.id);
+  const direct = await Promise.all(side.addresses.map((_, index) => readSet(run, 'netdev', table, `direct_${index}`)));
+  const directly = new Set(direct.flat().map((row) => row.join(' ')));
+  const learned = await Promise.all(
+    sets.map(async (set) => {
+      const rows = await readSet(run, 'netdev', table, set.name);
+      return { ...set, clients: new Set(rows.map((row) => row.join(' '))) };
+    }),
+  );
+  return flows.map((flow) => {
+    const key = [flow.peer, PROTOCOLS[flow.protocol], flow.peerPort, flow.port].join(' ');
+    const mine = learned.filter(
+      ({ address, protocol, port }) => address === flow.address && protocol === flow.protocol && port === flow.port,
+    );
+    const set = mine.find(({ clients }) => clients.has(key)) ?? mine.find(({ rest }) => rest);
+    if (flow.by === 'workload' || directly.has(key) || set === undefined) return flow;
+    return { ...flow, known: set.known };
+  });
+}
+
+/** Sets are read with numbers (`--numeric`). */
+const PROTOCOLS = { tcp: '6', udp: '17' } as const;
 
 export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addresses'>): Promise<void> {
   const name = tableName('source', side.id);
@@ -122,7 +173,7 @@ export async function readVia(run: Run, side: Pick<TargetSide, 'id' | 'addresses
     side.addresses.map(async ({ address }, index) => {
       const rows = await readSet(run, 'netdev', tableName('target', side.id), viaSet(index));
       return rows.map(([peer = '', protocol, peerPort, port]) => ({
-        protocol: protocol === '17' || protocol === 'udp' ? ('udp' as const) : ('tcp' as const),
+        protocol: protocol === PROTOCOLS.udp ? ('udp' as const) : ('tcp' as const),
         address,
         port: Number(port),
         peer,
@@ -155,6 +206,10 @@ function localAddresses(network: Network): string[] {
   return devices.flatMap(({ addresses }) =>
     addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address),
   );
+}
+
+function bridgesOf(network: Network, { addresses }: SourceSide): string[] {
+  return [...new Set(onPresent(addresses, network.devices).map(({ bridge }) => bridge))];
 }
 
 function standInEnds({ devices }: Network, id: string): string[] {

@@ -17,8 +17,10 @@ export interface SourceForward {
   addresses: readonly WorkloadAddress[];
   /** Open at the freeze. */
   flows: readonly Flow[];
-  /** To the host that has the workload now. */
-  hop: Hop;
+  /** To the host that has the workload now; `home` where it has come back, and its flows must still be rewritten. */
+  hop: Hop | 'home';
+  /** Nothing new is forwarded any more: only what is in `flows`, until it ends. */
+  only?: 'open';
   /** The host's own address by which clients know the workload, where nothing was learned of them. */
   primary: { 4?: string; 6?: string };
 }
@@ -36,29 +38,38 @@ export interface SourceSurroundings {
 
 /** Before the forwards of workloads that are here now, so that packets which are only passing are not taken for theirs. */
 const PRIORITY = -500;
+/** Before what is learned of the host that it came home from, by which the same packets may have come a moment ago. */
+const HOME_PRIORITY = -520;
 
 export function sourceTable(forward: SourceForward, { routes, local, outer, inner }: SourceSurroundings): NftTable {
   const parts = forward.addresses.map((address, index) => new AddressRules(forward, address, index, local));
+  const priority = forward.hop === 'home' ? HOME_PRIORITY : PRIORITY;
   return {
     family: 'netdev',
     name: tableName('source', forward.id),
     objects: ['counter to_target {}', 'counter from_target {}', ...parts.flatMap((part) => part.sets())],
     chains: [
       ...([4, 6] as const).flatMap((family) => [
-        { name: `to_target_${family}`, rules: toTarget(forward.hop, family) },
+        { name: `to_target_${family}`, rules: toTarget(forward, family) },
         { name: `away_${family}`, rules: ['counter name from_target', ...routeRules(routes, family), 'drop'] },
       ]),
       ...parts.flatMap((part) => part.chains()),
       {
         name: 'arriving',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: outer },
-        rules: parts.flatMap((part) => part.entry()),
+        hook: { type: 'filter', hook: 'ingress', priority, devices: outer },
+        rules: parts.flatMap((part) => [
+          ...(forward.hop === 'home' ? [] : part.answers()),
+          ...(forward.only === 'open' ? part.openOnly() : part.entry()),
+        ]),
       },
       {
         name: 'arrived',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: inner },
-        // Nothing is learned here: NAT has been at work already, and its own flows are known since the freeze.
-        rules: [PASS_DISCOVERY, ...parts.map((part) => part.innerEntry())],
+        hook: { type: 'filter', hook: 'ingress', priority, devices: inner },
+        rules:
+          forward.hop === 'home'
+            ? parts.flatMap((part) => part.answers())
+            : // Nothing is learned here: NAT has been at work already, and its own flows are known since the freeze.
+              [PASS_DISCOVERY, ...parts.map((part) => part.innerEntry())],
       },
     ],
   };
@@ -66,6 +77,7 @@ export function sourceTable(forward: SourceForward, { routes, local, outer, inne
 
 /** For programs of the source itself: their packets do not come in by a device. 127.0.0.1 cannot leave the host. */
 export function localTables(forward: SourceForward): NftTable[] {
+  if (forward.only === 'open') return [];
   return ([4, 6] as const).map((family) => {
     const { ip } = NFT_WORDS[family];
     return {
@@ -135,9 +147,15 @@ class AddressRules {
     const direct = byPeers.filter(({ known }) => known === undefined);
     const out = this.#outgoing;
     return [
-      ...this.#doors.map((door) => {
+      ...this.#doors.flatMap((door) => {
         const through = byPeers.filter((flow) => isThrough(flow, door));
-        return `set ${door.set} { type ${key}; ${bounds} ${elements(through.map(whom))} }`;
+        const clients = through.map(({ peer, protocol, peerPort }) => `${peer} . ${protocol} . ${peerPort}`);
+        return [
+          `set ${door.set} { type ${key}; ${bounds} ${elements(through.map(whom))} }`,
+          ...(this.#forward.only === 'open'
+            ? [`set open_${door.set} { type ${type} . inet_proto . inet_service; ${elements(clients)} }`]
+            : []),
+        ];
       }),
       `set ${this.#name('direct')} { type ${key}; ${bounds} ${elements(direct.map(whom))} }`,
       ...(out.length === 0
@@ -154,25 +172,51 @@ class AddressRules {
     ];
   }
 
-  /** The rules that every packet meets. */
+  /** What comes from the workload. */
+  answers(): string[] {
+    return [`${NFT_WORDS[this.#family].ip} saddr ${this.#at.address} goto ${this.#name('answer')}`];
+  }
+
+  /** What comes for it: all that every packet meets. */
   entry(): string[] {
     const { ip } = NFT_WORDS[this.#family];
-    const { address } = this.#at;
-    const peerKey = `${ip} saddr . meta l4proto . th sport . ${ip} daddr . th dport`;
     return [
-      `${ip} saddr ${address} goto ${this.#name('answer')}`,
-      ...(this.#outgoing.length === 0
-        ? []
-        : (['tcp', 'udp'] as const).map(
-            (protocol) =>
-              `meta l4proto ${protocol} ${protocol} dport set ${peerKey} map @${this.#name('opened')} ${ip} daddr set ${address} goto to_target_${this.#family}`,
-          )),
+      ...this.#openedEntry(),
       ...this.#published.map(
         ({ protocol, hostAddress, hostPort }, index) =>
           `${own(this.#family, hostAddress)} ${protocol} dport ${hostPort} goto ${this.#name(`port_${index}`)}`,
       ),
-      `${ip} daddr ${address} goto ${this.#name('directly')}`,
+      `${ip} daddr ${this.#at.address} goto ${this.#name('directly')}`,
     ];
+  }
+
+  /** The same for flows that are known, and no others. */
+  openOnly(): string[] {
+    const { ip } = NFT_WORDS[this.#family];
+    const { address } = this.#at;
+    const asking = `${ip} saddr . meta l4proto . th sport`;
+    return [
+      ...this.#openedEntry(),
+      ...this.#doors.map(
+        ({ protocol, hostAddress, hostPort, port, set }) =>
+          `${ip} daddr ${hostAddress} ${protocol} dport ${hostPort} ${asking} @open_${set} ${ip} daddr set ${address} ${protocol} dport set ${port} ${this.#there()}`,
+      ),
+      `${ip} daddr ${address} meta l4proto { tcp, udp } ${asking} . th dport @${this.#name('direct')} ${this.#there()}`,
+    ];
+  }
+
+  #openedEntry(): string[] {
+    const { ip } = NFT_WORDS[this.#family];
+    if (this.#outgoing.length === 0) return [];
+    const key = `${ip} saddr . meta l4proto . th sport . ${ip} daddr . th dport`;
+    return (['tcp', 'udp'] as const).map(
+      (protocol) =>
+        `meta l4proto ${protocol} ${protocol} dport set ${key} map @${this.#name('opened')} ${ip} daddr set ${this.#at.address} ${this.#there()}`,
+    );
+  }
+
+  #there(): string {
+    return this.#forward.hop === 'home' ? `goto ${this.#name('home')}` : `goto to_target_${this.#family}`;
   }
 
   innerEntry(): string {
@@ -182,13 +226,22 @@ class AddressRules {
   chains(): NftChain[] {
     const { ip } = NFT_WORDS[this.#family];
     const { address, subnet } = this.#at;
-    const there = `goto to_target_${this.#family}`;
+    const there = this.#there();
+    const all = this.#forward.only !== 'open';
     const away = `goto away_${this.#family}`;
     const asked = `${ip} daddr . meta l4proto . th dport . th sport`;
     const as = ({ protocol, hostAddress, hostPort }: Door): string =>
       `${ip} saddr set ${hostAddress} ${protocol} sport set ${hostPort} ${away}`;
     const asking = `${ip} saddr . meta l4proto . th sport`;
     return [
+      ...(this.#forward.hop === 'home'
+        ? [
+            {
+              name: this.#name('home'),
+              rules: ['counter name to_target', `fwd ${ip} to ${address} device ${quote(this.#at.bridge)}`],
+            },
+          ]
+        : []),
       ...this.#published.map(({ protocol, hostPort, port }, index) => ({
         name: this.#name(`port_${index}`),
         rules: [
@@ -226,10 +279,16 @@ class AddressRules {
                 ),
               ]),
           ...this.#doors.map((door) => `${door.protocol} sport ${door.port} ${asked} @${door.set} ${as(door)}`),
-          `${ip} daddr ${subnet} ${away}`,
+          ...(all ? [`${ip} daddr ${subnet} ${away}`] : []),
           `meta l4proto { tcp, udp } ${asked} @${this.#name('direct')} ${away}`,
-          ...this.#doors.filter(({ rest }) => rest).map((door) => `${door.protocol} sport ${door.port} ${as(door)}`),
-          away,
+          ...(all
+            ? [
+                ...this.#doors
+                  .filter(({ rest }) => rest)
+                  .map((door) => `${door.protocol} sport ${door.port} ${as(door)}`),
+                away,
+              ]
+            : []),
         ],
       },
     ];
@@ -256,6 +315,18 @@ class AddressRules {
       const known = doors.find(({ hostAddress }) => hostAddress === primary) ?? doors[0];
       return doors.map((door) => ({ ...door, set: this.#name(`through_${count++}`), rest: door === known }));
     });
+  }
+
+  learned(): LearnedSet[] {
+    const { address } = this.#at;
+    return this.#doors.map(({ set, protocol, port, hostAddress, hostPort, rest }) => ({
+      name: set,
+      address,
+      protocol,
+      port,
+      known: { address: hostAddress, port: hostPort },
+      rest,
+    }));
   }
 
   #name(what: string): string {
@@ -307,6 +378,22 @@ function own(family: Family, hostAddress: string | undefined): string {
     : `${ip} daddr ${hostAddress}`;
 }
 
-function toTarget(hop: Hop, family: Family): string[] {
-  return ['counter name to_target', ...overHop(hop, family)];
+function toTarget({ hop }: SourceForward, family: Family): string[] {
+  return hop === 'home' ? ['accept'] : ['counter name to_target', ...overHop(hop, family)];
+}
+
+/** A set of clients that know a port of the workload by one address and port of the host. */
+export interface LearnedSet {
+  name: string;
+  address: string;
+  protocol: 'tcp' | 'udp';
+  port: number;
+  known: { address: string; port: number };
+  /** For all that are in no other set. */
+  rest: boolean;
+}
+
+/** What of the rules holds who knows the workload how; see `flowsKnown`. */
+export function learnedSets(forward: SourceForward, local: readonly string[]): LearnedSet[] {
+  return forward.addresses.flatMap((address, index) => new AddressRules(forward, address, index, local).learned());
 }

@@ -21,6 +21,8 @@ export interface TargetForward {
   onward?: Hop;
   /** Nothing of what the workload's sockets send gets out: they are restored, and it has not been decided that it runs. */
   sealed?: boolean;
+  /** 0 for the oldest forward of the workload: what an older one knows is answered by its way. At most 9. */
+  rank?: number;
 }
 
 export interface TargetSurroundings {
@@ -34,6 +36,7 @@ export interface TargetSurroundings {
 const PRIORITY = -510;
 
 export function targetTable(forward: TargetForward, { outer, inner }: TargetSurroundings): NftTable {
+  const priority = PRIORITY + (forward.rank ?? 0);
   const parts = forward.addresses.map((address, index) => addressRules(forward, address, index));
   return {
     family: 'netdev',
@@ -47,12 +50,12 @@ export function targetTable(forward: TargetForward, { outer, inner }: TargetSurr
       ...parts.map((part) => part.arrived),
       {
         name: 'from_other',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: outer },
+        hook: { type: 'filter', hook: 'ingress', priority, devices: outer },
         rules: parts.flatMap((part) => part.fromOther),
       },
       {
         name: 'from_workload',
-        hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: inner },
+        hook: { type: 'filter', hook: 'ingress', priority, devices: inner },
         rules: [PASS_DISCOVERY, ...parts.flatMap((part) => part.fromWorkload)],
       },
     ],

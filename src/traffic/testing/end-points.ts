@@ -16,7 +16,10 @@ function serve(name: string): void {
     say({ from: socket.remoteAddress, port: socket.remotePort });
     socket.on('error', () => {});
     socket.setNoDelay(true);
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket });
+    // A reset is told here, too.
+    lines.on('error', () => {});
+    lines.on('line', (line) => {
       socket.write(`${name} ${line}\n`);
       // Dial out: the workload opens a connection of its own, and answers what it says.
       const [order, host, port, ms] = line.split(' ');

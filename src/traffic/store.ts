@@ -1,0 +1,147 @@
+/** Forwards are kept in one file each, so that they are put in place again after a restart of the agent or of the host. */
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { DrayageError } from '../errors.ts';
+import type { Run } from '../exec/run.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import { listTables } from '../tools/nft.ts';
+import {
+  installSource,
+  installTarget,
+  readSource,
+  removeSource,
+  removeTarget,
+  type SourceSide,
+  type TargetSide,
+} from './forward.ts';
+import { tableName } from './names.ts';
+
+interface Common {
+  version: 1;
+  /** Of the forward, the same on both hosts. */
+  id: string;
+  /** As users know it, `docker:web`. */
+  workload: string;
+  /** The other host, by its name and by its machine id. */
+  peer: { name: string; machine: string };
+  /** Unix time in milliseconds. */
+  since: number;
+}
+
+export type StoredForward =
+  | (Common & { role: 'source'; side: SourceSide; before: Counted })
+  | (Common & { role: 'target'; side: TargetSide });
+
+/** What was counted before the rules were last put in place. */
+export interface Counted {
+  packets: number;
+  bytes: number;
+}
+
+export class ForwardStore {
+  readonly #directory: string;
+
+  /** @param directory `forwards` in the state directory */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Before the rules are put in place: what is there is always known. */
+  async put(forward: StoredForward): Promise<void> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    const path = this.#path(forward.role, forward.id);
+    const file = await open(`${path}.new`, 'w', 0o600);
+    try {
+      await file.writeFile(`${JSON.stringify(forward, null, 2)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(`${path}.new`, path);
+  }
+
+  /** After the rules are gone. */
+  async delete(role: StoredForward['role'], id: string): Promise<void> {
+    await rm(this.#path(role, id), { force: true });
+  }
+
+  /** The oldest first. @throws DrayageError FORWARDS_CORRUPT */
+  async list(): Promise<StoredForward[]> {
+    const names = await readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    const kept = await Promise.all(names.filter((name) => name.endsWith('.json')).map((name) => this.#read(name)));
+    return kept.sort((a, b) => a.since - b.since);
+  }
+
+  /** @throws DrayageError FORWARD_UNKNOWN */
+  async get(role: StoredForward['role'], id: string): Promise<StoredForward> {
+    const found = (await this.list()).find((one) => one.role === role && one.id === id);
+    if (found === undefined) throw new DrayageError('FORWARD_UNKNOWN', `There is no forward ${id} on this host.`);
+    return found;
+  }
+
+  async #read(name: string): Promise<StoredForward> {
+    const path = `${this.#directory}/${name}`;
+    try {
+      const forward = JSON.parse(await readFile(path, 'utf8')) as StoredForward;
+      if (forward.version !== 1) throw new Error(`version ${forward.version} is not known`);
+      return forward;
+    } catch (error) {
+      throw new DrayageError('FORWARDS_CORRUPT', `${path} cannot be read: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #path(role: StoredForward['role'], id: string): string {
+    return `${this.#directory}/${tableName(role, id)}.json`;
+  }
+}
+
+/** Bytes and packets that a forward's source side has carried, both ways, since it was made. */
+export async function carried(run: Run, forward: StoredForward & { role: 'source' }): Promise<Counted> {
+  const now = await readSource(run, forward.id);
+  if (now === null) return forward.before;
+  return {
+    packets: forward.before.packets + now.toTarget.packets + now.fromTarget.packets,
+    bytes: forward.before.bytes + now.toTarget.bytes + now.fromTarget.bytes,
+  };
+}
+
+/**
+ * Puts in place again what is not there: at the start of the agent. Those whose bridges are missing are told; Docker may
+ * not be up yet, so its caller tries again.
+ */
+export async function reinstall(run: Run, forwards: readonly StoredForward[]): Promise<StoredForward[]> {
+  const [tables, { devices }] = await Promise.all([listTables(run), readNetwork(run)]);
+  const waiting: StoredForward[] = [];
+  for (const forward of forwards) {
+    if (tables.some(({ name }) => name === tableName(forward.role, forward.id))) continue;
+    const bridges = forward.side.addresses.map(({ bridge }) => bridge);
+    if (!bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) waiting.push(forward);
+    else if (forward.role === 'source') await installSource(run, forward.side);
+    else await installTarget(run, forward.side);
+  }
+  return waiting;
+}
+
+/** `drayage forwards rm`, and when the workload has moved on or come home. */
+export async function removeForward(run: Run, store: ForwardStore, forward: StoredForward): Promise<void> {
+  if (forward.role === 'source') await removeSource(run, forward.side);
+  else await removeTarget(run, forward.side);
+  await store.delete(forward.role, forward.id);
+}
+
+/** A failure after the commit: the workload runs, and only its old address is not answered. */
+export function notSwitched(forward: Pick<StoredForward, 'id' | 'workload'>, cause: unknown): DrayageError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DrayageError(
+    'TRAFFIC_NOT_SWITCHED',
+    `${forward.workload} has moved, but its old address is not forwarded: ${why}`,
+    {
+      remedy: `Finish it with drayage forwards repair ${forward.id}, on the host that it left.`,
+      cause,
+    },
+  );
+}

@@ -1,0 +1,112 @@
+/** What the engine and the kernel say of a workload's network, as the rules need it. */
+import type { Run } from '../exec/run.ts';
+import type { ContainerInspect, Endpoint, NetworkInspect } from '../tools/docker-types.ts';
+import { type Device, parseDevices } from '../tools/ip-network.ts';
+import { contains, familyOf } from './address.ts';
+import type { Protocol, PublishedPort, WorkloadAddress } from './facts.ts';
+
+/** The bridge of a network, where it is of the bridge driver. */
+export function bridgeOf(network: NetworkInspect): string | undefined {
+  if (network.Driver !== 'bridge') return undefined;
+  return network.Options?.['com.docker.network.bridge.name'] ?? `br-${network.Id.slice(0, 12)}`;
+}
+
+/** Ports of the host that lead to the workload, and to which of its addresses: that of the network with its gateway. */
+export function publishedPorts({ NetworkSettings }: ContainerInspect): PublishedPort[] {
+  const endpoints = Object.entries(NetworkSettings.Networks).sort(
+    ([a, one], [b, other]) => (other.GwPriority ?? 0) - (one.GwPriority ?? 0) || (a < b ? -1 : 1),
+  );
+  const address = (family: 4 | 6): string | undefined =>
+    endpoints.map(([, endpoint]) => addressesOf(endpoint)[family]).find((one) => one !== undefined);
+  const ports = Object.entries(NetworkSettings.Ports ?? {}).flatMap(([port, bindings]) => {
+    const [number = '', protocol = ''] = port.split('/');
+    if (protocol !== 'tcp' && protocol !== 'udp') return [];
+    return (bindings ?? []).flatMap(({ HostIp, HostPort }) => {
+      const wildcard = ['', '0.0.0.0', '::'].includes(HostIp);
+      const families = HostIp === '' ? ([4, 6] as const) : ([familyOf(HostIp)] as const);
+      return families.flatMap((family) => {
+        const inner = address(family);
+        if (inner === undefined) return [];
+        return [
+          {
+            protocol: protocol as Protocol,
+            ...(wildcard ? {} : { hostAddress: HostIp }),
+            hostPort: Number(HostPort),
+            address: inner,
+            port: Number(number),
+          },
+        ];
+      });
+    });
+  });
+  // 127.0.0.1 is the host's own: nothing comes there from outside.
+  return ports.filter(({ hostAddress = '' }) => !hostAddress.startsWith('127.') && hostAddress !== '::1');
+}
+
+/** A device of the workload's own namespace; `peer` is the index of its other end, on the host. */
+export interface InnerDevice extends Device {
+  peer?: number;
+}
+
+export async function innerDevices(run: Run, pid: number): Promise<InnerDevice[]> {
+  const ip = ['ip', '-json', '-details', 'address', 'show'];
+  const { stdout } = await run('nsenter', ['--target', String(pid), '--net', ...ip], { timeoutMs: 20_000 });
+  return parseInnerDevices(stdout);
+}
+
+export function parseInnerDevices(text: string): InnerDevice[] {
+  const links = JSON.parse(text) as { ifname: string; link_index?: number }[];
+  return parseDevices(text).map((device) => {
+    const peer = links.find(({ ifname }) => ifname === device.name)?.link_index;
+    return peer === undefined ? device : { ...device, peer };
+  });
+}
+
+/** Its addresses on bridges, with who else is there. */
+export function workloadAddresses(
+  id: string,
+  inspect: ContainerInspect,
+  networks: readonly NetworkInspect[],
+  inner: readonly InnerDevice[],
+  host: readonly Device[],
+): WorkloadAddress[] {
+  return Object.values(inspect.NetworkSettings.Networks).flatMap((endpoint) => {
+    const network = networks.find(({ Id }) => Id === endpoint.NetworkID);
+    const bridge = network && bridgeOf(network);
+    if (network === undefined || bridge === undefined) return [];
+    const addresses = Object.values(addressesOf(endpoint));
+    return addresses.flatMap((address) => {
+      const device = inner.find((one) => one.addresses.some((mine) => mine.address === address));
+      const port = host.find(({ index }) => index === device?.peer)?.name;
+      const subnet = subnetsOf(network).find((one) => contains(one, address));
+      if (subnet === undefined) return [];
+      return [
+        {
+          address,
+          subnet,
+          mac: device?.mac ?? endpoint.MacAddress,
+          bridge,
+          ...(port === undefined ? {} : { port }),
+          peers: peersOf(id, network).filter((peer) => familyOf(peer) === familyOf(address)),
+        },
+      ];
+    });
+  });
+}
+
+function addressesOf({ IPAddress, GlobalIPv6Address }: Endpoint): { 4?: string; 6?: string } {
+  return { ...(IPAddress ? { 4: IPAddress } : {}), ...(GlobalIPv6Address ? { 6: GlobalIPv6Address } : {}) };
+}
+
+function subnetsOf({ IPAM }: NetworkInspect): string[] {
+  return (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet]));
+}
+
+/** `Containers` of a network's description: `{"<id>": {"IPv4Address": "172.30.0.11/24", …}}`. */
+function peersOf(id: string, { Containers }: NetworkInspect): string[] {
+  const others = Object.entries(Containers ?? {}).filter(([one]) => one !== id);
+  return others.flatMap(([, other]) => {
+    const { IPv4Address, IPv6Address } = other as { IPv4Address?: string; IPv6Address?: string };
+    return [IPv4Address, IPv6Address].flatMap((address) => (address ? [address.split('/')[0] ?? ''] : []));
+  });
+}
