@@ -4,9 +4,10 @@ import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
 import { HANDOVERS, type MigrationResult } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
+import type { Repointed } from '../migration/older-forwards.ts';
 import type { Plan } from '../migration/plan.ts';
-import type { ArrivingTraffic, OpenTarget } from '../migration/target-port.ts';
-import type { Network } from '../tools/ip-network.ts';
+import type { ArrivingTraffic, HostNetwork, OpenTarget } from '../migration/target-port.ts';
+import type { ForwardSummary } from './forwards.ts';
 import { defineProtocol } from './protocol.ts';
 
 const id = migrationIdSchema;
@@ -64,38 +65,53 @@ const port = z.number().int().min(0).max(65535);
 const mac = z.string().regex(/^([0-9a-f]{2}(:[0-9a-f]{2}){5})?$/);
 const via = z.object({ 4: address.exactOptional(), 6: address.exactOptional() });
 /** All of it becomes words of nft's and ip's: nothing but addresses, numbers and names of devices gets through. */
-const arrivingTraffic = z.object({
-  addresses: z
-    .array(
-      z.object({
-        address,
-        network: text,
-        subnet: z.union([z.cidrv4(), z.cidrv6()]),
-        mac,
-        bridge: device,
-        port: device.exactOptional(),
-        peers: z.array(address).max(10_000),
-      }),
-    )
-    .max(100),
-  flows: z
-    .array(
-      z.object({
-        protocol: z.enum(['tcp', 'udp']),
-        address,
-        port,
-        peer: address,
-        peerPort: port,
-        known: z.object({ address, port }).exactOptional(),
-        by: z.enum(['peer', 'workload']),
-      }),
-    )
-    .max(100_000),
-  hop: z.object({ device, via, mac: mac.exactOptional(), mss: z.number().int().exactOptional() }),
-  tunnel: z
-    .object({ device, here: address, there: address, network: z.number().int().min(0), mac, theirMac: mac })
-    .exactOptional(),
+const addresses = z
+  .array(
+    z.object({
+      address,
+      network: text.exactOptional(),
+      subnet: z.union([z.cidrv4(), z.cidrv6()]),
+      mac,
+      bridge: device,
+      port: device.exactOptional(),
+      peers: z.array(address).max(10_000),
+    }),
+  )
+  .max(100);
+const flows = z
+  .array(
+    z.object({
+      protocol: z.enum(['tcp', 'udp']),
+      address,
+      port,
+      peer: address,
+      peerPort: port,
+      known: z.object({ address, port }).exactOptional(),
+      by: z.enum(['peer', 'workload']),
+    }),
+  )
+  .max(100_000);
+const hop = z.object({ device, via, mac: mac.exactOptional(), mss: z.number().int().exactOptional() });
+const tunnel = z.object({
+  ...{ device, here: address, there: address },
+  ...{ network: z.number().int().min(0), mac, theirMac: mac },
 });
+const peer = z.object({ name: text, machine: text });
+const arrivingTraffic = z.object({
+  ...{ addresses, flows, hop, from: peer },
+  tunnel: tunnel.exactOptional(),
+  older: z
+    .array(
+      z.object({
+        ...{ id, workload: text, peer, addresses, flows, home: z.boolean() },
+        rank: z.number().int().min(0).max(9),
+        hop: hop.exactOptional(),
+        tunnel: tunnel.exactOptional(),
+      }),
+    )
+    .max(10),
+});
+const repointed = z.object({ ...{ hop, flows, peer }, tunnel: tunnel.exactOptional() });
 const nothing = z.object({});
 const withId = z.object({ id });
 const done = z.void();
@@ -132,6 +148,14 @@ export const agentProtocol = defineProtocol({
       result: z.custom<MigrationResult>(),
     },
 
+    'forwards.list': { params: nothing, result: z.object({ forwards: z.array(z.custom<ForwardSummary>()) }) },
+    'forwards.remove': { params: z.object({ id }), result: done },
+    /** From the agent of the host that the workload leaves now. */
+    'forwards.repoint': {
+      params: z.object({ id, to: repointed as unknown as z.ZodType<Repointed, Repointed> }),
+      result: done,
+    },
+
     // For the agent that is the source of a migration; see migration/target-port.ts.
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
     'target.open': { params: openTarget as unknown as z.ZodType<OpenTarget, OpenTarget>, result: done },
@@ -148,9 +172,12 @@ export const agentProtocol = defineProtocol({
       params: z.object({ id, key: text, listings: z.array(listing).max(100_000) }),
       result: z.object({ deleted: z.number(), missing: z.array(z.string()) }),
     },
-    'target.network': { params: nothing, result: z.custom<Network>() },
+    'target.network': { params: nothing, result: z.custom<HostNetwork>() },
     'target.restore': {
-      params: z.object({ id, traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional() }),
+      params: z.object({
+        id,
+        traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional(),
+      }),
       result: z.record(address, address),
     },
     'target.commit': {

@@ -25,12 +25,12 @@ import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
-import { readNetwork } from '../tools/ip-network.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
 import { surveyHost } from './host-facts.ts';
 import { machineId } from './machine-id.ts';
+import { Forwards } from './forwards.ts';
 import { Migrations } from './migrations.ts';
 import type { Handlers } from './protocol.ts';
 import { remoteTarget } from './remote-target.ts';
@@ -79,8 +79,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return remoteTarget(connection);
   };
 
-  const targets = new Targets({ journalDir, hostFacts, log, stopping: signal });
-  const migrations = new Migrations({ journalDir, hostname: hostname(), hostFacts, dialTarget, log, stopping: signal });
+  const store = new ForwardStore(join(stateDir, 'forwards'));
+  const forwards = new Forwards(store, run);
+  const common = { journalDir, hostFacts, log, stopping: signal, forwards: store };
+  const targets = new Targets(common);
+  const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
 
   // Requests that go by the journals wait until every migration of the past is known to be under way again.
   const { promise: recovering, resolve: allKnown } = Promise.withResolvers<void>();
@@ -93,7 +96,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   };
   const resume = async ({ id, side, path }: JournalFile): Promise<void> => {
     const journal = await Journal.reopen(path);
-    const recovery = { id, journal, docker, run, signal };
+    const recovery = { id, journal, docker, run, signal, forwards: store };
     const onRetry = (error: unknown) => log(`migration ${id}: ${DrayageError.from(error).message}`);
     if (side === 'target') {
       targets.recovering(
@@ -146,6 +149,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
 
     'migrations.resolve': ({ id, keep }) => migrations.resolve(id, keep),
 
+    'forwards.list': async () => ({ forwards: await forwards.list() }),
+    'forwards.remove': ({ id }) => forwards.remove(id),
+    'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
+
     'target.survey': (_, context) => hostFacts(context.signal),
     'target.open': async (request, { connection }) => {
       await recovering;
@@ -155,7 +162,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'target.create': ({ id }) => targets.get(id).create(),
     'target.begin': ({ id, ...start }) => targets.get(id).begin(start),
     'target.prune': ({ id, key, listings }) => targets.get(id).prune(key, listings),
-    'target.network': () => readNetwork(run),
+    'target.network': () => hostNetwork(run, machine),
     'target.restore': ({ id, traffic }) => targets.get(id).restore(traffic),
     'target.commit': ({ id }) => targets.get(id).commit(),
     'target.release': async ({ id }) => {
@@ -194,7 +201,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     channels,
     log,
     signal,
-    onListening: () => void recover(),
+    onListening: () => void recover().then(() => forwards.reinstall(signal, log)),
   });
   await Promise.all([migrations.stop(), targets.stop()]);
   await docker[Symbol.asyncDispose]();

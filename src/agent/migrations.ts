@@ -9,6 +9,7 @@ import { migrate } from '../migration/migrate.ts';
 import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
+import type { ForwardStore } from '../traffic/store.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 
 export interface MigrationRequest {
@@ -19,6 +20,8 @@ export interface MigrationRequest {
 
 export interface MigrationsOptions {
   journalDir: string;
+  forwards: ForwardStore;
+  machine: string;
   hostname: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   /** Reaches the agent of a host as users name it. */
@@ -79,7 +82,7 @@ export class Migrations {
     this.#running.set(id, placeholder);
     let target: TargetPort | undefined;
     try {
-      const { journalDir, dialTarget, hostFacts, stopping } = this.#options;
+      const { journalDir, dialTarget, hostFacts, stopping, forwards, machine, hostname } = this.#options;
       target = await dialTarget(to);
       const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
       const migration = new SourceMigration({
@@ -89,6 +92,9 @@ export class Migrations {
         options,
         target,
         redial: () => dialTarget(to),
+        reach: dialTarget,
+        forwards,
+        self: { name: hostname, machine },
         journal,
         stopping,
         hostFacts,

@@ -31,6 +31,7 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     network() {
       return connection.call('target.network', {}, cancellable(this));
     },
+    repoint: (forward, to) => connection.call('forwards.repoint', { id: forward, to }),
     restore(id, traffic) {
       return connection.call('target.restore', { id, ...(traffic && { traffic }) }, cancellable(this));
     },

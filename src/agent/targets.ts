@@ -6,6 +6,7 @@ import { Journal, journalPath } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
 import { resolveTarget } from '../migration/resolve.ts';
 import type { ChannelPurpose, OpenTarget, TargetOutcome } from '../migration/target-port.ts';
+import type { ForwardStore } from '../traffic/store.ts';
 import { TargetSession } from '../migration/target-session.ts';
 
 export interface TargetsOptions {
@@ -13,6 +14,7 @@ export interface TargetsOptions {
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   log: (line: string) => void;
   stopping: AbortSignal;
+  forwards: ForwardStore;
 }
 
 export class Targets {
@@ -43,7 +45,8 @@ export class Targets {
       options: request.options,
     });
     await journal.append({ type: 'state', state: 'opened' });
-    const session = new TargetSession({ request, journal, host, stopping: this.#options.stopping });
+    const { stopping, forwards } = this.#options;
+    const session = new TargetSession({ request, journal, host, stopping, forwards });
     this.#sessions.set(request.id, session);
     void lost.then(() => this.#onLost(session));
   }

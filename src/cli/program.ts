@@ -7,6 +7,7 @@ import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import type { Cli } from './context.ts';
 import { dialCommand } from './dial.ts';
+import { forwardsCommand } from './forwards.ts';
 import { historyCommand } from './history.ts';
 import { hostCommand } from './host.ts';
 import { migrateCommand } from './migrate.ts';
@@ -27,7 +28,7 @@ export function programOf(cli: Cli, lab: Command): Command {
     .addHelpText('after', OVERVIEW);
   const groups: [string, Command[]][] = [
     ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli)]],
-    ['Look back:', [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli)]],
+    ['Look back:', [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli), forwardsCommand(cli)]],
     ['Measure:', [benchCommand(cli), probeCommand(cli)]],
     ['Hosts:', [setupCommand(cli), hostCommand(cli), agentCommand(cli), dialCommand(cli), lab]],
     ['Other:', [completionCommand()]],

@@ -10,7 +10,7 @@ import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import type { Checkpoint } from '../tools/runc.ts';
 import { explainFailure } from './explain-failure.ts';
-import { holdTraffic } from './handover.ts';
+import { holdTraffic, noteFlows } from './handover.ts';
 import { frozenByAnother, type Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { endStragglers } from './stragglers.ts';
@@ -51,7 +51,8 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
   const transferred = dumped.then(() => m.phase('transfer', () => sent));
   // A transfer that nobody waits for any more must not hold up the thaw.
   m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
-  const outcomes = await Promise.allSettled([dumped, synced, transferred, sent]);
+  const noted = prepared.handover && noteFlows(m, prepared.handover);
+  const outcomes = await Promise.allSettled([dumped, synced, transferred, sent, noted]);
   m.checkpoint();
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   assertFrozen(facts.workload);

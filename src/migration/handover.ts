@@ -2,18 +2,30 @@
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
  * workload runs, and forwarded to the target from then on. What fails here after the commit stops no workload.
  */
-import { attachmentsOf } from '../engines/docker/attachments.ts';
 import { settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
-import type { ContainerInspect } from '../tools/docker-types.ts';
+import type { ContainerInspect, NetworkInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow } from '../traffic/facts.ts';
-import { finishSource, prepareSource, removeSource, type SourceSide, sourceRules } from '../traffic/forward.ts';
+import { withoutPassing } from '../traffic/flows.ts';
+import {
+  finishSource,
+  prepareSource,
+  readVia,
+  removeSource,
+  removeTarget,
+  type SourceSide,
+  sourceRules,
+  targetRules,
+} from '../traffic/forward.ts';
 import { type Hold, hold, prepareHold, releaseToSource, releaseToTarget, removeHold } from '../traffic/hold.ts';
 import { ingressDevices } from '../traffic/routes.ts';
+import { notSwitched } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
+import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 import type { Facts } from './facts.ts';
 import { readFlows } from './open-flows.ts';
+import { afterwards, arrivingOlder, type Older, olderForwards } from './older-forwards.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { ArrivingTraffic, MovedAddresses } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
@@ -25,7 +37,11 @@ export interface Handover {
   way: Way;
   /** What will be forwarded; complete once the target has told the copy's addresses. */
   source: SourceSide;
+  /** Open at the freeze, and this host's own to forward. */
   flows: Flow[];
+  /** Of hosts that the workload was on before. */
+  older: Older[];
+  target: { name: string; machine: string };
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
@@ -38,33 +54,46 @@ export async function prepareHandover(
   undo: UndoStack,
 ): Promise<Handover | undefined> {
   if (m.options.handover === 'none') return undefined;
-  const { published, addresses } = await attachmentsOf(m.docker, m.run, workload.inspect as ContainerInspect);
+  const inspect = workload.inspect as ContainerInspect;
+  const [here, there, inner, networks] = await Promise.all([
+    readNetwork(m.run),
+    m.target.network(),
+    innerDevices(m.run, workload.pid),
+    networksOf(m, inspect),
+  ]);
+  const addresses = workloadAddresses(workload.id, inspect, networks, inner, here.devices);
   if (addresses.length === 0) return undefined;
-  const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
-  const bridges = [...here.devices, ...there.devices].filter(({ kind }) => kind === 'bridge').map(({ name }) => name);
-  const way = wayBetween(here, there, { bridges });
+  const bridges = bridgesOf(here, there.network);
+  const way = wayBetween(here, there.network, { bridges });
   if (way === null) {
     m.emit({ type: 'note', message: 'no way was found for packets between the hosts: nothing will be forwarded' });
     return undefined;
   }
+  const older = await olderForwards(m, workload.ref.name, there);
   const uplinks = ingressDevices(here).filter(({ name }) => !bridges.includes(name));
   const source: SourceSide = {
     id: m.id,
-    published,
+    published: publishedPorts(inspect),
     addresses,
     flows: [],
     hop: way.hop.source,
     primary: primaryOf(uplinks, way.hop.source.device),
     ...(way.tunnel && { tunnel: way.tunnel.source }),
+    ...(older.some(({ kind }) => kind === 'home') && { only: 'open' as const }),
   };
-  const spec = { id: m.id, published, addresses, flows: [], uplinks: uplinks.map(({ name }) => name) };
+  const { published } = source;
+  const devices = older.flatMap(({ forward }) => forward.side.hop.device);
+  const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
+  const spec = { id: m.id, published, addresses, flows: [], uplinks: names };
   // Written down first, so that a recovery after a crash knows what to let go of.
   await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source } });
   undo.push('the forward', () => removeSource(m.run, source));
-  const held = await prepareHold(m.run, spec);
   undo.push('the queues', () => removeHold(m.run, held));
+  let held: Hold = { spec, lanes: [], how: 'drop' };
+  held = await prepareHold(m.run, spec);
   await prepareSource(m.run, source);
-  return { pid: workload.pid, held, way, source, flows: [] };
+  const target = { name: m.to, machine: there.machine };
+  return { pid: workload.pid, held, way, source, flows: [], older, target };
 }
 
 /**
@@ -78,45 +107,88 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   if (!m.options.dropConnections) {
     await hold(m.run, { ...held, spec: { ...held.spec, only: 'new' } });
     const left = await settleHandshakes(pid, HANDSHAKE_PATIENCE_MS);
-    if (left.some((one) => one.includes('not accepted'))) {
+    if (left.some((one) => one.includes('not accepted')))
       throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
-    }
   }
-  handover.flows = await readFlows(pid, source.addresses);
-  held.spec = { ...held.spec, flows: handover.flows };
+  const before = await readFlows(m.run, pid, source.addresses);
+  held.spec = { ...held.spec, flows: before };
   await hold(m.run, held);
 }
 
-export function arrivingTraffic({ way, source, flows }: Handover): ArrivingTraffic {
+/** The workload stands still: which connections are open now. */
+export async function noteFlows(m: SourceMigration, handover: Handover): Promise<void> {
+  const { pid, source, older } = handover;
+  await Promise.all(
+    older.map(async (one) => {
+      one.passing = await readVia(m.run, one.forward.side);
+    }),
+  );
+  const passing = older.flatMap((one) => one.passing);
+  handover.flows = withoutPassing(await readFlows(m.run, pid, source.addresses), passing);
+}
+
+export function arrivingTraffic(m: SourceMigration, { way, source, flows, older }: Handover): ArrivingTraffic {
   return {
     addresses: [...source.addresses],
-    flows,
+    flows: [...flows, ...older.flatMap(({ kind, passing }) => (kind === 'relayed' ? passing : []))],
     hop: way.hop.target,
     ...(way.tunnel && { tunnel: way.tunnel.target }),
+    from: m.self,
+    older: older.flatMap(arrivingOlder),
   };
 }
 
 /** The forward as it will be, with the addresses that the copy has. */
 export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): SourceSide {
   const published = source.published.map((port) => ({ ...port, address: moved[port.address] ?? port.address }));
-  const own = source.addresses.flatMap((one) => {
-    const now = moved[one.address] ?? one.address;
-    return now === one.address ? [one] : [one, { ...one, address: now }];
+  const addresses = source.addresses.flatMap((one) => {
+    const now = moved[one.address];
+    return now === undefined ? [one] : [one, { ...one, address: now }];
   });
-  return { ...source, published, flows, addresses: own };
+  return { ...source, published, flows, addresses };
 }
 
 /** After the commit: what waited goes to the target, and so does all that comes. */
-export async function switchTraffic(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
+export async function switchTraffic(
+  m: SourceMigration,
+  { held, older, way }: Handover,
+  side: SourceSide,
+): Promise<void> {
   const network = await readNetwork(m.run);
   const present = network.devices.map(({ name }) => name);
-  await releaseToTarget(m.run, held, sourceRules(side, network, held.lanes), present);
+  const passed = older.map(({ forward, passing }) =>
+    targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
+  );
+  await releaseToTarget(m.run, held, [sourceRules(side, network, held.lanes), ...passed].join('\n'), present);
 }
 
-/** Once the source's copy is gone: the stand-in takes its place on the bridge, and the queues are not needed any more. */
-export async function settleForward(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
-  await finishSource(m.run, side);
-  await removeHold(m.run, held);
+/** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
+export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<void> {
+  const { held, older, target, way } = handover;
+  const workload = m.workload;
+  try {
+    if (side.only === 'open' && side.flows.length === 0) await removeSource(m.run, side);
+    else {
+      await m.forwards.put({
+        ...{ version: 1, role: 'source', id: m.id, workload, peer: target, since: Date.now() },
+        ...{ side, before: { packets: 0, bytes: 0 } },
+      });
+      await finishSource(m.run, side);
+    }
+    await removeHold(m.run, held);
+    for (const one of older) await afterwards(m, one, way.hop.source);
+  } catch (error) {
+    m.emit({ type: 'note', message: notSwitched({ id: m.id, workload }, error).message });
+  }
+}
+
+function bridgesOf(...networks: Awaited<ReturnType<typeof readNetwork>>[]): string[] {
+  return networks.flatMap(({ devices }) => devices.filter(({ kind }) => kind === 'bridge').map(({ name }) => name));
+}
+
+function networksOf(m: SourceMigration, { NetworkSettings }: ContainerInspect): Promise<NetworkInspect[]> {
+  const ids = Object.values(NetworkSettings.Networks).map(({ NetworkID }) => NetworkID);
+  return Promise.all(ids.filter(Boolean).map((id) => m.docker.inspectNetwork(id, { signal: m.signal })));
 }
 
 function primaryOf(uplinks: ReturnType<typeof ingressDevices>, device: string): SourceSide['primary'] {

@@ -61,7 +61,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
 async function restore(m: SourceMigration, { handover }: Prepared): Promise<SourceSide | undefined> {
-  const moved = await m.target.restore(m.id, handover && arrivingTraffic(handover));
+  const moved = await m.target.restore(m.id, handover && arrivingTraffic(m, handover));
   return handover && forwardOf(handover, moved);
 }
 

@@ -6,11 +6,13 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { type ForwardStore, notSwitched } from '../traffic/store.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
 import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
 import type { Journal } from './journal.ts';
 import { eventsOf, lastState } from './journal-records.ts';
+import { finishHandover, undoHandover } from './recover-handover.ts';
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
@@ -23,6 +25,7 @@ interface Recovery {
   journal: Journal;
   docker: Docker;
   run: Run;
+  forwards: ForwardStore;
   /** Ends the waiting, for an engine that is not back or a peer that does not answer. */
   signal: AbortSignal;
 }
@@ -119,6 +122,7 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   const { journal, docker, run, signal } = recovery;
   await endStragglers(details.stage);
   thaw(details.cgroupPath);
+  await untilDone(signal, () => undoHandover(run, journal));
   await unmountTmpfs(run, details.stage);
   await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
   await untilDone(signal, () => reviveByPolicy(docker, details));
@@ -138,7 +142,10 @@ async function reviveByPolicy(
 }
 
 async function rollForward(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
-  const { id, journal, docker, run, signal } = recovery;
+  const { id, journal, docker, run, signal, forwards } = recovery;
+  const peer = { name: started.target, machine: '' };
+  const finished = finishHandover(run, journal, forwards, { workload: started.workload, peer });
+  await finished.catch((error: unknown) => note(recovery, notSwitched({ id, workload: started.workload }, error).message));
   const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
   await unmountTmpfs(run, details.stage);
   finish(recovery, 'committed', undefined, kept);

@@ -6,6 +6,7 @@ import { type Run, runner } from '../exec/run.ts';
 import { Docker } from '../tools/docker.ts';
 import type { MigrateOptions, MigrationEvent, Phase } from './events.ts';
 import type { Journal } from './journal.ts';
+import type { ForwardStore } from '../traffic/store.ts';
 import type { ChannelPurpose, TargetPort } from './target-port.ts';
 import { Trace } from './trace.ts';
 
@@ -22,6 +23,11 @@ export interface SourceMigrationOptions {
   target: TargetPort;
   /** Reaches the target anew after its connection was lost. */
   redial: () => Promise<TargetPort>;
+  /** Reaches another host that has to do with the workload. */
+  reach: (host: string) => Promise<TargetPort>;
+  forwards: ForwardStore;
+  /** This host, as others may know it. */
+  self: { name: string; machine: string };
   journal: Journal;
   /** The agent is being stopped: what waits for an engine or a peer is left to its next start. */
   stopping: AbortSignal;
@@ -38,6 +44,9 @@ export class SourceMigration {
   readonly options: MigrateOptions;
   target: TargetPort;
   readonly redial: () => Promise<TargetPort>;
+  readonly reach: (host: string) => Promise<TargetPort>;
+  readonly forwards: ForwardStore;
+  readonly self: { name: string; machine: string };
   readonly journal: Journal;
   readonly stopping: AbortSignal;
   readonly claim: (containerId: string) => void;
@@ -63,6 +72,9 @@ export class SourceMigration {
     options,
     target,
     redial,
+    reach,
+    forwards,
+    self,
     journal,
     stopping,
     claim,
@@ -74,6 +86,9 @@ export class SourceMigration {
     this.options = options;
     this.target = target;
     this.redial = redial;
+    this.reach = reach;
+    this.forwards = forwards;
+    this.self = self;
     this.journal = journal;
     this.stopping = stopping;
     this.claim = claim;

@@ -13,6 +13,7 @@ import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import type { MigrateOptions, Span } from './events.ts';
+import type { Repointed } from './older-forwards.ts';
 
 /** What is carried over channels of their own, beside the calls. */
 export type ChannelPurpose = 'image' | 'files' | 'logs' | 'memory';
@@ -43,6 +44,30 @@ export interface ArrivingTraffic {
   /** From the target to the source. */
   hop: Hop;
   tunnel?: Tunnel;
+  /** The source, as the target knows it. */
+  from: { name: string; machine: string };
+  /** Forwards of hosts that the workload was on before: the target's own, where it comes home to. */
+  older: OlderForward[];
+}
+
+export interface OlderForward {
+  id: string;
+  workload: string;
+  /** The host that it is the forward of. */
+  peer: { name: string; machine: string };
+  addresses: WorkloadAddress[];
+  flows: Flow[];
+  rank: number;
+  home: boolean;
+  /** From the target to that host; absent where it comes home. */
+  hop?: Hop;
+  tunnel?: Tunnel;
+}
+
+export interface HostNetwork {
+  /** What tells the host from others. */
+  machine: string;
+  network: Network;
 }
 
 /** The copy's addresses by those of the workload; absent for those that are the same. */
@@ -65,8 +90,10 @@ export interface TargetPort {
   begin(id: string, start: { descriptors: string[] }): Promise<void>;
   /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
   prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
-  /** Devices, addresses and routes of the target host. */
-  network(): Promise<Network>;
+  /** Devices, addresses and routes of the host. */
+  network(): Promise<HostNetwork>;
+  /** A workload that this host had has moved on: what comes for it here is forwarded to there. */
+  repoint(forward: string, to: Repointed): Promise<void>;
   /** All images are there: restores up to where nothing has run yet, and is ready for the workload's traffic. */
   restore(id: string, traffic?: ArrivingTraffic): Promise<MovedAddresses>;
   commit(id: string): Promise<CommitAnswer>;

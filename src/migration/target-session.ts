@@ -8,7 +8,6 @@ import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { addressesWithin, bridgeName, movedAddresses } from '../engines/docker/attachments.ts';
 import { cloneSpec } from '../engines/docker/clone.ts';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { createCopy } from '../engines/docker/create-copy.ts';
@@ -28,8 +27,10 @@ import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { applyNft } from '../tools/nft.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
-import type { WorkloadAddress } from '../traffic/facts.ts';
-import { installTarget, type TargetSide, targetRules } from '../traffic/forward.ts';
+import { installTarget, targetRules } from '../traffic/forward.ts';
+import type { ForwardStore } from '../traffic/store.ts';
+import { bridgeOf, innerDevices, movedAddresses } from '../traffic/workload.ts';
+import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
 import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
 import { explainFailure } from './explain-failure.ts';
@@ -91,7 +92,8 @@ export class TargetSession {
   #ready = false;
   #failed: unknown;
   #copy: Copy | undefined;
-  #forward: TargetSide | undefined;
+  #arrival: Arrival | undefined;
+  readonly #forwards: ForwardStore;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
   #committing: Promise<CommitAnswer> | undefined;
@@ -105,14 +107,17 @@ export class TargetSession {
     journal,
     host,
     stopping,
+    forwards,
   }: {
     request: OpenTarget;
     journal: Journal;
     host: HostFacts;
     /** The agent is being stopped: what waits for an engine is left to its next start. */
     stopping: AbortSignal;
+    forwards: ForwardStore;
   }) {
     this.id = request.id;
+    this.#forwards = forwards;
     this.#stopping = stopping;
     this.#request = request;
     this.#journal = journal;
@@ -193,10 +198,15 @@ export class TargetSession {
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }
 
+  #workloadName(): string {
+    const { engine, name } = this.#request.workload.ref;
+    return `${engine}:${name}`;
+  }
+
   #bridgesOf({ NetworkSettings: { Networks } }: ContainerInspect): Promise<[string, string][]> {
     return Promise.all(
       Object.keys(Networks).map(async (name): Promise<[string, string]> => {
-        return [name, bridgeName(await this.#docker.inspectNetwork(name))];
+        return [name, bridgeOf(await this.#docker.inspectNetwork(name)) ?? ''];
       }),
     );
   }
@@ -251,21 +261,15 @@ export class TargetSession {
   }
 
   /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
-  async #receiveTraffic({ addresses, ...more }: ArrivingTraffic): Promise<MovedAddresses> {
+  async #receiveTraffic(traffic: ArrivingTraffic): Promise<MovedAddresses> {
     const pid = (this.#rendezvous as Rendezvous).initPid();
-    const own = await addressesWithin(this.#run, pid);
-    const moved = movedAddresses(addresses, own);
-    const bridges = this.#created().bridges;
-    const there = addresses.flatMap(({ port: _, ...one }): WorkloadAddress[] => {
-      const bridge = bridges.get(one.network ?? '');
-      if (bridge === undefined) return [];
-      const now = moved[one.address];
-      return [{ ...one, bridge }, ...(now === undefined ? [] : [{ ...one, bridge, address: now }])];
-    });
-    const side: TargetSide = { id: this.id, addresses: there, ...more, sealed: true };
-    await this.#acquire({ kind: 'forward', id: this.id, side });
-    await installTarget(this.#run, side);
-    this.#forward = side;
+    const moved = movedAddresses(traffic.addresses, await innerDevices(this.#run, pid));
+    const arrival = arrivalOf({ id: this.id, workload: this.#workloadName(), traffic, moved, bridges: this.#created().bridges });
+    for (const { id, side } of arrival.sides) {
+      await this.#acquire({ kind: 'forward', id, side });
+      await installTarget(this.#run, { ...side, sealed: true });
+    }
+    this.#arrival = arrival;
     return moved;
   }
 
@@ -290,6 +294,7 @@ export class TargetSession {
     // The engine has its answer when the workload runs; CRIU has mounts of its own in the rendezvous until it ends.
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     this.#rendezvous?.close();
+    notes.push(...(await this.#keepForwards()));
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
     const { State: state } = await this.#docker
       .inspect(this.#created().containerId)
@@ -346,12 +351,23 @@ export class TargetSession {
     return { outcome: 'aborted', reason };
   }
 
-  /** What comes to nothing if the record cannot be written: then no task of the copy ever runs. */
+  /** It comes to nothing if the record cannot be written: then no task of the copy ever runs. */
   async #unseal(): Promise<void> {
-    if (this.#forward === undefined) return;
-    const { sealed: _, ...open } = this.#forward;
-    await applyNft(this.#run, targetRules(open, await readNetwork(this.#run)));
-    this.#forward = open;
+    if (this.#arrival === undefined) return;
+    const network = await readNetwork(this.#run);
+    const rules = this.#arrival.sides.map(({ side }) => targetRules(side, network));
+    await applyNft(this.#run, rules.join('\n'));
+  }
+
+  /** Kept over a restart of the host from now on. What fails here is told: the workload runs. */
+  async #keepForwards(): Promise<string[]> {
+    if (this.#arrival === undefined) return [];
+    try {
+      await keepArrival(this.#run, this.#forwards, this.#arrival);
+      return [];
+    } catch (error) {
+      return [`a forward is not kept: ${DrayageError.from(error).message}`];
+    }
   }
 
   /** Whether the engine has the copy as a running container, which it says some milliseconds after the tasks run. */

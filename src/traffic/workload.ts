@@ -85,6 +85,7 @@ export function workloadAddresses(
           address,
           subnet,
           mac: device?.mac ?? endpoint.MacAddress,
+          network: network.Name,
           bridge,
           ...(port === undefined ? {} : { port }),
           peers: peersOf(id, network).filter((peer) => familyOf(peer) === familyOf(address)),
@@ -92,6 +93,22 @@ export function workloadAddresses(
       ];
     });
   });
+}
+
+/** Which of the copy's addresses stands for which of the workload's, on networks where it got another one. */
+export function movedAddresses(
+  wanted: readonly Pick<WorkloadAddress, 'address' | 'subnet'>[],
+  inner: readonly InnerDevice[],
+): Record<string, string> {
+  const own = inner.filter(({ name }) => name !== 'lo').flatMap(({ addresses }) => addresses);
+  const isOwn = (address: string): boolean => own.some((one) => one.address === address);
+  const free = own.filter(({ address }) => !wanted.some((one) => one.address === address));
+  return Object.fromEntries(
+    wanted.flatMap(({ address, subnet }) => {
+      const other = isOwn(address) ? undefined : free.find((one) => contains(subnet, one.address));
+      return other === undefined ? [] : [[address, other.address]];
+    }),
+  );
 }
 
 function addressesOf({ IPAddress, GlobalIPv6Address }: Endpoint): { 4?: string; 6?: string } {

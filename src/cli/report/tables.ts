@@ -36,6 +36,20 @@ export function renderWorkloads(workloads: readonly WorkloadSummary[], look: Loo
   return renderTable(['WORKLOAD', 'IMAGE', 'STATE', 'MOVABLE', 'WHY NOT'], rows, look);
 }
 
+export function renderForwards(forwards: readonly ForwardSummary[], look: Look): string {
+  if (forwards.length === 0) return 'Nothing is forwarded.\n';
+  const rows = forwards.map(({ id, workload, role, peer, since, onlyOpen, packets, bytes }) => [
+    id,
+    printable(workload),
+    `${role === 'source' ? 'to' : 'from'} ${printable(peer)}`,
+    formatTime(since),
+    packets === undefined ? '-' : String(packets),
+    bytes === undefined ? '-' : formatBytes(bytes),
+    onlyOpen ? 'only connections that were open' : '',
+  ]);
+  return renderTable(['ID', 'WORKLOAD', 'WAY', 'SINCE', 'PACKETS', 'BYTES', ''], rows, look);
+}
+
 export function renderHosts(hosts: readonly HostState[], look: Look): string {
   if (hosts.length === 0) return 'No hosts were added from here yet: drayage host add root@HOST\n';
   const rows = hosts.map(({ name, drayage, docker, error }) => [

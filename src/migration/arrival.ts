@@ -1,0 +1,62 @@
+/** How a workload's traffic arrives with it, on the target: rules for what comes by way of each host that it was on. */
+import type { Run } from '../exec/run.ts';
+import type { WorkloadAddress } from '../traffic/facts.ts';
+import type { TargetSide } from '../traffic/forward.ts';
+import type { ForwardStore, StoredForward } from '../traffic/store.ts';
+import { repoint } from './older-forwards.ts';
+import type { ArrivingTraffic, MovedAddresses, OlderForward } from './target-port.ts';
+
+export interface Arrival {
+  sides: (Pick<StoredForward, 'id' | 'workload' | 'peer'> & { side: TargetSide })[];
+  /** Forwards of this very host, to which the workload comes home. */
+  home: OlderForward[];
+}
+
+interface ArrivalOptions {
+  id: string;
+  workload: string;
+  traffic: ArrivingTraffic;
+  moved: MovedAddresses;
+  /** Devices of its networks on this host, by the networks' names. */
+  bridges: ReadonlyMap<string, string>;
+}
+
+/** Pure. An address that the copy got in another's place comes beside it: open connections go on with the old one. */
+export function arrivalOf({ id, workload, traffic, moved, bridges }: ArrivalOptions): Arrival {
+  const here = (addresses: readonly WorkloadAddress[]): WorkloadAddress[] =>
+    addresses.flatMap(({ port: _, network = '', ...one }) => {
+      const bridge = bridges.get(network);
+      if (!bridge) return [];
+      const now = moved[one.address];
+      const place = { network, bridge };
+      return [{ ...one, ...place }, ...(now === undefined ? [] : [{ ...one, ...place, address: now }])];
+    });
+  const { addresses, flows, hop, tunnel, from, older } = traffic;
+  const own: TargetSide = { id, addresses: here(addresses), flows, hop, rank: older.length, ...(tunnel && { tunnel }) };
+  const others = older.flatMap((one) =>
+    one.hop === undefined
+      ? []
+      : [
+          {
+            ...{ id: one.id, workload: one.workload, peer: one.peer },
+            side: {
+              ...{ id: one.id, addresses: here(one.addresses), flows: one.flows, hop: one.hop, rank: one.rank },
+              ...(one.tunnel && { tunnel: one.tunnel }),
+            },
+          },
+        ],
+  );
+  return {
+    sides: [...others, { id, workload, peer: from, side: own }],
+    home: older.filter((one) => one.home),
+  };
+}
+
+/** After the commit. May be repeated. */
+export async function keepArrival(run: Run, store: ForwardStore, { sides, home }: Arrival): Promise<void> {
+  for (const one of sides) await store.put({ version: 1, role: 'target', since: Date.now(), ...one });
+  const kept = await store.list();
+  for (const { id, flows } of home) {
+    if (kept.some((one) => one.role === 'source' && one.id === id)) await repoint(run, store, id, { home: true, flows });
+  }
+}

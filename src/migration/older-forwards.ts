@@ -1,0 +1,126 @@
+/**
+ * Forwards of hosts that a workload was on before, when it moves again. No chain is left: each of these hosts forwards
+ * straight to where the workload is, and none where it has come home. One that cannot be reached goes on by way of here.
+ */
+import type { Flow, Hop } from '../traffic/facts.ts';
+import { changeSource, flowsKnown, removeTarget } from '../traffic/forward.ts';
+import { type ForwardStore, notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
+import type { Tunnel } from '../traffic/tunnel.ts';
+import { type Way, wayBetween } from '../traffic/way.ts';
+import type { Run } from '../exec/run.ts';
+import { DrayageError } from '../errors.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import type { SourceMigration } from './source-migration.ts';
+import type { HostNetwork, OlderForward, TargetPort } from './target-port.ts';
+
+export type Older = {
+  forward: StoredForward & { role: 'target' };
+  /** Connections that came by way of it, at the freeze. */
+  passing: Flow[];
+  rank: number;
+} & (
+  | /** The target is that host. */ { kind: 'home' }
+  | /** It will be told of the target. */ { kind: 'straight'; way: Way; host: TargetPort }
+  | { kind: 'relayed' }
+);
+
+export async function olderForwards(m: SourceMigration, name: string, target: HostNetwork): Promise<Older[]> {
+  const kept = (await m.forwards.list()).filter(
+    (one): one is StoredForward & { role: 'target' } => one.role === 'target' && nameOf(one.workload) === name,
+  );
+  return Promise.all(
+    kept.map(async (forward, rank): Promise<Older> => {
+      const common = { forward, passing: [], rank };
+      if (forward.peer.machine === target.machine) return { ...common, kind: 'home' };
+      try {
+        const host = await m.reach(forward.peer.name);
+        const { network } = await host.network();
+        const bridges = [...network.devices, ...target.network.devices].filter(({ kind }) => kind === 'bridge');
+        const way = wayBetween(network, target.network, { bridges: bridges.map((one) => one.name) });
+        if (way !== null) return { ...common, kind: 'straight', way, host };
+        await host.close();
+      } catch (error) {
+        const why = DrayageError.from(error).message;
+        m.emit({ type: 'note', message: `what comes to ${forward.peer.name} goes on by way of this host: ${why}` });
+      }
+      return { ...common, kind: 'relayed' };
+    }),
+  );
+}
+
+export function arrivingOlder({ forward: { id, side, workload, peer }, passing, rank, ...one }: Older): OlderForward[] {
+  const common = { id, workload, peer, addresses: [...side.addresses], flows: passing, rank };
+  switch (one.kind) {
+    case 'home':
+      return [{ ...common, home: true }];
+    case 'straight': {
+      const { hop, tunnel } = one.way;
+      return [{ ...common, home: false, hop: hop.target, ...(tunnel && { tunnel: tunnel.target }) }];
+    }
+    case 'relayed':
+      return [];
+    default:
+      return one satisfies never;
+  }
+}
+
+/** After the commit: that host is told, and this one passes nothing on any more. */
+export async function afterwards(m: SourceMigration, older: Older, onward: Hop): Promise<void> {
+  const { forward, passing } = older;
+  if (older.kind === 'straight') {
+    const { hop, tunnel } = older.way;
+    try {
+      await older.host.repoint(forward.id, {
+        hop: hop.source,
+        ...(tunnel && { tunnel: tunnel.source }),
+        flows: passing,
+        peer: { name: m.to, machine: (await m.target.network()).machine },
+      });
+    } catch (error) {
+      m.emit({ type: 'note', message: notSwitched(forward, error).message });
+      return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
+    } finally {
+      await older.host.close().catch(() => {});
+    }
+  }
+  if (older.kind === 'relayed') return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
+  await removeTarget(m.run, forward.side);
+  await m.forwards.delete('target', forward.id);
+}
+
+export interface Repointed {
+  hop: Hop;
+  tunnel?: Tunnel;
+  flows: Flow[];
+  peer: { name: string; machine: string };
+}
+
+/** On the host that a workload left: it has moved on, or (`home`) has come back. @throws DrayageError FORWARD_UNKNOWN */
+export async function repoint(
+  run: Run,
+  store: ForwardStore,
+  id: string,
+  to: Repointed | { home: true; flows: Flow[] },
+): Promise<void> {
+  const forward = await store.get('source', id);
+  if (forward.role !== 'source') return;
+  const flows = await flowsKnown(run, forward.side, to.flows);
+  const { tunnel: _, ...side } = forward.side;
+  if ('home' in to) {
+    if (flows.length === 0) return removeForward(run, store, forward);
+    await changeSource(run, { ...side, hop: 'home', only: 'open', flows });
+    await store.put({ ...forward, side: { ...side, hop: 'home', only: 'open', flows } });
+    return;
+  }
+  const changed = { ...side, hop: to.hop, ...(to.tunnel && { tunnel: to.tunnel }), flows };
+  await changeSource(run, changed);
+  await store.put({ ...forward, side: changed, peer: to.peer });
+}
+
+export async function hostNetwork(run: Run, machine: string): Promise<HostNetwork> {
+  return { machine, network: await readNetwork(run) };
+}
+
+function nameOf(workload: string): string {
+  return workload.slice(workload.indexOf(':') + 1);
+}
