@@ -22,6 +22,7 @@ import { type Run, runner } from '../exec/run.ts';
 import { LogCopy } from '../files/log-copy.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
+import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
@@ -73,6 +74,7 @@ export class TargetSession {
   /** The stream of memory images: open from before the freeze until all is there. */
   #memory: Promise<void> | undefined;
   #staged: Promise<void> | undefined;
+  #touched: TouchedMemory | undefined;
   /** Everything is restored, and nothing has run. */
   #ready = false;
   #failed: unknown;
@@ -187,6 +189,7 @@ export class TargetSession {
     if (this.#staged === undefined)
       throw new DrayageError('PROTOCOL', 'The source skipped a step: there is no stream of memory images.');
     await this.#staged;
+    await this.#touched?.release(); // The freeze comes next.
     const imagesDir = this.#imagesDir();
     await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
     await this.#acquire({ kind: 'rendezvous', containerId });
@@ -343,6 +346,7 @@ export class TargetSession {
     await this.#endRestore();
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
+    await this.#touched?.release();
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }
 
@@ -390,6 +394,7 @@ export class TargetSession {
     await this.#acquire({ kind: 'stage', path: stage });
     await mountTmpfs(this.#run, stage, imagesBytes);
     await mkdir(this.#imagesDir(), { mode: 0o700 });
+    this.#touched = TouchedMemory.begin(join(stage, 'touched'), this.#request.workload.memoryBytes);
   }
 
   #imagesDir(): string {
