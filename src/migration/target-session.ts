@@ -189,7 +189,6 @@ export class TargetSession {
     if (this.#staged === undefined)
       throw new DrayageError('PROTOCOL', 'The source skipped a step: there is no stream of memory images.');
     await this.#staged;
-    await this.#touched?.release(); // The freeze comes next.
     const imagesDir = this.#imagesDir();
     await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
     await this.#acquire({ kind: 'rendezvous', containerId });
@@ -220,6 +219,8 @@ export class TargetSession {
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages();
+    // CRIU sets up namespaces first, and takes the memory some 100 ms later.
+    void this.#touched?.release();
     await this.#inTime(this.#reach('ready'));
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
