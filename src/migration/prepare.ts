@@ -13,6 +13,7 @@ import { DrayageError } from '../errors.ts';
 import { LogSync } from '../files/logs.ts';
 import { TreeSync } from '../files/sync.ts';
 import { MemorySync } from '../memory/memory-sync.ts';
+import { TouchedMemory } from '../memory/touch.ts';
 import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { Checkpoint, externalDescriptors } from '../tools/runc.ts';
@@ -86,6 +87,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await mkdir(join(stage, 'images'), { mode: 0o700 });
   await mkdir(join(stage, 'work'), { mode: 0o700 });
   await placeTar(join(stage, 'bin'));
+  const touched = TouchedMemory.begin(join(stage, 'touched'), workload.memoryBytes);
+  undo.push('the touched memory', () => touched.release());
   // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
   const options = ['network-lock skip', ...dumpOptions(workload.processes, m.options)];
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
@@ -125,6 +128,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   await disableRestart(m, started, undo);
   const handover = await m.trace.step('prepare handover', () => prepareHandover(m, facts, undo));
+  await touched.release();
   return { facts, containerId, stage, trees, logs, memory, checkpoint, handover };
 }
 

@@ -22,6 +22,7 @@ import { type Run, runner } from '../exec/run.ts';
 import { LogCopy } from '../files/log-copy.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
+import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
@@ -88,6 +89,7 @@ export class TargetSession {
   /** The stream of memory images: open from before the freeze until all is there. */
   #memory: Promise<void> | undefined;
   #staged: Promise<void> | undefined;
+  #touched: TouchedMemory | undefined;
   /** Everything is restored, and nothing has run. */
   #ready = false;
   #failed: unknown;
@@ -251,6 +253,8 @@ export class TargetSession {
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages(traffic === undefined ? [] : localAddresses(traffic));
+    // CRIU sets up namespaces first, and takes the memory some 100 ms later.
+    void this.#touched?.release();
     await this.#inTime(this.#reach('ready'));
     const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic);
     this.#check();
@@ -412,6 +416,7 @@ export class TargetSession {
     await this.#endRestore();
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
+    await this.#touched?.release();
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }
 
@@ -459,6 +464,7 @@ export class TargetSession {
     await this.#acquire({ kind: 'stage', path: stage });
     await mountTmpfs(this.#run, stage, imagesBytes);
     await mkdir(this.#imagesDir(), { mode: 0o700 });
+    this.#touched = TouchedMemory.begin(join(stage, 'touched'), this.#request.workload.memoryBytes);
   }
 
   #imagesDir(): string {

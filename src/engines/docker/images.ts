@@ -47,6 +47,7 @@ export async function receiveImage(
   { id, tags }: ReceivedImage,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<ReceivedImage> {
+  input.on('error', () => {}); // Until it is read; whoever reads it is told.
   const before = new Set((await docker.images({ signal })).map((image) => image.Id));
   const said = await load(docker, input, signal);
   if ((await idOf(docker, id, signal)) === undefined) {
