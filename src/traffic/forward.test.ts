@@ -1,9 +1,12 @@
 /** Real packets, in network namespaces of the test's own; needs root. */
 import { expect, it } from 'vitest';
-import { leftOvers, readSource, removeSource, removeTarget } from './forward.ts';
-import { hold, readHold, releaseToSource } from './hold.ts';
+import { scratch } from '../files/testing/rig.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import { leftOvers, readSource, removeSource, removeTarget, sourceRules } from './forward.ts';
+import { hold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
+import { carried, ForwardStore, reinstall, removeForward } from './store.ts';
 import { commit, freeze, hostsWithWorkload, pause, prepare } from './testing/moves.ts';
-import { CONTAINER } from './testing/rig.ts';
+import { BRIDGE, CONTAINER } from './testing/rig.ts';
 
 it('an undone hold: what waited is delivered here, and nothing is left', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
@@ -84,3 +87,70 @@ for (const routed of [[], ['T']]) {
     expect((await leftOvers(t.run)).filter((one) => !one.includes('dyv'))).toEqual([]);
   });
 }
+
+it('reverse path filters, however strict, do not concern clients; a kernel that cannot queue drops, and connections live on', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  for (const name of ['S', 'T']) {
+    await rig.run(name)('sysctl', ['-qw', 'net.ipv4.conf.all.rp_filter=1', 'net.ipv4.conf.eth0.rp_filter=1']);
+  }
+  const counting = await rig.count('K', '10.9.0.1', 8080, 1500);
+  const prepared = await prepare(rig, 'S', 'T');
+  const move = await freeze(rig, 'S', { ...prepared, held: { ...prepared.held, how: 'drop' } });
+  server.kill('SIGSTOP');
+  await pause(100);
+  expect((await readHold(rig.run('S'), move.held)).dropped).toBeGreaterThan(0);
+  await commit(rig, 'S', 'T', move, server);
+  expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });
+  expect(await counting.result).not.toHaveProperty('error');
+});
+
+it('when the frozen copy is killed, its clients are told nothing', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  await rig.count('K', '10.9.0.1', 8080, 3000);
+  const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
+  const network = await readNetwork(rig.run('S'));
+  const present = network.devices.map(({ name }) => name);
+  await releaseToTarget(rig.run('S'), move.held, sourceRules(move.source, network, move.held.lanes), present);
+  server.kill('SIGKILL');
+  await server.ended;
+  await pause(300);
+  const { stdout } = await rig.run('K')('ss', ['-tnH', 'state', 'established', 'dport', '=', ':8080']);
+  expect(stdout).toContain('10.9.0.1:8080');
+});
+
+it('after a reboot both sides are put in place again, once their bridges are there', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  using directory = scratch();
+  const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
+  await commit(rig, 'S', 'T', move, server);
+  const stores = { S: new ForwardStore(`${directory.path}/S`), T: new ForwardStore(`${directory.path}/T`) };
+  const common = { version: 1, id: move.source.id, workload: 'docker:web', since: 5 } as const;
+  const [s, t] = [
+    {
+      ...common,
+      role: 'source',
+      side: move.source,
+      before: { packets: 2, bytes: 80 },
+      peer: { name: 'T', machine: '2' },
+    },
+    { ...common, role: 'target', side: move.target, peer: { name: 'S', machine: '1' } },
+  ] as const;
+  await Promise.all([stores.S.put(s), stores.T.put(t)]);
+  await removeSource(rig.run('S'), move.source);
+  await removeTarget(rig.run('T'), move.target);
+  await rig.run('T')('ip', ['link', 'set', BRIDGE, 'down']);
+  expect(await reinstall(rig.run('S'), await stores.S.list())).toEqual([]);
+  expect(await reinstall(rig.run('T'), await stores.T.list())).toEqual([t]);
+  await rig.run('T')('ip', ['link', 'set', BRIDGE, 'up']);
+  expect(await reinstall(rig.run('T'), await stores.T.list())).toEqual([]);
+  expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });
+  expect((await carried(rig.run('S'), s)).packets).toBeGreaterThan(8);
+  await removeForward(rig.run('S'), stores.S, s);
+  await removeForward(rig.run('T'), stores.T, t);
+  expect(await stores.S.list()).toEqual([]);
+  await expect(stores.S.get('source', 'x')).rejects.toMatchObject({ code: 'FORWARD_UNKNOWN' });
+  expect([...(await leftOvers(rig.run('S'))), ...(await leftOvers(rig.run('T')))]).toEqual([]);
+});
