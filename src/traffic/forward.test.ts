@@ -37,8 +37,8 @@ it('an undone hold: what waited is delivered here, and nothing is left', async (
   expect(await leftOvers(s.run)).toEqual([]);
 });
 
-/** Which of the connections below are neighbours'. */
-const PEERS = [2, 3];
+/** Of the connections below the first are those of clients; then neighbours', and the workload's own. */
+const [CLIENTS, ALL] = [2, 6];
 
 for (const routed of [[], ['T']]) {
   it(`a committed move, ${routed.length === 0 ? 'on one layer-2 network' : 'with a router between'}: connections live on, new ones are made, peers find it`, async () => {
@@ -47,13 +47,13 @@ for (const routed of [[], ['T']]) {
     const [s, t] = [rig.host('S'), rig.host('T')];
     await rig.serve('K');
     const counting = [
-      await rig.count('K', '10.9.0.1', 8080, 2500),
-      await rig.count('K', 'fd09::1', 8080, 2000),
-      await rig.count('P', CONTAINER[4], 80, 1600),
-      await rig.count('P', CONTAINER[6], 80, 1200),
+      await rig.count('K', '10.9.0.1', 8080, 4200),
+      await rig.count('K', 'fd09::1', 8080, 3800),
+      await rig.count('P', CONTAINER[4], 80, 3400),
+      await rig.count('P', CONTAINER[6], 80, 3000),
       // Opened by the workload itself, and known abroad by an address of the source.
-      await rig.count('W', '10.9.0.9', 80, 1000),
-      await rig.count('W', 'fd09::9', 80, 800),
+      await rig.count('W', '10.9.0.9', 80, 2600),
+      await rig.count('W', 'fd09::9', 80, 2200),
     ];
     const prepared = await prepare(rig, 'S', 'T');
     const from = performance.now();
@@ -80,10 +80,12 @@ for (const routed of [[], ['T']]) {
     expect(answers[2]).toMatchObject({ from: '10.9.0.1 5353' });
     const results = await Promise.all(counting.map((one) => one.result));
     for (const result of results) expect(result).not.toHaveProperty('error');
-    // The workload's port at the bridge is gone a moment too early here, with what neighbours send to it.
-    for (const { longestMs } of results.filter((_, index) => !PEERS.includes(index))) {
-      expect(longestMs).toBeLessThan(heldMs + 60);
-    }
+    expect(results).toHaveLength(ALL);
+    // Else it was over before the freeze, and proves nothing.
+    for (const { longestMs } of results) expect(longestMs).toBeGreaterThan(200);
+    // A cable is moved a moment too early for neighbours, and does not stop the programs whose connections these are:
+    // what they send in that moment is lost, and sent again.
+    for (const { longestMs } of results.slice(0, CLIENTS)) expect(longestMs).toBeLessThan(heldMs + 60);
     expect((await readSource(s.run, move.source.id))?.toTarget.packets).toBeGreaterThan(100);
     await removeSource(s.run, move.source);
     await removeTarget(t.run, move.target);
