@@ -9,16 +9,26 @@ import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow } from '../traffic/facts.ts';
 import { withoutPassing } from '../traffic/flows.ts';
 import {
+  armedRules,
   finishSource,
+  installTarget,
   prepareSource,
   readVia,
+  remainingRules,
   removeSource,
-  removeTarget,
   type SourceSide,
-  sourceRules,
   targetRules,
 } from '../traffic/forward.ts';
-import { type Hold, hold, prepareHold, releaseToSource, releaseToTarget, removeHold } from '../traffic/hold.ts';
+import {
+  armTarget,
+  endHold,
+  type Hold,
+  hold,
+  prepareHold,
+  releaseToSource,
+  releaseToTarget,
+  removeHold,
+} from '../traffic/hold.ts';
 import { ingressDevices } from '../traffic/routes.ts';
 import { notSwitched } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
@@ -148,18 +158,40 @@ export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): S
   return { ...source, published, flows, addresses };
 }
 
-/** After the commit: what waited goes to the target, and so does all that comes. */
-export async function switchTraffic(
+/** Before the commit: the rules are there, and only the queues are left to be opened. */
+export async function armForward(
   m: SourceMigration,
   { held, older, way }: Handover,
   side: SourceSide,
+  undo: UndoStack,
 ): Promise<void> {
   const network = await readNetwork(m.run);
-  const present = network.devices.map(({ name }) => name);
   const passed = older.map(({ forward, passing }) =>
     targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
   );
-  await releaseToTarget(m.run, held, [sourceRules(side, network, held.lanes), ...passed].join('\n'), present);
+  for (const { forward, passing } of older) {
+    undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
+  }
+  await armTarget(m.run, [armedRules(side, network, held.lanes), ...passed].join('\n'));
+}
+
+/** After the commit: what waited goes to the target, and so does all that comes. Nothing more comes from here. */
+export async function switchTraffic(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
+  await releaseToTarget(m.run, held);
+  if (!isNeeded(side)) return;
+  await finishSource(m.run, side);
+}
+
+/** The frozen copy's sockets, which are about to be closed, tell nobody. */
+export async function sealSource(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
+  const network = await readNetwork(m.run);
+  const present = network.devices.map(({ name }) => name);
+  await endHold(m.run, held, remainingRules(side, network, held.lanes), present);
+}
+
+/** A workload that came home needs none but for connections that were opened to this host. */
+function isNeeded(side: SourceSide): boolean {
+  return side.only !== 'open' || side.flows.length > 0;
 }
 
 /** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
@@ -167,13 +199,12 @@ export async function settleForward(m: SourceMigration, handover: Handover, side
   const { held, older, target, way } = handover;
   const workload = m.workload;
   try {
-    if (side.only === 'open' && side.flows.length === 0) await removeSource(m.run, side);
+    if (!isNeeded(side)) await removeSource(m.run, side);
     else {
       await m.forwards.put({
         ...{ version: 1, role: 'source', id: m.id, workload, peer: target, since: Date.now() },
         ...{ side, before: { packets: 0, bytes: 0 } },
       });
-      await finishSource(m.run, side);
     }
     await removeHold(m.run, held);
     for (const one of older) await afterwards(m, one, way.hop.source);

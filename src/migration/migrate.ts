@@ -13,7 +13,7 @@ import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
-import { arrivingTraffic, forwardOf } from './handover.ts';
+import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -33,7 +33,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     frozen = await m.phase('freeze', () => freezeWorkload(m, prepared, undo));
     await dump(m, prepared, undo);
     m.checkpoint();
-    forward = await m.phase('restore', () => restore(m, prepared));
+    forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
     await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
@@ -60,9 +60,16 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 }
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
-async function restore(m: SourceMigration, { handover }: Prepared): Promise<SourceSide | undefined> {
+async function restore(
+  m: SourceMigration,
+  { handover }: Prepared,
+  undo: UndoStack,
+): Promise<SourceSide | undefined> {
   const moved = await m.target.restore(m.id, handover && arrivingTraffic(m, handover));
-  return handover && forwardOf(handover, moved);
+  if (handover === undefined) return undefined;
+  const forward = forwardOf(handover, moved);
+  await armForward(m, handover, forward, undo);
+  return forward;
 }
 
 async function undone(m: SourceMigration, undo: UndoStack, cause: unknown): Promise<MigrationResult> {

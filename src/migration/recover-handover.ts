@@ -1,8 +1,8 @@
 /** What becomes of a workload's traffic when the source's agent was killed in the middle of a migration. */
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
-import { finishSource, removeSource, type SourceSide, sourceRules } from '../traffic/forward.ts';
-import { type Hold, releaseToSource, releaseToTarget, removeHold } from '../traffic/hold.ts';
+import { armedRules, finishSource, remainingRules, removeSource, type SourceSide } from '../traffic/forward.ts';
+import { armTarget, endHold, type Hold, releaseToSource, releaseToTarget, removeHold } from '../traffic/hold.ts';
 import { type HoldSpec, lanesOf } from '../traffic/hold-rules.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import type { Journal } from './journal.ts';
@@ -43,8 +43,10 @@ export async function finishHandover(
   });
   const network = await readNetwork(run);
   const present = network.devices.map(({ name }) => name);
-  await releaseToTarget(run, held, sourceRules(side, network, held.lanes), present);
+  await armTarget(run, armedRules(side, network, held.lanes));
+  await releaseToTarget(run, held);
   await finishSource(run, side);
+  await endHold(run, held, remainingRules(side, network, held.lanes), present);
   await removeHold(run, held);
 }
 

@@ -8,7 +8,8 @@ import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
-import { settleForward, switchTraffic } from './handover.ts';
+import { notSwitched } from '../traffic/store.ts';
+import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
@@ -26,7 +27,12 @@ export async function retire(
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   // First of all: clients wait.
-  if (handover !== undefined && forward !== undefined) await switchTraffic(m, handover, forward);
+  if (handover !== undefined && forward !== undefined) {
+    const failed = (error: unknown): void =>
+      m.emit({ type: 'note', message: notSwitched({ id: m.id, workload: m.workload }, error).message });
+    await switchTraffic(m, handover, forward).catch(failed);
+    await sealSource(m, handover, forward).catch(failed);
+  }
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
       m.trace.adopt(spans, m.targetOffsetMs);

@@ -60,7 +60,7 @@ export function parseConntrack(text: string): TrackedFlow[] {
     );
     const [original, reply] = ends;
     if (original === undefined || reply === undefined) return [];
-    const state = /\s\d+\s+([A-Z_0-9]+)\s+src=/.exec(line)?.[1] ?? '';
+    const state = /\s\d+\s+([A-Z][A-Z_0-9]*)\s+src=/.exec(line)?.[1] ?? '';
     return [{ protocol: protocol as 'tcp' | 'udp', state, original, reply }];
   });
 }

@@ -34,8 +34,32 @@ export function takeFilters(device: string): TcCommand {
  * By u32, which is everywhere; matchall, flower and skbedit are not.
  */
 export function handOver(from: string, to: string, direction: 'ingress' | 'egress'): TcCommand {
-  const match = ['filter', 'replace', 'dev', from, 'ingress', 'protocol', 'all', 'prio', '1', 'handle', '800::800'];
-  return [...match, 'u32', 'match', 'u32', '0', '0', 'action', 'mirred', direction, 'redirect', 'dev', to];
+  return [
+    'filter',
+    'replace',
+    ...only(from),
+    'u32',
+    'match',
+    'u32',
+    '0',
+    '0',
+    'action',
+    'mirred',
+    direction,
+    'redirect',
+    'dev',
+    to,
+  ];
+}
+
+/** What `device` receives goes its ordinary way again. */
+export function keepHere(device: string): TcCommand {
+  return ['filter', 'delete', ...only(device), 'u32'];
+}
+
+/** The one filter of a device; known by its handle, it is replaced in one step. */
+function only(device: string): string[] {
+  return ['dev', device, 'ingress', 'protocol', 'all', 'prio', '1', 'handle', '800::800'];
 }
 
 /** @throws ProgramError where a command fails; those after it are not carried out. */

@@ -1,9 +1,12 @@
 /** Real packets, in network namespaces of the test's own; needs root. */
 import { expect, it } from 'vitest';
-import { leftOvers, readSource, removeSource, removeTarget } from './forward.ts';
-import { hold, readHold, releaseToSource } from './hold.ts';
+import { scratch } from '../files/testing/rig.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import { armedRules, leftOvers, readSource, remainingRules, removeSource, removeTarget } from './forward.ts';
+import { armTarget, endHold, hold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
+import { carried, ForwardStore, reinstall, removeForward } from './store.ts';
 import { commit, freeze, hostsWithWorkload, pause, prepare } from './testing/moves.ts';
-import { CONTAINER } from './testing/rig.ts';
+import { BRIDGE, CONTAINER } from './testing/rig.ts';
 
 it('an undone hold: what waited is delivered here, and nothing is left', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
@@ -34,6 +37,9 @@ it('an undone hold: what waited is delivered here, and nothing is left', async (
   expect(await leftOvers(s.run)).toEqual([]);
 });
 
+/** Of the connections below the first are those of clients; then neighbours', and the workload's own. */
+const [CLIENTS, ALL] = [2, 6];
+
 for (const routed of [[], ['T']]) {
   it(`a committed move, ${routed.length === 0 ? 'on one layer-2 network' : 'with a router between'}: connections live on, new ones are made, peers find it`, async () => {
     await using hosts = await hostsWithWorkload(['S', 'T'], { routed });
@@ -41,13 +47,13 @@ for (const routed of [[], ['T']]) {
     const [s, t] = [rig.host('S'), rig.host('T')];
     await rig.serve('K');
     const counting = [
-      await rig.count('K', '10.9.0.1', 8080, 2500),
-      await rig.count('K', 'fd09::1', 8080, 2000),
-      await rig.count('P', CONTAINER[4], 80, 1600),
-      await rig.count('P', CONTAINER[6], 80, 1200),
+      await rig.count('K', '10.9.0.1', 8080, 4200),
+      await rig.count('K', 'fd09::1', 8080, 3800),
+      await rig.count('P', CONTAINER[4], 80, 3400),
+      await rig.count('P', CONTAINER[6], 80, 3000),
       // Opened by the workload itself, and known abroad by an address of the source.
-      await rig.count('W', '10.9.0.9', 80, 1000),
-      await rig.count('W', 'fd09::9', 80, 800),
+      await rig.count('W', '10.9.0.9', 80, 2600),
+      await rig.count('W', 'fd09::9', 80, 2200),
     ];
     const prepared = await prepare(rig, 'S', 'T');
     const from = performance.now();
@@ -73,10 +79,13 @@ for (const routed of [[], ['T']]) {
     expect(answers.map(({ answer, error }) => answer ?? error)).toEqual(answers.map(() => 'W hi'));
     expect(answers[2]).toMatchObject({ from: '10.9.0.1 5353' });
     const results = await Promise.all(counting.map((one) => one.result));
-    for (const result of results) {
-      expect(result).not.toHaveProperty('error');
-      expect(result.longestMs).toBeLessThan(heldMs + 60);
-    }
+    for (const result of results) expect(result).not.toHaveProperty('error');
+    expect(results).toHaveLength(ALL);
+    // Else it was over before the freeze, and proves nothing.
+    for (const { longestMs } of results) expect(longestMs).toBeGreaterThan(200);
+    // A cable is moved a moment too early for neighbours, and does not stop the programs whose connections these are:
+    // what they send in that moment is lost, and sent again.
+    for (const { longestMs } of results.slice(0, CLIENTS)) expect(longestMs).toBeLessThan(heldMs + 60);
     expect((await readSource(s.run, move.source.id))?.toTarget.packets).toBeGreaterThan(100);
     await removeSource(s.run, move.source);
     await removeTarget(t.run, move.target);
@@ -84,3 +93,72 @@ for (const routed of [[], ['T']]) {
     expect((await leftOvers(t.run)).filter((one) => !one.includes('dyv'))).toEqual([]);
   });
 }
+
+it('reverse path filters, however strict, do not concern clients; a kernel that cannot queue drops, and connections live on', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  for (const name of ['S', 'T']) {
+    await rig.run(name)('sysctl', ['-qw', 'net.ipv4.conf.all.rp_filter=1', 'net.ipv4.conf.eth0.rp_filter=1']);
+  }
+  const counting = await rig.count('K', '10.9.0.1', 8080, 1500);
+  const prepared = await prepare(rig, 'S', 'T');
+  const move = await freeze(rig, 'S', { ...prepared, held: { ...prepared.held, how: 'drop' } });
+  server.kill('SIGSTOP');
+  await pause(100);
+  expect((await readHold(rig.run('S'), move.held)).dropped).toBeGreaterThan(0);
+  await commit(rig, 'S', 'T', move, server);
+  expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });
+  expect(await counting.result).not.toHaveProperty('error');
+});
+
+it('when the frozen copy is killed, its clients are told nothing', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  await rig.count('K', '10.9.0.1', 8080, 3000);
+  const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
+  const network = await readNetwork(rig.run('S'));
+  const present = network.devices.map(({ name }) => name);
+  await armTarget(rig.run('S'), armedRules(move.source, network, move.held.lanes));
+  await releaseToTarget(rig.run('S'), move.held);
+  await endHold(rig.run('S'), move.held, remainingRules(move.source, network, move.held.lanes), present);
+  server.kill('SIGKILL');
+  await server.ended;
+  await pause(300);
+  const { stdout } = await rig.run('K')('ss', ['-tnH', 'state', 'established', 'dport', '=', ':8080']);
+  expect(stdout).toContain('10.9.0.1:8080');
+});
+
+it('after a reboot both sides are put in place again, once their bridges are there', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  using directory = scratch();
+  const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
+  await commit(rig, 'S', 'T', move, server);
+  const stores = { S: new ForwardStore(`${directory.path}/S`), T: new ForwardStore(`${directory.path}/T`) };
+  const common = { version: 1, id: move.source.id, workload: 'docker:web', since: 5 } as const;
+  const [s, t] = [
+    {
+      ...common,
+      role: 'source',
+      side: move.source,
+      before: { packets: 2, bytes: 80 },
+      peer: { name: 'T', machine: '2' },
+    },
+    { ...common, role: 'target', side: move.target, peer: { name: 'S', machine: '1' } },
+  ] as const;
+  await Promise.all([stores.S.put(s), stores.T.put(t)]);
+  await removeSource(rig.run('S'), move.source);
+  await removeTarget(rig.run('T'), move.target);
+  await rig.run('T')('ip', ['link', 'set', BRIDGE, 'down']);
+  expect(await reinstall(rig.run('S'), await stores.S.list())).toEqual([]);
+  expect(await reinstall(rig.run('T'), await stores.T.list())).toEqual([t]);
+  await rig.run('T')('ip', ['link', 'set', BRIDGE, 'up']);
+  expect(await reinstall(rig.run('T'), await stores.T.list())).toEqual([]);
+  expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });
+  expect((await carried(rig.run('S'), s)).packets).toBeGreaterThan(8);
+  await removeForward(rig.run('S'), stores.S, s);
+  await removeForward(rig.run('T'), stores.T, t);
+  expect(await stores.S.list()).toEqual([]);
+  await expect(stores.S.get('source', 'x')).rejects.toMatchObject({ code: 'FORWARD_UNKNOWN' });
+  expect([...(await leftOvers(rig.run('S'))), ...(await leftOvers(rig.run('T')))]).toEqual([]);
+});

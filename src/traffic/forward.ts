@@ -9,7 +9,7 @@ import type { Flow, WorkloadAddress } from './facts.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
-import { learnedSets, localTables, type SourceForward, sourceTable } from './source-rules.ts';
+import { learnedSets, localTables, type SourceForward, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, viaSet } from './target-rules.ts';
 import { ensureTunnel, type Tunnel } from './tunnel.ts';
@@ -35,16 +35,31 @@ export async function prepareSource(run: Run, side: SourceSide): Promise<void> {
   for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await makeStandIn(run, standIn);
 }
 
-/** The rules of a prepared source side, to be given to `releaseToTarget`; `lanes` are those of the hold. */
-export function sourceRules(side: SourceSide, network: Network, lanes: readonly Lane[] = []): string {
+/** The rules of a prepared source side, for `armTarget`: for what comes out of a hold, and by its uplinks. */
+export function armedRules(side: SourceSide, network: Network, lanes: readonly Lane[]): string {
+  const uplinks = lanes.filter(({ kind }) => kind === 'uplink').map(({ device }) => device);
+  const hop = side.hop === 'home' ? [] : [side.hop.device];
+  const outer = [...new Set([...uplinks, ...hop, ...ends(lanes, 'uplink')])];
+  const inner = [...standInEnds(network, side.id), ...ends(lanes, 'port')];
+  return replaceTable(sourceTable(side, { routes: network.routes, local: localAddresses(network), outer, inner }));
+}
+
+/** What is added to `armedRules` when the workload runs: other devices, and this host's own programs. */
+export function remainingRules(side: SourceSide, network: Network, lanes: readonly Lane[]): string {
+  if (side.only === 'open') return '';
+  const hop = side.hop === 'home' ? '' : side.hop.device;
+  const taken = new Set([hop, ...lanes.map(({ device }) => device)]);
+  const devices = outerDevices(network, hop).filter((name) => !taken.has(name));
+  return [widenTable(side, localAddresses(network), devices), ...localTables(side).map(replaceTable)].join('\n');
+}
+
+/** All rules of a source side at once. */
+export function sourceRules(side: SourceSide, network: Network): string {
   const table = sourceTable(side, {
     routes: network.routes,
     local: localAddresses(network),
-    outer: [...outerDevices(network, side.hop === 'home' ? '' : side.hop.device), ...ends(lanes, 'uplink')],
-    inner: [
-      ...(side.hop === 'home' ? bridgesOf(network, side) : standInEnds(network, side.id)),
-      ...ends(lanes, 'port'),
-    ],
+    outer: outerDevices(network, side.hop === 'home' ? '' : side.hop.device),
+    inner: side.hop === 'home' ? bridgesOf(network, side) : standInEnds(network, side.id),
   });
   const name = tableName('source', side.id);
   const older = (['ip', 'ip6'] as const).map((family) => removeTable({ family, name }));
@@ -131,7 +146,7 @@ export async function installTarget(run: Run, side: TargetSide, lanes: readonly 
   await applyNft(run, targetRules(side, await readNetwork(run), lanes));
 }
 
-/** Also with `onward` set, when the workload moves on: for `releaseToTarget` of that move's hold. */
+/** Also with `onward` set, when the workload moves on: for `armTarget` of that move's hold. */
 export function targetRules(side: TargetSide, network: Network, lanes: readonly Lane[] = []): string {
   const present = (name: string): boolean => network.devices.some((device) => device.name === name);
   const onward = side.onward === undefined ? [] : [side.onward.device];

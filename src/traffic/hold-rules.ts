@@ -1,7 +1,7 @@
 /**
  * Pure: what keeps packets away from a frozen workload. A lane is a pair of virtual devices of our own: packets are sent
  * into the near end, whose queue is shut, and come out at the far end when it is opened, as if they had been received
- * there. Until then what leaks (a queue's bucket is full to begin with) is sent round again.
+ * there. Until then what leaks (a queue's bucket is full to begin with) is sent round again, by a filter of tc.
  */
 import { type NftTable, quote } from '../tools/nft.ts';
 import { familyOf, NFT_WORDS } from './address.ts';
@@ -51,30 +51,23 @@ export function holdTable(spec: HoldSpec, lanes: readonly Lane[], how: 'queue' |
     chains: lanes.flatMap((lane, index) => [
       ...(lane.kind === 'port' && spec.only === undefined ? [silence(lane, index)] : []),
       {
-        name: `take_${index}`,
-        hook: {
-          type: 'filter' as const,
-          hook: lane.kind === 'uplink' ? ('ingress' as const) : ('egress' as const),
-          priority: PRIORITY,
-          devices: [lane.device],
-        },
-        rules: [
-          // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
-          `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
-          ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
-            (match) =>
-              `${match} ${spec.only === 'new' ? 'tcp flags & (syn | ack) == syn ' : ''}counter name held ${into(lane)}`,
-          ),
-        ],
+      name: `take_${index}`,
+      hook: {
+        type: 'filter' as const,
+        hook: lane.kind === 'uplink' ? ('ingress' as const) : ('egress' as const),
+        priority: PRIORITY,
+        devices: [lane.device],
       },
-      ...(how === 'drop' ? [] : [roundAgain(lane, index)]),
-    ]),
+      rules: [
+        // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
+        `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
+        ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
+          (match) =>
+            `${match} ${spec.only === 'new' ? 'tcp flags & (syn | ack) == syn ' : ''}counter name held ${into(lane)}`,
+        ),
+      ],
+    }]),
   };
-}
-
-/** The commands that let the far ends give packets on, while everything still goes by way of the queues. */
-export function openFarEnds(id: string, lanes: readonly Lane[]): string[] {
-  return lanes.map((_, index) => `delete chain netdev ${tableName('hold', id)} ${roundName(index)}`);
 }
 
 /** Nothing that the frozen workload's sockets send when they are closed leaves this host any more. */
@@ -109,18 +102,6 @@ function silence(lane: Lane, index: number): NftTable['chains'][number] {
     hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: [lane.device] },
     rules: ['meta l4proto { tcp, udp } drop'],
   };
-}
-
-function roundAgain(lane: Lane, index: number): NftTable['chains'][number] {
-  return {
-    name: roundName(index),
-    hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: [lane.far] },
-    rules: [`meta mark ${RELEASED} fwd to ${quote(lane.near)}`, 'drop'],
-  };
-}
-
-function roundName(index: number): string {
-  return `again_${index}`;
 }
 
 function matches(spec: HoldSpec): string[] {

@@ -5,8 +5,17 @@
 import { ProgramError, type Run } from '../exec/run.ts';
 import { applyIp, deleteDevices, setSysctls } from '../tools/ip-network.ts';
 import { applyNft, readCounters, removeTable, replaceTable } from '../tools/nft.ts';
-import { applyTc, handOver, openQueue, queueState, shutQueue, takeFilters } from '../tools/tc.ts';
-import { type HoldSpec, holdTable, type Lane, lanesOf, openFarEnds, sealTable } from './hold-rules.ts';
+import {
+  applyTc,
+  handOver,
+  keepHere,
+  openQueue,
+  queueState,
+  shutQueue,
+  type TcCommand,
+  takeFilters,
+} from '../tools/tc.ts';
+import { type HoldSpec, holdTable, type Lane, lanesOf, sealTable } from './hold-rules.ts';
 import { tableName } from './names.ts';
 
 export interface Hold {
@@ -44,11 +53,9 @@ export async function hold(run: Run, { spec, lanes, how }: Hold, flows: HoldSpec
 /** The workload goes on here: what waited comes in as if it had just been received. */
 export async function releaseToSource(run: Run, held: Hold): Promise<void> {
   if (held.how === 'queue') {
-    await applyTc(
-      run,
-      held.lanes.map(({ far, device, kind }) => handOver(far, device, kind === 'uplink' ? 'ingress' : 'egress')),
-    );
-    await openQueues(run, held);
+    const { lanes } = held;
+    const here = lanes.map(({ far, device, kind }) => handOver(far, device, kind === 'uplink' ? 'ingress' : 'egress'));
+    await openQueues(run, lanes, here);
     await applyNft(run, removeTable({ family: 'netdev', name: tableName('hold', held.spec.id) }));
     await underWay();
   }
@@ -56,16 +63,31 @@ export async function releaseToSource(run: Run, held: Hold): Promise<void> {
 }
 
 /**
- * The workload goes on there: what waited is forwarded by `rules`, which are put in place in the same transaction, and
- * stands before what comes later. Nothing that the frozen copy's sockets still send gets out from now on, so that
- * it can be killed; the devices stay, for rules name them, until `removeHold`.
+ * Puts the rules in place by which `releaseToTarget` will have packets forwarded; the hold comes first still. Before the
+ * workload is let go on the target, so that nothing but the queues is to be opened then. Undo: `removeSource`.
  */
-export async function releaseToTarget(run: Run, held: Hold, rules: string, present: readonly string[]): Promise<void> {
-  const { spec, lanes, how } = held;
-  const open = how === 'queue' ? openFarEnds(spec.id, lanes) : [];
-  await applyNft(run, [...open, rules, replaceTable(sealTable(spec.id, spec.addresses, present))].join('\n'));
-  if (how === 'queue') await openQueues(run, held);
-  await applyNft(run, removeTable({ family: 'netdev', name: tableName('hold', spec.id) }));
+export async function armTarget(run: Run, rules: string): Promise<void> {
+  await applyNft(run, rules);
+}
+
+/** The workload goes on there: what waited is forwarded, and what comes now follows it by the same queues. */
+export async function releaseToTarget(run: Run, { lanes, how }: Hold): Promise<void> {
+  if (how === 'drop') return;
+  await openQueues(
+    run,
+    lanes,
+    lanes.map(({ far }) => keepHere(far)),
+  );
+}
+
+/**
+ * After `releaseToTarget`, and when neighbours find the stand-in (`finishSource`): `rest` (rules for those that the hold
+ * does not concern) takes over, and nothing that the frozen copy's sockets still send gets out any more, so that it can
+ * be killed. The devices stay, for rules name them, until `removeHold`.
+ */
+export async function endHold(run: Run, { spec }: Hold, rest: string, present: readonly string[]): Promise<void> {
+  const over = removeTable({ family: 'netdev', name: tableName('hold', spec.id) });
+  await applyNft(run, [rest, replaceTable(sealTable(spec.id, spec.addresses, present)), over].join('\n'));
 }
 
 /** Removes all that a hold has made; packets that wait in it are lost, so `release` comes before. */
@@ -105,7 +127,7 @@ async function makeLanes(run: Run, lanes: readonly Lane[]): Promise<void> {
   await setSysctls(run, Object.fromEntries(quiet.map((device) => [`net.ipv6.conf.${device}.disable_ipv6`, '1'])));
   await applyTc(
     run,
-    lanes.flatMap(({ near, far }) => [shutQueue(near), takeFilters(far)]),
+    lanes.flatMap(({ near, far }) => [shutQueue(near), takeFilters(far), handOver(far, near, 'egress')]),
   );
   await applyIp(
     run,
@@ -114,11 +136,8 @@ async function makeLanes(run: Run, lanes: readonly Lane[]): Promise<void> {
 }
 
 /** The kernel looks at a queue when a packet comes: a neighbour is asked for that nobody is. */
-async function openQueues(run: Run, { lanes }: Hold): Promise<void> {
-  await applyTc(
-    run,
-    lanes.map(({ near }) => openQueue(near)),
-  );
+async function openQueues(run: Run, lanes: readonly Lane[], outlets: readonly TcCommand[]): Promise<void> {
+  await applyTc(run, [...outlets, ...lanes.map(({ near }) => openQueue(near))]);
   const nobody = ['neighbour', 'replace', '169.254.231.2', 'dev'];
   await applyIp(
     run,

@@ -75,6 +75,22 @@ export function sourceTable(forward: SourceForward, { routes, local, outer, inne
   };
 }
 
+/**
+ * The commands by which a table that is in place takes in more devices: those that a hold does not stand before, and
+ * that would otherwise reach the workload before it runs.
+ */
+export function widenTable(forward: SourceForward, local: readonly string[], devices: readonly string[]): string {
+  if (devices.length === 0) return '';
+  const name = `netdev ${tableName('source', forward.id)}`;
+  const parts = forward.addresses.map((address, index) => new AddressRules(forward, address, index, local));
+  const rules = parts.flatMap((part) => [...part.answers(), ...part.entry()]);
+  const hook = `type filter hook ingress devices = { ${devices.map(quote).join(', ')} } priority ${PRIORITY}`;
+  return [
+    `add chain ${name} arriving_too { ${hook}; policy accept; }`,
+    ...rules.map((rule) => `add rule ${name} arriving_too ${rule}`),
+  ].join('\n');
+}
+
 /** For programs of the source itself: their packets do not come in by a device. 127.0.0.1 cannot leave the host. */
 export function localTables(forward: SourceForward): NftTable[] {
   if (forward.only === 'open') return [];

@@ -1,5 +1,6 @@
 /** `drayage history` and `drayage ps` as tables. */
 import type { WorkloadSummary } from '../../engines/facts.ts';
+import type { ForwardSummary } from '../../agent/forwards.ts';
 import type { MigrationSummary } from '../agent-client.ts';
 import type { HostState } from '../host-states.ts';
 import { type Look, printable } from './style.ts';

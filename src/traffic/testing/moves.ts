@@ -5,14 +5,15 @@ import { type Network, readNetwork } from '../../tools/ip-network.ts';
 import type { Flow, PublishedPort } from '../facts.ts';
 import { openFlows, withoutPassing } from '../flows.ts';
 import {
+  armedRules,
   finishSource,
   installTarget,
   prepareSource,
+  remainingRules,
   type SourceSide,
-  sourceRules,
   type TargetSide,
 } from '../forward.ts';
-import { type Hold, hold, prepareHold, releaseToTarget, removeHold } from '../hold.ts';
+import { armTarget, endHold, type Hold, hold, prepareHold, releaseToTarget, removeHold } from '../hold.ts';
 import type { Lane } from '../hold-rules.ts';
 import { wayBetween } from '../way.ts';
 import { BRIDGE, CONTAINER, PEER, Rig } from './rig.ts';
@@ -77,13 +78,15 @@ export async function commit(
 ): Promise<void> {
   const [s, t] = [rig.host(from), rig.host(to)];
   await installTarget(t.run, target);
+  const network = await readNetwork(s.run);
+  await armTarget(s.run, `${armedRules(source, network, held.lanes)}\n${more(network, held.lanes)}`);
   await rig.move('W', from, to);
   server.kill('SIGCONT');
-  const network = await readNetwork(s.run);
-  const present = network.devices.map(({ name }) => name);
-  const rules = `${sourceRules(source, network, held.lanes)}\n${more(network, held.lanes)}`;
-  await releaseToTarget(s.run, held, rules, present);
+  const { devices } = await readNetwork(s.run);
+  const present = devices.map(({ name }) => name);
+  await releaseToTarget(s.run, held);
   await finishSource(s.run, source);
+  await endHold(s.run, held, remainingRules(source, network, held.lanes), present);
   await removeHold(s.run, held);
 }
 
