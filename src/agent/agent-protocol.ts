@@ -99,6 +99,7 @@ const tunnel = z.object({
 const peer = z.object({ name: text, machine: text });
 const arrivingTraffic = z.object({
   ...{ addresses, flows, hop, from: peer },
+  only: z.enum(['all', 'open', 'none']),
   tunnel: tunnel.exactOptional(),
   older: z
     .array(

@@ -18,6 +18,7 @@ import {
   migrationIdSchema,
   openResources,
 } from '../migration/journal-records.ts';
+import { hostNetwork, repoint } from '../migration/older-forwards.ts';
 import { makePlan } from '../migration/plan.ts';
 import { preflight, sourceHindrances } from '../migration/preflight.ts';
 import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
@@ -25,12 +26,13 @@ import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
+import { ForwardStore } from '../traffic/store.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
+import { Forwards } from './forwards.ts';
 import { surveyHost } from './host-facts.ts';
 import { machineId } from './machine-id.ts';
-import { Forwards } from './forwards.ts';
 import { Migrations } from './migrations.ts';
 import type { Handlers } from './protocol.ts';
 import { remoteTarget } from './remote-target.ts';

@@ -9,8 +9,8 @@ import { migrate } from '../migration/migrate.ts';
 import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
-import type { ForwardStore } from '../traffic/store.ts';
 import type { TargetPort } from '../migration/target-port.ts';
+import type { ForwardStore } from '../traffic/store.ts';
 
 export interface MigrationRequest {
   workload: string;

@@ -6,8 +6,8 @@ import { Journal, journalPath } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
 import { resolveTarget } from '../migration/resolve.ts';
 import type { ChannelPurpose, OpenTarget, TargetOutcome } from '../migration/target-port.ts';
-import type { ForwardStore } from '../traffic/store.ts';
 import { TargetSession } from '../migration/target-session.ts';
+import type { ForwardStore } from '../traffic/store.ts';
 
 export interface TargetsOptions {
   journalDir: string;

@@ -28,7 +28,10 @@ export function programOf(cli: Cli, lab: Command): Command {
     .addHelpText('after', OVERVIEW);
   const groups: [string, Command[]][] = [
     ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli)]],
-    ['Look back:', [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli), forwardsCommand(cli)]],
+    [
+      'Look back:',
+      [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli), forwardsCommand(cli)],
+    ],
     ['Measure:', [benchCommand(cli), probeCommand(cli)]],
     ['Hosts:', [setupCommand(cli), hostCommand(cli), agentCommand(cli), dialCommand(cli), lab]],
     ['Other:', [completionCommand()]],

@@ -1,13 +1,15 @@
 /** How a workload's traffic arrives with it, on the target: rules for what comes by way of each host that it was on. */
 import type { Run } from '../exec/run.ts';
 import type { WorkloadAddress } from '../traffic/facts.ts';
-import type { TargetSide } from '../traffic/forward.ts';
+import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { ForwardStore, StoredForward } from '../traffic/store.ts';
 import { repoint } from './older-forwards.ts';
 import type { ArrivingTraffic, MovedAddresses, OlderForward } from './target-port.ts';
 
 export interface Arrival {
   sides: (Pick<StoredForward, 'id' | 'workload' | 'peer'> & { side: TargetSide })[];
+  /** Of these, those that nothing will come by any more once what was held back has arrived. */
+  passing: TargetSide[];
   /** Forwards of this very host, to which the workload comes home. */
   home: OlderForward[];
 }
@@ -31,8 +33,16 @@ export function arrivalOf({ id, workload, traffic, moved, bridges }: ArrivalOpti
       const place = { network, bridge };
       return [{ ...one, ...place }, ...(now === undefined ? [] : [{ ...one, ...place, address: now }])];
     });
-  const { addresses, flows, hop, tunnel, from, older } = traffic;
-  const own: TargetSide = { id, addresses: here(addresses), flows, hop, rank: older.length, ...(tunnel && { tunnel }) };
+  const { addresses, flows, hop, tunnel, from, older, only } = traffic;
+  const own: TargetSide = {
+    id,
+    addresses: here(addresses),
+    flows,
+    hop,
+    rank: older.length,
+    ...(tunnel && { tunnel }),
+    ...(only === 'open' && { only }),
+  };
   const others = older.flatMap((one) =>
     one.hop === undefined
       ? []
@@ -48,15 +58,20 @@ export function arrivalOf({ id, workload, traffic, moved, bridges }: ArrivalOpti
   );
   return {
     sides: [...others, { id, workload, peer: from, side: own }],
+    passing: only === 'none' ? [own] : [],
     home: older.filter((one) => one.home),
   };
 }
 
 /** After the commit. May be repeated. */
-export async function keepArrival(run: Run, store: ForwardStore, { sides, home }: Arrival): Promise<void> {
-  for (const one of sides) await store.put({ version: 1, role: 'target', since: Date.now(), ...one });
+export async function keepArrival(run: Run, store: ForwardStore, { sides, passing, home }: Arrival): Promise<void> {
+  for (const one of sides) {
+    if (!passing.includes(one.side)) await store.put({ version: 1, role: 'target', since: Date.now(), ...one });
+  }
   const kept = await store.list();
   for (const { id, flows } of home) {
-    if (kept.some((one) => one.role === 'source' && one.id === id)) await repoint(run, store, id, { home: true, flows });
+    const isOurs = kept.some((one) => one.role === 'source' && one.id === id);
+    if (isOurs) await repoint(run, store, id, { home: true, flows });
   }
+  for (const side of passing) await removeTarget(run, side);
 }

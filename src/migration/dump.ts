@@ -51,7 +51,7 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
   const transferred = dumped.then(() => m.phase('transfer', () => sent));
   // A transfer that nobody waits for any more must not hold up the thaw.
   m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
-  const noted = prepared.handover && noteFlows(m, prepared.handover);
+  const noted = prepared.handover && noteFlows(m, prepared.handover, undo);
   const outcomes = await Promise.allSettled([dumped, synced, transferred, sent, noted]);
   m.checkpoint();
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;

@@ -6,8 +6,9 @@ import { settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import type { ContainerInspect, NetworkInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
+import { removeTable } from '../tools/nft.ts';
 import type { Flow } from '../traffic/facts.ts';
-import { withoutPassing } from '../traffic/flows.ts';
+import { knownFrom, withoutPassing } from '../traffic/flows.ts';
 import {
   armedRules,
   finishSource,
@@ -28,14 +29,17 @@ import {
   releaseToSource,
   releaseToTarget,
   removeHold,
+  seal,
+  unseal,
 } from '../traffic/hold.ts';
+import { tableName } from '../traffic/names.ts';
 import { ingressDevices } from '../traffic/routes.ts';
-import { notSwitched } from '../traffic/store.ts';
+import { notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 import type { Facts } from './facts.ts';
+import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
-import { afterwards, arrivingOlder, type Older, olderForwards } from './older-forwards.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { ArrivingTraffic, MovedAddresses } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
@@ -51,6 +55,8 @@ export interface Handover {
   flows: Flow[];
   /** Of hosts that the workload was on before. */
   older: Older[];
+  /** This host's own, of the time before the workload came home: for connections that are older than that. */
+  homes: (StoredForward & { role: 'source' })[];
   target: { name: string; machine: string };
 }
 
@@ -79,7 +85,7 @@ export async function prepareHandover(
     m.emit({ type: 'note', message: 'no way was found for packets between the hosts: nothing will be forwarded' });
     return undefined;
   }
-  const older = await olderForwards(m, workload.ref.name, there);
+  const { older, homes } = await olderForwards(m, workload.ref.name, there);
   const uplinks = ingressDevices(here).filter(({ name }) => !bridges.includes(name));
   const source: SourceSide = {
     id: m.id,
@@ -89,7 +95,7 @@ export async function prepareHandover(
     hop: way.hop.source,
     primary: primaryOf(uplinks, way.hop.source.device),
     ...(way.tunnel && { tunnel: way.tunnel.source }),
-    ...(older.some(({ kind }) => kind === 'home') && { only: 'open' as const }),
+    ...(older.some(comesHome) && { only: 'open' as const }),
   };
   const { published } = source;
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
@@ -103,7 +109,7 @@ export async function prepareHandover(
   held = await prepareHold(m.run, spec);
   await prepareSource(m.run, source);
   const target = { name: m.to, machine: there.machine };
-  return { pid: workload.pid, held, way, source, flows: [], older, target };
+  return { pid: workload.pid, held, way, source, flows: [], older, homes, target };
 }
 
 /**
@@ -125,16 +131,20 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   await hold(m.run, held);
 }
 
-/** The workload stands still: which connections are open now. */
-export async function noteFlows(m: SourceMigration, handover: Handover): Promise<void> {
-  const { pid, source, older } = handover;
+/** The workload stands still: its kernel is silent from now on, and these connections are open. */
+export async function noteFlows(m: SourceMigration, handover: Handover, undo: UndoStack): Promise<void> {
+  const { held, pid, source, older } = handover;
+  undo.push('the silence', () => unseal(m.run, held));
+  await seal(m.run, held);
   await Promise.all(
     older.map(async (one) => {
-      one.passing = await readVia(m.run, one.forward.side);
+      one.passing = [...(await readVia(m.run, one.forward.side))];
     }),
   );
   const passing = older.flatMap((one) => one.passing);
-  handover.flows = withoutPassing(await readFlows(m.run, pid, source.addresses), passing);
+  const flows = withoutPassing(await readFlows(m.run, pid, source.addresses), passing);
+  const earlier = handover.homes.flatMap(({ side }) => side.flows);
+  handover.flows = knownFrom(earlier, flows);
 }
 
 export function arrivingTraffic(m: SourceMigration, { way, source, flows, older }: Handover): ArrivingTraffic {
@@ -144,6 +154,7 @@ export function arrivingTraffic(m: SourceMigration, { way, source, flows, older 
     hop: way.hop.target,
     ...(way.tunnel && { tunnel: way.tunnel.target }),
     from: m.self,
+    only: isNeeded({ ...source, flows }) ? (source.only ?? 'all') : 'none',
     older: older.flatMap(arrivingOlder),
   };
 }
@@ -183,10 +194,11 @@ export async function switchTraffic(m: SourceMigration, { held }: Handover, side
 }
 
 /** The frozen copy's sockets, which are about to be closed, tell nobody. */
-export async function sealSource(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
+export async function sealSource(m: SourceMigration, { held, homes }: Handover, side: SourceSide): Promise<void> {
   const network = await readNetwork(m.run);
   const present = network.devices.map(({ name }) => name);
-  await endHold(m.run, held, remainingRules(side, network, held.lanes), present);
+  const over = homes.map(({ id }) => removeTable({ family: 'netdev', name: tableName('source', id) }));
+  await endHold(m.run, held, [...over, remainingRules(side, network, held.lanes)].join('\n'), present);
 }
 
 /** A workload that came home needs none but for connections that were opened to this host. */
@@ -196,7 +208,7 @@ function isNeeded(side: SourceSide): boolean {
 
 /** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
 export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<void> {
-  const { held, older, target, way } = handover;
+  const { held, older, homes, target, way } = handover;
   const workload = m.workload;
   try {
     if (!isNeeded(side)) await removeSource(m.run, side);
@@ -207,6 +219,7 @@ export async function settleForward(m: SourceMigration, handover: Handover, side
       });
     }
     await removeHold(m.run, held);
+    for (const home of homes) await removeForward(m.run, m.forwards, home);
     for (const one of older) await afterwards(m, one, way.hop.source);
   } catch (error) {
     m.emit({ type: 'note', message: notSwitched({ id: m.id, workload }, error).message });

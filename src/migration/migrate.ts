@@ -60,11 +60,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 }
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
-async function restore(
-  m: SourceMigration,
-  { handover }: Prepared,
-  undo: UndoStack,
-): Promise<SourceSide | undefined> {
+async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoStack): Promise<SourceSide | undefined> {
   const moved = await m.target.restore(m.id, handover && arrivingTraffic(m, handover));
   if (handover === undefined) return undefined;
   const forward = forwardOf(handover, moved);

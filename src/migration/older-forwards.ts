@@ -2,14 +2,15 @@
  * Forwards of hosts that a workload was on before, when it moves again. No chain is left: each of these hosts forwards
  * straight to where the workload is, and none where it has come home. One that cannot be reached goes on by way of here.
  */
+
+import { DrayageError } from '../errors.ts';
+import type { Run } from '../exec/run.ts';
+import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow, Hop } from '../traffic/facts.ts';
 import { changeSource, flowsKnown, removeTarget } from '../traffic/forward.ts';
 import { type ForwardStore, notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
-import type { Run } from '../exec/run.ts';
-import { DrayageError } from '../errors.ts';
-import { readNetwork } from '../tools/ip-network.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { HostNetwork, OlderForward, TargetPort } from './target-port.ts';
 
@@ -24,11 +25,21 @@ export type Older = {
   | { kind: 'relayed' }
 );
 
-export async function olderForwards(m: SourceMigration, name: string, target: HostNetwork): Promise<Older[]> {
-  const kept = (await m.forwards.list()).filter(
-    (one): one is StoredForward & { role: 'target' } => one.role === 'target' && nameOf(one.workload) === name,
-  );
-  return Promise.all(
+/** Whether clients that know the target as the workload's own host reach it there again. */
+export function comesHome({ kind, forward }: Older): boolean {
+  return kind === 'home' && forward.side.only !== 'open';
+}
+
+/** `homes` are this host's own, of the time before the workload came home to it. */
+export async function olderForwards(
+  m: SourceMigration,
+  name: string,
+  target: HostNetwork,
+): Promise<{ older: Older[]; homes: (StoredForward & { role: 'source' })[] }> {
+  const stored = (await m.forwards.list()).filter((one) => nameOf(one.workload) === name);
+  const kept = stored.filter((one) => one.role === 'target');
+  const homes = stored.filter((one) => one.role === 'source').filter(({ side }) => side.hop === 'home');
+  const older = await Promise.all(
     kept.map(async (forward, rank): Promise<Older> => {
       const common = { forward, passing: [], rank };
       if (forward.peer.machine === target.machine) return { ...common, kind: 'home' };
@@ -46,6 +57,7 @@ export async function olderForwards(m: SourceMigration, name: string, target: Ho
       return { ...common, kind: 'relayed' };
     }),
   );
+  return { older, homes };
 }
 
 export function arrivingOlder({ forward: { id, side, workload, peer }, passing, rank, ...one }: Older): OlderForward[] {

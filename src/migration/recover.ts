@@ -145,7 +145,9 @@ async function rollForward(recovery: Recovery, details: StartedData, started: St
   const { id, journal, docker, run, signal, forwards } = recovery;
   const peer = { name: started.target, machine: '' };
   const finished = finishHandover(run, journal, forwards, { workload: started.workload, peer });
-  await finished.catch((error: unknown) => note(recovery, notSwitched({ id, workload: started.workload }, error).message));
+  await finished.catch((error: unknown) =>
+    note(recovery, notSwitched({ id, workload: started.workload }, error).message),
+  );
   const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
   await unmountTmpfs(run, details.stage);
   finish(recovery, 'committed', undefined, kept);

@@ -4,9 +4,9 @@ import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
 import { Docker } from '../tools/docker.ts';
+import type { ForwardStore } from '../traffic/store.ts';
 import type { MigrateOptions, MigrationEvent, Phase } from './events.ts';
 import type { Journal } from './journal.ts';
-import type { ForwardStore } from '../traffic/store.ts';
 import type { ChannelPurpose, TargetPort } from './target-port.ts';
 import { Trace } from './trace.ts';
 

@@ -44,6 +44,8 @@ export interface ArrivingTraffic {
   /** From the target to the source. */
   hop: Hop;
   tunnel?: Tunnel;
+  /** Whose packets will come: of all clients, only of connections that are open now, or nobody's. */
+  only: 'all' | 'open' | 'none';
   /** The source, as the target knows it. */
   from: { name: string; machine: string };
   /** Forwards of hosts that the workload was on before: the target's own, where it comes home to. */

@@ -268,7 +268,13 @@ export class TargetSession {
   async #receiveTraffic(traffic: ArrivingTraffic): Promise<MovedAddresses> {
     const pid = (this.#rendezvous as Rendezvous).initPid();
     const moved = movedAddresses(traffic.addresses, await innerDevices(this.#run, pid));
-    const arrival = arrivalOf({ id: this.id, workload: this.#workloadName(), traffic, moved, bridges: this.#created().bridges });
+    const arrival = arrivalOf({
+      id: this.id,
+      workload: this.#workloadName(),
+      traffic,
+      moved,
+      bridges: this.#created().bridges,
+    });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
       await installTarget(this.#run, { ...side, sealed: true });

@@ -212,6 +212,7 @@ it('publishedPorts and workloadAddresses read the engine', () => {
       address: C,
       subnet: '172.30.0.0/24',
       mac: '02:42:ac:1e:00:0b',
+      network: 'web',
       bridge: 'br-abcdef012345',
       port: 'veth12',
       peers: ['172.30.0.20'],

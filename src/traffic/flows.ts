@@ -42,6 +42,12 @@ export function withoutPassing(flows: readonly Flow[], passing: readonly Flow[])
   return flows.filter((flow) => !keys.has(keyOf(flow)));
 }
 
+/** Connections that came past connection tracking are known as a forward of this host's has them, `earlier`. */
+export function knownFrom(earlier: readonly Flow[], flows: readonly Flow[]): Flow[] {
+  const byKey = new Map(earlier.map((flow) => [keyOf(flow), flow]));
+  return flows.map((flow) => (flow.known === undefined ? (byKey.get(keyOf(flow)) ?? flow) : flow));
+}
+
 function fromTracked({ protocol, state, original, reply }: TrackedFlow, own: ReadonlySet<string>): Flow | null {
   if (protocol === 'tcp' && OVER.has(state)) return null;
   if (own.has(reply.source)) {

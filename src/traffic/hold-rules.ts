@@ -49,28 +49,32 @@ export function holdTable(spec: HoldSpec, lanes: readonly Lane[], how: 'queue' |
     name: tableName('hold', spec.id),
     objects: ['counter held {}'],
     chains: lanes.flatMap((lane, index) => [
-      ...(lane.kind === 'port' && spec.only === undefined ? [silence(lane, index)] : []),
       {
-      name: `take_${index}`,
-      hook: {
-        type: 'filter' as const,
-        hook: lane.kind === 'uplink' ? ('ingress' as const) : ('egress' as const),
-        priority: PRIORITY,
-        devices: [lane.device],
+        name: `take_${index}`,
+        hook: {
+          type: 'filter' as const,
+          hook: lane.kind === 'uplink' ? ('ingress' as const) : ('egress' as const),
+          priority: PRIORITY,
+          devices: [lane.device],
+        },
+        rules: [
+          // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
+          `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
+          ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
+            (match) =>
+              `${match} ${spec.only === 'new' ? 'tcp flags & (syn | ack) == syn ' : ''}counter name held ${into(lane)}`,
+          ),
+        ],
       },
-      rules: [
-        // The far end took it for somebody else's: it bears the MAC address of the device that it was sent to.
-        `meta mark ${RELEASED} meta mark set 0 ${lane.kind === 'uplink' ? 'meta pkttype set host ' : ''}accept`,
-        ...(lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
-          (match) =>
-            `${match} ${spec.only === 'new' ? 'tcp flags & (syn | ack) == syn ' : ''}counter name held ${into(lane)}`,
-        ),
-      ],
-    }]),
+    ]),
   };
 }
 
-/** Nothing that the frozen workload's sockets send when they are closed leaves this host any more. */
+/**
+ * Nothing that the frozen workload's sockets send leaves this host any more. What the kernel sends by itself,
+ * retransmissions above all, bears times after those in the dump: a peer that has seen them would take the restored
+ * copy's packets for old ones, until its clock is as far (RFC 7323, 5). And closing them would end connections.
+ */
 export function sealTable(id: string, addresses: readonly WorkloadAddress[], present: readonly string[]): NftTable {
   const ports = [...new Set(addresses.flatMap(({ port }) => (port === undefined ? [] : [port])))];
   return {
@@ -89,18 +93,6 @@ export function sealTable(id: string, addresses: readonly WorkloadAddress[], pre
         rules: ['drop'],
       },
     ],
-  };
-}
-
-/**
- * What the kernel sends by itself for a frozen workload, retransmissions above all, bears times after those in its dump:
- * a peer that has seen them would take the restored copy's packets for old ones, until its clock is as far (RFC 7323, 5).
- */
-function silence(lane: Lane, index: number): NftTable['chains'][number] {
-  return {
-    name: `silence_${index}`,
-    hook: { type: 'filter', hook: 'ingress', priority: PRIORITY, devices: [lane.device] },
-    rules: ['meta l4proto { tcp, udp } drop'],
   };
 }
 

@@ -50,6 +50,16 @@ export async function hold(run: Run, { spec, lanes, how }: Hold, flows: HoldSpec
   await applyNft(run, replaceTable(holdTable({ ...spec, flows }, lanes, how)));
 }
 
+/** From now on, when the workload is frozen, its kernel is silent. Undo: `unseal`, before the workload goes on. */
+export async function seal(run: Run, { spec }: Hold): Promise<void> {
+  const ports = spec.addresses.flatMap(({ port }) => (port === undefined ? [] : [port]));
+  await applyNft(run, replaceTable(sealTable(spec.id, spec.addresses, ports)));
+}
+
+export async function unseal(run: Run, { spec }: Hold): Promise<void> {
+  await applyNft(run, removeTable({ family: 'netdev', name: `${tableName('hold', spec.id)}_seal` }));
+}
+
 /** The workload goes on here: what waited comes in as if it had just been received. */
 export async function releaseToSource(run: Run, held: Hold): Promise<void> {
   if (held.how === 'queue') {

@@ -19,6 +19,8 @@ export interface TargetForward {
   hop: Hop;
   /** Where the workload has moved on: its packets are passed to there until the other host knows. */
   onward?: Hop;
+  /** The other host forwards for connections that were open at the move, and for no others. */
+  only?: 'open';
   /** Nothing of what the workload's sockets send gets out: they are restored, and it has not been decided that it runs. */
   sealed?: boolean;
   /** 0 for the oldest forward of the workload: what an older one knows is answered by its way. At most 9. */

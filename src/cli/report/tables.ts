@@ -1,6 +1,7 @@
 /** `drayage history` and `drayage ps` as tables. */
-import type { WorkloadSummary } from '../../engines/facts.ts';
+
 import type { ForwardSummary } from '../../agent/forwards.ts';
+import type { WorkloadSummary } from '../../engines/facts.ts';
 import type { MigrationSummary } from '../agent-client.ts';
 import type { HostState } from '../host-states.ts';
 import { type Look, printable } from './style.ts';
