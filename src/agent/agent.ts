@@ -26,6 +26,8 @@ import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import { probeTraffic, type TrafficFacts } from '../traffic/capabilities.ts';
 import { ForwardStore } from '../traffic/store.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
@@ -62,7 +64,21 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const hostFacts = async (asked: AbortSignal): Promise<HostFacts> => {
     const engine = await dockerHostFacts(docker, { signal: asked });
     const dataRoot = engine?.dataRoot ?? '/var/lib/docker';
-    return surveyHost({ run, signal: asked, docker: engine, dataRoot, drayage: version });
+    const [host, traffic] = await Promise.all([
+      surveyHost({ run, signal: asked, docker: engine, dataRoot, drayage: version }),
+      trafficFacts(),
+    ]);
+    return { ...host, traffic };
+  };
+  // What kernel and programs can do is tried once; addresses and routes change.
+  let probed: Promise<TrafficFacts> | undefined;
+  const trafficFacts = async (): Promise<TrafficFacts> => {
+    probed ??= probeTraffic(run);
+    const facts = await probed.catch((error: unknown) => {
+      probed = undefined;
+      throw error;
+    });
+    return { ...facts, network: await readNetwork(run) };
   };
   const dialTarget = async (to: string): Promise<TargetPort> => {
     const connection = await connectSsh(to, {
@@ -82,7 +98,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   };
 
   const store = new ForwardStore(join(stateDir, 'forwards'));
-  const forwards = new Forwards(store, run);
+  const forwards = new Forwards(store, run, docker);
   const common = { journalDir, hostFacts, log, stopping: signal, forwards: store };
   const targets = new Targets(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
@@ -203,7 +219,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     channels,
     log,
     signal,
-    onListening: () => void recover().then(() => forwards.reinstall(signal, log)),
+    onListening: () => void recover().then(() => forwards.keep(signal, log)),
   });
   await Promise.all([migrations.stop(), targets.stop()]);
   await docker[Symbol.asyncDispose]();

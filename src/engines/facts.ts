@@ -1,6 +1,9 @@
 /** Facts of workloads and hosts: plain JSON, gathered by survey, from which plan and preflight decide. */
 
 /** `engine:name` as users write it. */
+import type { TrafficFacts } from '../traffic/capabilities.ts';
+import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
+
 export interface WorkloadRef {
   engine: 'docker';
   name: string;
@@ -64,6 +67,14 @@ export interface FileTree {
   entries: number;
 }
 
+/** Where clients reach a workload. */
+export interface WorkloadTraffic {
+  /** Ports of the host that lead to it. */
+  published: PublishedPort[];
+  /** Its addresses on bridges of the host. */
+  addresses: WorkloadAddress[];
+}
+
 export interface WorkloadFacts {
   ref: WorkloadRef;
   id: string;
@@ -96,6 +107,8 @@ export interface WorkloadFacts {
   cgroupPath: string;
   /** `--root` for runc. */
   runtimeRoot: string;
+  /** Absent where it does not run. */
+  traffic?: WorkloadTraffic;
   /** Path of the runtime binary if it is not runc or drayage's own. */
   foreignRuntime?: string;
 }
@@ -133,6 +146,8 @@ export interface HostFacts {
   listening: string[];
   /** Subnets of all interfaces and routes that are not the engine's own networks. */
   subnets: string[];
+  /** What its kernel and programs can do for traffic; absent where that was not looked at. */
+  traffic?: TrafficFacts;
   memoryAvailable: number;
   diskAvailable: number;
   /** Output of `criu cpuinfo dump` is compared by `criu cpuinfo check` on the target; here the flags of /proc/cpuinfo. */

@@ -4,7 +4,6 @@
  */
 import { settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
-import type { ContainerInspect, NetworkInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { removeTable } from '../tools/nft.ts';
 import type { Flow } from '../traffic/facts.ts';
@@ -36,7 +35,6 @@ import { tableName } from '../traffic/names.ts';
 import { ingressDevices } from '../traffic/routes.ts';
 import { notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
-import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 import type { Facts } from './facts.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
@@ -70,15 +68,9 @@ export async function prepareHandover(
   undo: UndoStack,
 ): Promise<Handover | undefined> {
   if (m.options.handover === 'none') return undefined;
-  const inspect = workload.inspect as ContainerInspect;
-  const [here, there, inner, networks] = await Promise.all([
-    readNetwork(m.run),
-    m.target.network(),
-    innerDevices(m.run, workload.pid),
-    networksOf(m, inspect),
-  ]);
-  const addresses = workloadAddresses(workload.id, inspect, networks, inner, here.devices);
+  const { published, addresses } = workload.traffic ?? { published: [], addresses: [] };
   if (addresses.length === 0) return undefined;
+  const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
   const bridges = bridgesOf(here, there.network);
   const way = wayBetween(here, there.network, { bridges });
   if (way === null) {
@@ -89,7 +81,7 @@ export async function prepareHandover(
   const uplinks = ingressDevices(here).filter(({ name }) => !bridges.includes(name));
   const source: SourceSide = {
     id: m.id,
-    published: publishedPorts(inspect),
+    published,
     addresses,
     flows: [],
     hop: way.hop.source,
@@ -97,7 +89,6 @@ export async function prepareHandover(
     ...(way.tunnel && { tunnel: way.tunnel.source }),
     ...(older.some(comesHome) && { only: 'open' as const }),
   };
-  const { published } = source;
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
   const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
   const spec = { id: m.id, published, addresses, flows: [], uplinks: names };
@@ -228,11 +219,6 @@ export async function settleForward(m: SourceMigration, handover: Handover, side
 
 function bridgesOf(...networks: Awaited<ReturnType<typeof readNetwork>>[]): string[] {
   return networks.flatMap(({ devices }) => devices.filter(({ kind }) => kind === 'bridge').map(({ name }) => name));
-}
-
-function networksOf(m: SourceMigration, { NetworkSettings }: ContainerInspect): Promise<NetworkInspect[]> {
-  const ids = Object.values(NetworkSettings.Networks).map(({ NetworkID }) => NetworkID);
-  return Promise.all(ids.filter(Boolean).map((id) => m.docker.inspectNetwork(id, { signal: m.signal })));
 }
 
 function primaryOf(uplinks: ReturnType<typeof ingressDevices>, device: string): SourceSide['primary'] {

@@ -30,7 +30,7 @@ export function comesHome({ kind, forward }: Older): boolean {
   return kind === 'home' && forward.side.only !== 'open';
 }
 
-/** `homes` are this host's own, of the time before the workload came home to it. */
+/** `homes` are this host's own, of the time before the workload came home to it, or was made here anew. */
 export async function olderForwards(
   m: SourceMigration,
   name: string,
@@ -38,7 +38,7 @@ export async function olderForwards(
 ): Promise<{ older: Older[]; homes: (StoredForward & { role: 'source' })[] }> {
   const stored = (await m.forwards.list()).filter((one) => nameOf(one.workload) === name);
   const kept = stored.filter((one) => one.role === 'target');
-  const homes = stored.filter((one) => one.role === 'source').filter(({ side }) => side.hop === 'home');
+  const homes = stored.filter((one) => one.role === 'source');
   const older = await Promise.all(
     kept.map(async (forward, rank): Promise<Older> => {
       const common = { forward, passing: [], rank };

@@ -5,6 +5,7 @@ import type { HostFacts, ObstacleKind, WorkloadFacts } from '../engines/facts.ts
 import type { ContainerInspect, MountPoint } from '../tools/docker-types.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
+import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { FINDINGS, type FindingCode, preflight, sourceHindrances } from './preflight.ts';
 
 /** Everything that a case may spoil. */
@@ -84,7 +85,9 @@ const hostConfig =
     Object.assign(facts.hostConfig, some);
 
 /** For every code: what raises it, each by itself; and what comes near but does not. */
-const CASES: Record<FindingCode, { raised: Spoil[]; not?: Spoil[] }> = {
+/** Those of traffic have a test of their own. */
+type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS>;
+const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
   NOT_RUNNING: {
     raised: (['exited', 'created', 'dead'] as const).map(
       (state) =>
@@ -417,7 +420,7 @@ const CASES: Record<FindingCode, { raised: Spoil[]; not?: Spoil[] }> = {
 };
 
 const codes = (findings: readonly Finding[]): string[] => findings.map(({ code }) => code);
-const CODES = Object.keys(CASES) as FindingCode[];
+const CODES = Object.keys(CASES) as Code[];
 
 it('has nothing against the plain good pair', () => {
   expect(find()).toEqual([]);

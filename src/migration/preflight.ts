@@ -9,6 +9,7 @@ import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
+import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
 
 /** All findings at once: those that block first, then costs, then notes, each in the order of the checks. */
@@ -19,7 +20,14 @@ export function preflight(
   options: MigrateOptions,
 ): Finding[] {
   const c: Case = { ...sourceCase(workload, source, options), target };
-  const findings = [...sourceFindings(c), ...checkHost(target), ...checkPair(c), ...checkNames(c), ...checkRoom(c)];
+  const findings = [
+    ...sourceFindings(c),
+    ...checkHost(target),
+    ...checkPair(c),
+    ...checkNames(c),
+    ...checkRoom(c),
+    ...checkTraffic(c),
+  ];
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
@@ -49,6 +57,7 @@ export const FINDINGS = {
   ...PAIR_FINDINGS,
   ...NAME_FINDINGS,
   ...ROOM_FINDINGS,
+  ...TRAFFIC_FINDINGS,
 } as const;
 
 export type FindingCode = keyof typeof FINDINGS;

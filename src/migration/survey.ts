@@ -1,10 +1,13 @@
 /** Facts of a workload, by the name that users write. */
 import { surveyDocker } from '../engines/docker/survey.ts';
-import type { WorkloadFacts, WorkloadRef } from '../engines/facts.ts';
+import type { WorkloadFacts, WorkloadRef, WorkloadTraffic } from '../engines/facts.ts';
 import { surveyProcesses } from '../engines/processes.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
+import type { ContainerInspect } from '../tools/docker-types.ts';
+import { readNetwork } from '../tools/ip-network.ts';
+import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 
 /**
  * `docker:web`, or a bare name while there is one engine only.
@@ -38,5 +41,24 @@ export async function surveyWorkload(
   const facts = await surveyDocker(docker, parseWorkload(text).name, { signal });
   const none = { processes: [], memoryBytes: 0 };
   const processes = facts.pid === 0 ? none : await surveyProcesses(facts.cgroupPath, { run, signal });
-  return { ...facts, ...processes };
+  return { ...facts, ...processes, ...(facts.pid > 0 && { traffic: await trafficOf(docker, run, facts, signal) }) };
+}
+
+async function trafficOf(
+  docker: Docker,
+  run: Run,
+  { id, pid, inspect }: Pick<WorkloadFacts, 'id' | 'pid' | 'inspect'>,
+  signal: AbortSignal,
+): Promise<WorkloadTraffic> {
+  const container = inspect as ContainerInspect;
+  const ids = Object.values(container.NetworkSettings.Networks).map(({ NetworkID }) => NetworkID);
+  const [networks, inner, { devices }] = await Promise.all([
+    Promise.all(ids.filter(Boolean).map((network) => docker.inspectNetwork(network, { signal }))),
+    innerDevices(run, pid),
+    readNetwork(run),
+  ]);
+  return {
+    published: publishedPorts(container),
+    addresses: workloadAddresses(id, container, networks, inner, devices),
+  };
 }

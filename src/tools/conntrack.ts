@@ -1,7 +1,7 @@
 /** What the kernel's connection tracking knows, by /proc/net/nf_conntrack or, where that is not built in, conntrack. */
 import { ProgramError, type Run } from '../exec/run.ts';
 
-export interface TrackedEnd {
+interface TrackedEnd {
   source: string;
   destination: string;
   sourcePort: number;

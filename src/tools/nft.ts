@@ -18,7 +18,7 @@ export interface NftChain {
   rules: readonly string[];
 }
 
-export interface NftHook {
+interface NftHook {
   type: 'filter' | 'nat' | 'route';
   hook: 'ingress' | 'egress' | 'prerouting' | 'input' | 'output';
   priority: number;

@@ -5,7 +5,7 @@ import type { Run } from '../exec/run.ts';
 export type TcCommand = readonly string[];
 
 /** Bytes that a shut queue keeps; what comes beyond is dropped. */
-export const HELD_BYTES = 64 << 20;
+const HELD_BYTES = 64 << 20;
 
 /**
  * A queue that lets nothing through. The rate is the lowest there is, a byte per second; the bucket must hold the

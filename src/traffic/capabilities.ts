@@ -81,7 +81,7 @@ async function readReversePathFilter(run: Run): Promise<Record<string, number>> 
 }
 
 /** `/proc/sys/net/ipv4/conf/eth0/rp_filter:2` */
-export function parseReversePathFilter(text: string): Record<string, number> {
+function parseReversePathFilter(text: string): Record<string, number> {
   const lines = [...text.matchAll(/conf\/(\S+)\/rp_filter:(\d)/g)];
   return Object.fromEntries(lines.map(([, device = '', value]) => [device, Number(value)]));
 }

@@ -1,10 +1,8 @@
 /** What is decided without looking at a kernel. */
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { TrackedFlow } from '../tools/conntrack.ts';
 import type { ContainerInspect, NetworkInspect } from '../tools/docker-types.ts';
 import type { Device, Network } from '../tools/ip-network.ts';
-import { afterMove, type ForwardEnds } from './collapse.ts';
 import { openFlows, withoutPassing } from './flows.ts';
 import { routeRules } from './routes.ts';
 import { tunnelBetween } from './tunnel.ts';
@@ -142,38 +140,6 @@ it('openFlows: who opened it, and how the other end knows the workload', () => {
     { protocol: 'tcp', address: C, port: 80, peer: '10.0.0.7', peerPort: 7, by: 'peer' },
   ]);
   expect(withoutPassing(flows, flows.slice(1))).toEqual(flows.slice(0, 1));
-});
-
-it('afterMove leaves no chains, whatever the journey', () => {
-  const hosts = fc.constantFrom('a', 'b', 'c', 'd');
-  fc.assert(
-    fc.property(hosts, fc.array(hosts, { maxLength: 12 }), (start, journey) => {
-      let [at, forwards] = [start, [] as ForwardEnds[]];
-      for (const [index, to] of journey.entries()) {
-        if (to === at) continue;
-        for (const step of afterMove(forwards, at, to)) {
-          if (step.do === 'forward') {
-            // A host has one forward of a workload; a new one takes the place of what still ends there.
-            forwards = forwards.filter(({ source }) => source !== step.source);
-            forwards.push({ id: String(index), source: step.source, target: step.target });
-          } else if (step.do === 'repoint') {
-            forwards = forwards.map((one) => (one.id === step.id ? { ...one, target: step.target } : one));
-          } else {
-            forwards = forwards.filter(({ id }) => id !== step.id);
-          }
-        }
-        at = to;
-        for (const { source, target } of forwards) {
-          expect(target).toBe(at);
-          expect(source).not.toBe(at);
-        }
-      }
-    }),
-  );
-  expect(afterMove([{ id: '1', source: 'a', target: 'b' }], 'b', 'a')).toEqual([
-    { do: 'come-home', id: '1', source: 'a', relay: 'b' },
-    { do: 'forward', source: 'b', target: 'a', only: 'open' },
-  ]);
 });
 
 const NETWORK = {

@@ -54,7 +54,7 @@ export function remainingRules(side: SourceSide, network: Network, lanes: readon
 }
 
 /** All rules of a source side at once. */
-export function sourceRules(side: SourceSide, network: Network): string {
+function sourceRules(side: SourceSide, network: Network): string {
   const table = sourceTable(side, {
     routes: network.routes,
     local: localAddresses(network),

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 const PREFIX = 'drayage_';
 
 /** Eight digits: device names have room for 15 bytes. */
-export function shortId(id: string): string {
+function shortId(id: string): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 8);
 }
 

@@ -16,7 +16,7 @@ export interface Tunnel {
 }
 
 /** Not the usual 4789 and 8472, which overlay networks use with filters of their own. */
-export const TUNNEL_PORT = 4788;
+const TUNNEL_PORT = 4788;
 /** The other end, within the device. */
 export const INNER_ADDRESSES = { 4: '169.254.231.1', 6: 'fe80::d7a9' } as const satisfies Record<Family, string>;
 

@@ -102,7 +102,7 @@ function tunnelWay(source: Network, target: Network, options: WayOptions): Way |
 }
 
 /** The host's address on the device of its default route, or any. */
-export function mainAddress(network: Network, bridges: readonly string[], family: 4 | 6 = 4): string | undefined {
+function mainAddress(network: Network, bridges: readonly string[], family: 4 | 6 = 4): string | undefined {
   const all = standings(network, bridges).filter((one) => familyOf(one.address) === family && one.scope === 'global');
   const main = routeTo(network.routes, family === 4 ? '192.0.2.1' : '2001:db8::1')?.device;
   return (all.find(({ device }) => device === main) ?? all[0])?.address;

@@ -54,7 +54,7 @@ export async function innerDevices(run: Run, pid: number): Promise<InnerDevice[]
   return parseInnerDevices(stdout);
 }
 
-export function parseInnerDevices(text: string): InnerDevice[] {
+function parseInnerDevices(text: string): InnerDevice[] {
   const links = JSON.parse(text) as { ifname: string; link_index?: number }[];
   return parseDevices(text).map((device) => {
     const peer = links.find(({ ifname }) => ifname === device.name)?.link_index;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { TrafficFacts } from '../../traffic/capabilities.ts';
-import { checkTraffic, type TrafficCase } from './traffic.ts';
+import { type TrafficCase, trafficFindings } from './traffic.ts';
 
 const FACTS: TrafficFacts = {
   forwardRefused: null,
@@ -65,7 +65,7 @@ const CASES: [string, Partial<TrafficCase>, string[]][] = [
 ];
 
 it.each(CASES)('%s', (_, change, codes) => {
-  const findings = checkTraffic({ ...GOOD, ...change });
+  const findings = trafficFindings({ ...GOOD, ...change });
   expect(findings.map(({ code }) => code)).toEqual(codes);
   for (const { message } of findings) expect(message).toMatch(/^\S.*[.a-z]$/s);
 });

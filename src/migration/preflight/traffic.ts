@@ -1,8 +1,9 @@
 /** Whether clients and connections can follow the workload, and what of them cannot. */
 import type { TrafficFacts } from '../../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../../traffic/facts.ts';
-import type { Way } from '../../traffic/way.ts';
+import { type Way, wayBetween } from '../../traffic/way.ts';
 import type { Finding } from '../finding.ts';
+import type { Case } from './case.ts';
 import { type Entry, raising } from './finding-table.ts';
 
 export interface TrafficCase {
@@ -21,7 +22,27 @@ export interface TrafficCase {
   way: Way | null;
 }
 
-export function checkTraffic(c: TrafficCase): Finding[] {
+/** Nothing where nothing is to follow. */
+export function checkTraffic({ name, workload, source, target, options }: Case): Finding[] {
+  if (options.handover === 'none' || workload.traffic === undefined || workload.traffic.addresses.length === 0)
+    return [];
+  if (source.traffic === undefined || target.traffic === undefined) return [];
+  const [here, there] = [source.traffic.network, target.traffic.network];
+  const bridges = [...here.devices, ...there.devices].filter(({ kind }) => kind === 'bridge');
+  return trafficFindings({
+    name,
+    source: { hostname: source.hostname, traffic: source.traffic },
+    target: {
+      hostname: target.hostname,
+      traffic: target.traffic,
+      addresses: there.devices.flatMap((device) => device.addresses.map(({ address }) => address)),
+    },
+    ...workload.traffic,
+    way: wayBetween(here, there, { bridges: bridges.map((device) => device.name) }),
+  });
+}
+
+export function trafficFindings(c: TrafficCase): Finding[] {
   return [
     ...ruleFindings(c),
     ...wayFindings(c),
