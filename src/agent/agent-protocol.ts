@@ -150,7 +150,8 @@ export const agentProtocol = defineProtocol({
     },
 
     'forwards.list': { params: nothing, result: z.object({ forwards: z.array(z.custom<ForwardSummary>()) }) },
-    'forwards.remove': { params: z.object({ id }), result: done },
+    'forwards.remove': { params: withId, result: done },
+    'forwards.repair': { params: withId, result: done },
     /** From the agent of the host that the workload leaves now. */
     'forwards.repoint': {
       params: z.object({ id, to: repointed as unknown as z.ZodType<Repointed, Repointed> }),

@@ -169,6 +169,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
 
     'forwards.list': async () => ({ forwards: await forwards.list() }),
     'forwards.remove': ({ id }) => forwards.remove(id),
+    'forwards.repair': ({ id }) => forwards.repair(id),
     'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
 
     'target.survey': (_, context) => hostFacts(context.signal),

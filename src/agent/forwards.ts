@@ -5,7 +5,8 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { Flow } from '../traffic/facts.ts';
-import { carried, type ForwardStore, reinstall, removeForward } from '../traffic/store.ts';
+import { installSource, installTarget } from '../traffic/forward.ts';
+import { carried, type ForwardStore, reinstall, removeForward, type StoredForward } from '../traffic/store.ts';
 
 export interface ForwardSummary {
   id: string;
@@ -53,9 +54,21 @@ export class Forwards {
 
   /** Both roles that this host has in it. @throws DrayageError FORWARD_UNKNOWN */
   async remove(id: string): Promise<void> {
+    for (const forward of await this.#of(id)) await removeForward(this.#run, this.#store, forward);
+  }
+
+  /** Puts it in place anew. @throws DrayageError FORWARD_UNKNOWN */
+  async repair(id: string): Promise<void> {
+    for (const forward of await this.#of(id)) {
+      if (forward.role === 'source') await installSource(this.#run, forward.side);
+      else await installTarget(this.#run, forward.side);
+    }
+  }
+
+  async #of(id: string): Promise<StoredForward[]> {
     const mine = (await this.#store.list()).filter((one) => one.id === id);
     if (mine.length === 0) throw new DrayageError('FORWARD_UNKNOWN', `There is no forward ${id} on this host.`);
-    for (const forward of mine) await removeForward(this.#run, this.#store, forward);
+    return mine;
   }
 
   /** Sees to it that forwards are in place, also after a restart of the host, and go when nobody needs them. */

@@ -10,6 +10,7 @@ export function forwardsCommand(cli: Cli): Command {
     );
   forwards.addCommand(lsCommand(cli));
   forwards.addCommand(rmCommand(cli));
+  forwards.addCommand(repairCommand(cli));
   return forwards;
 }
 
@@ -47,5 +48,21 @@ function rmCommand(cli: Cli): Command {
       await using agent = await cli.connect(host);
       await agent.call('forwards.remove', { id });
       cli.out.write(`${cli.out.look().style.green('✔')} forward ${id} is gone from this host.\n`);
+    });
+}
+
+function repairCommand(cli: Cli): Command {
+  return declare('repair', {
+    summary: 'put a forward in place anew',
+    description:
+      "Makes a forward's rules and devices anew, as after a move that could not switch the traffic, or where somebody removed them.",
+    examples: [['drayage forwards repair 20261121-120000-1f2e', 'on the host that the workload left']],
+  })
+    .argument('<id>', 'as drayage forwards ls tells it')
+    .addOption(hostOption())
+    .action(async (id: string, { host }: HostOptions) => {
+      await using agent = await cli.connect(host);
+      await agent.call('forwards.repair', { id });
+      cli.out.write(`${cli.out.look().style.green('✔')} forward ${id} is in place.\n`);
     });
 }
