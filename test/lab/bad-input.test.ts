@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import type { Finding } from '../../src/migration/finding.ts';
 import { brokenAt, codes, counts, docker, Pair, runContainer, running, until } from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
@@ -200,7 +201,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(brokenAt(await counts(b, 'user'))).toBeUndefined();
   });
 
-  test('established connections, and what --drop-connections does to them', async () => {
+  test('established connections, and what --handover none and --drop-connections do to them', async () => {
     const { a, b } = pair;
     const server = `import socket, time
 s = socket.create_server(('', 80))
@@ -215,10 +216,13 @@ while True:
     const client = connectTo(b, a.address, 9000);
     mend.push(async () => client.kill('SIGKILL'));
     await until('it is connected', async () => client.seen().includes('hello'));
-    await blocked('TCP_ESTABLISHED', { workload: 'talk' });
+    await blocked('TCP_ESTABLISHED', { workload: 'talk', flags: ['--handover', 'none'] });
+    const { stdout } = await a.run('drayage', ['check', 'docker:talk', '--to', 'root@b', '--json']);
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    expect(findings.filter(({ code }) => code === 'TCP_ESTABLISHED')).toMatchObject([{ severity: 'note' }]);
     const costs = await refused({ workload: 'talk', flags: ['--drop-connections'] });
     expect(costs).toMatchObject({ code: 2, error: 'CONFIRMATION_NEEDED' });
-    await pair.move(a, 'talk', '--drop-connections');
+    await pair.move(a, 'talk', '--drop-connections', '--handover', 'none');
     mend.push(() => docker(b, 'rm', '-f', 'talk'));
     await until('the program has lost its client', async () => /got b''|lost/.test(await docker(b, 'logs', 'talk')));
     const second = connectTo(a, b.address, 9000);

@@ -1,9 +1,10 @@
-/** What the scenarios share: two hosts, containers on them, moves between them, and what a user would check. */
+/** What the scenarios share: two hosts and a client, containers on them, moves between them, and what a user would check. */
 import { inject } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
 import type { ContainerInspect } from '../../src/tools/docker-types.ts';
+import { holdDevices, isOurDevice, isOurTable } from '../../src/traffic/names.ts';
 import type { DockerVersion } from './setup.ts';
 
 export interface Move {
@@ -76,11 +77,12 @@ export class Pair {
     return result;
   }
 
-  /** Removes every container, volume and network that a scenario made, on both hosts. */
+  /** Removes every container, volume, network and forward that a scenario made, on both hosts. */
   async clear(): Promise<void> {
     for (const host of [this.a, this.b]) {
       const ids = (await docker(host, 'ps', '-aq')).split('\n').filter(Boolean);
       if (ids.length > 0) await docker(host, 'rm', '-f', '-v', ...ids);
+      await removeForwards(host);
       await docker(host, 'volume', 'prune', '-a', '-f');
       await docker(host, 'network', 'prune', '-f');
     }
@@ -106,9 +108,64 @@ export class Pair {
           .filter(Boolean)
           .map((line) => `${host.name}: ${line}`),
       );
+      const { tables, devices } = await trafficOf(host, await forwardTables(host));
+      found.push(...[...tables, ...devices].map((name) => `${host.name}: ${name}`));
     }
     return found;
   }
+}
+
+/** What a forward is in `drayage forwards ls --json`. */
+export interface Forward {
+  id: string;
+  workload: string;
+  role: 'source' | 'target';
+  packets?: number;
+}
+
+export async function forwards(host: LabHost): Promise<Forward[]> {
+  return JSON.parse((await host.run('drayage', ['forwards', 'ls', '--json'])).stdout);
+}
+
+async function removeForwards(host: LabHost): Promise<void> {
+  if ((await forwardTables(host)).length === 0) return;
+  for (const id of new Set((await forwards(host)).map((one) => one.id))) {
+    // One that ends by itself may have done so meanwhile.
+    await host.run('drayage', ['forwards', 'rm', id], { okCodes: ANY });
+  }
+  const left = await forwardTables(host);
+  if (left.length > 0) throw new Error(`forwards of ${host.name} cannot be removed: ${left.join(', ')}`);
+}
+
+/** The tables of the forwards that a host keeps, whether its agent runs or not: `forwards ls` tells the same ones. */
+async function forwardTables(host: LabHost): Promise<string[]> {
+  const { stdout } = await host.run('sh', ['-c', 'ls /var/lib/drayage/forwards 2>/dev/null; true']);
+  return stdout.split('\n').flatMap((name) => (name.endsWith('.json') ? [name.slice(0, -'.json'.length)] : []));
+}
+
+/** A look at the host may just be trying what its kernel can do. */
+const TRYING = ['drayage_probe', ...Object.values(holdDevices('probe', 0))];
+
+/** Tables and devices that drayage made in the kernel of a host; with `explained`, those that no forward explains. */
+export async function trafficOf(
+  host: LabHost,
+  explained: readonly string[] = [],
+): Promise<{ tables: string[]; devices: string[] }> {
+  const [{ stdout: tables }, { stdout: devices }] = await Promise.all([
+    host.run('nft', ['list', 'tables']),
+    host.run('ls', ['/sys/class/net']),
+  ]);
+  const ids = explained.map((table) => table.slice(-8));
+  // Stand-ins are named after their forward; a tunnel serves all forwards between two hosts.
+  const isExplained = (name: string) =>
+    name.startsWith('dyv') ? ids.length > 0 : /^dy[ps]/.test(name) && ids.includes(name.slice(3, 11));
+  return {
+    tables: tables
+      .split('\n')
+      .flatMap((line) => line.split(' ')[2] ?? [])
+      .filter((name) => isOurTable(name) && !TRYING.includes(name) && !explained.includes(name)),
+    devices: devices.split('\n').filter((name) => isOurDevice(name) && !TRYING.includes(name) && !isExplained(name)),
+  };
 }
 
 /** Codes of all that blocked a move, and of the error that it ended with. */

@@ -1,4 +1,4 @@
-/** Once for all lab tests: a lab of two hosts for each version of Docker, taken down at the end. */
+/** Once for all lab tests: a lab for each version of Docker, of two hosts and a client `c`, taken down at the end. */
 import type { TestProject } from 'vitest/node';
 import { Lab } from '../../lab/lab.ts';
 
@@ -19,7 +19,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
     names[docker] = `test${docker}-${process.pid}`;
     const onProgress = (line: string) => process.stderr.write(`lab: ${line}\n`);
     labs.push(
-      await Lab.up({ name: names[docker], hosts: ['a', 'b'], docker, programDir: 'dist', ephemeral: true, onProgress }),
+      await Lab.up({
+        name: names[docker],
+        hosts: ['a', 'b', 'c'],
+        docker,
+        programDir: 'dist',
+        ephemeral: true,
+        onProgress,
+      }),
     );
   }
   project.provide('labs', names);

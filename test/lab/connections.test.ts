@@ -1,0 +1,259 @@
+/** What clients see of a move: connections and requests go on at the address that they know, and nobody is refused. */
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { LabHost } from '../../lab/host.ts';
+import type { Started } from '../../src/exec/run.ts';
+import type { Summary } from '../../src/measure/summarise.ts';
+import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
+import { brokenAt, docker, forwards, logs, Pair, runContainer, running, trafficOf, until } from './harness.ts';
+import { DOCKERS } from './setup.ts';
+
+/** What a busy machine of two cores adds to a gap; the bench measures the tight bound. */
+const NOISE_MS = 150;
+/** A forward for connections only ends some time after the last of them. */
+const EXPIRY_MS = 90_000;
+
+describe.each(DOCKERS)('Docker %i', (version) => {
+  let pair: Pair;
+  beforeAll(async () => {
+    pair = await Pair.of(version, ['python', 'redis']);
+    await pair.clear();
+  });
+  afterEach(() => pair.clear());
+
+  test('on a network of its own, there and back: no client notices more than the outage', async () => {
+    const { a, b } = pair;
+    await docker(a, 'network', 'create', '--subnet', '172.30.0.0/24', 'shop');
+    await serve(pair, '--network', 'shop', '--ip', '172.30.0.10');
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const { outageMs, summary } = await underProbe(pair, () => pair.move(from, 'web', '--remove'));
+      expectUnnoticed(summary, outageMs);
+      expect(await running(to)).toEqual(['web']);
+      // A client that comes only now, at the old address.
+      expect(await get(pair)).toBe('ok');
+      if (to !== b) continue;
+      expect(await forwards(a)).toMatchObject([
+        { workload: 'docker:web', role: 'source', packets: expect.any(Number) },
+      ]);
+      expect((await forwards(a))[0]?.packets).toBeGreaterThan(0);
+      expect(await forwards(b)).toMatchObject([{ workload: 'docker:web', role: 'target' }]);
+      expect(await pair.leftovers()).toEqual([]);
+    }
+    await expectNothingLeft(pair, EXPIRY_MS);
+  });
+
+  test('on the default bridge, where the copy may have another address', async () => {
+    const { a, b } = pair;
+    await serve(pair);
+    const { outageMs, summary } = await underProbe(pair, () => pair.move(a, 'web', '--remove'));
+    expectUnnoticed(summary, outageMs);
+    expect(await running(b)).toEqual(['web']);
+    expect(await get(pair)).toBe('ok');
+    expect(await pair.leftovers()).toEqual([]);
+  });
+
+  test('a move that is undone as the copy is restored', async () => {
+    const { a, b } = pair;
+    await serve(pair);
+    const { outcome, summary } = await underProbe(pair, () => interrupted(a));
+    expect(outcome).toBe('undone');
+    expectUnnoticed(summary);
+    expect(await running(a)).toEqual(['web']);
+    expect(await running(b)).toEqual([]);
+    await until('nothing is left', async () => (await pair.leftovers()).length === 0);
+    await expectNothingLeft(pair, 5000);
+    expect(await get(pair)).toBe('ok');
+  });
+
+  test('connections within the container: Unix sockets and loopback', async () => {
+    const { a, b } = pair;
+    await runContainer(a, 'pairs', 'python', { command: ['python3', '-u', '-c', PAIRS] });
+    await until('they talk', async () => (await numbers(a, 'pairs')).length > 5);
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      await pair.move(from, 'pairs', '--remove');
+      const before = (await numbers(to, 'pairs')).length;
+      await until('they talk on', async () => (await numbers(to, 'pairs')).length > before + 5);
+    }
+    expect(await logs(a, 'pairs')).not.toMatch(/broken|Error/);
+    expect(brokenAt(await numbers(a, 'pairs'))).toBeUndefined();
+  });
+
+  test('redis and its client on a Unix socket in the same container', async () => {
+    const { a, b } = pair;
+    const server = 'redis-server --save "" --port 0 --unixsocket /data/redis.sock >/dev/null &';
+    const client = 'redis-cli -s /data/redis.sock -r -1 -i 0.1 incr n';
+    const wait = 'until redis-cli -s /data/redis.sock ping >/dev/null 2>&1; do sleep 0.1; done';
+    await runContainer(a, 'cache', 'redis', { command: ['sh', '-c', `${server} ${wait}; ${client}`] });
+    await until('it counts', async () => (await numbers(a, 'cache')).length > 5);
+    const connected = await incrementing(a);
+    await pair.move(a, 'cache', '--remove');
+    const before = (await numbers(b, 'cache')).length;
+    await until('it counts on', async () => (await numbers(b, 'cache')).length > before + 5);
+    expect(brokenAt(await numbers(b, 'cache'))).toBeUndefined();
+    // The same connection, not one that the client made anew.
+    expect(await incrementing(b)).toBe(connected);
+  });
+});
+
+/** HTTP on port 80, and an echo of lines on port 7. */
+const SERVER = `
+import asyncio
+async def echo(r, w):
+    try:
+        while line := await r.readline():
+            w.write(line); await w.drain()
+    except OSError: pass
+    w.close()
+async def http(r, w):
+    try:
+        while await r.readline():
+            while await r.readline() not in (b'\\r\\n', b'\\n', b''): pass
+            w.write(b'HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n'); await w.drain()
+    except OSError: pass
+    w.close()
+async def main():
+    servers = [await asyncio.start_server(f, '0.0.0.0', p, backlog=1000) for f, p in ((http, 80), (echo, 7))]
+    print('ready', flush=True)
+    await asyncio.gather(*(s.serve_forever() for s in servers))
+asyncio.run(main())
+`;
+
+/** Two processes; each number crosses connections of four kinds, there and back, before it is told. */
+const PAIRS = `
+import os, socket, time
+def over(family, address):
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.bind(address); server.listen()
+    client = socket.socket(family, socket.SOCK_STREAM)
+    client.connect(server.getsockname())
+    return client, server.accept()[0]
+pairs = [over(socket.AF_INET, ('127.0.0.1', 0)), over(socket.AF_UNIX, '/tmp/named'),
+         over(socket.AF_UNIX, '\\0abstract'), socket.socketpair()]
+if os.fork() == 0:
+    for client, _ in pairs: client.close()
+    while True:
+        for _, server in pairs: server.sendall(server.recv(100))
+for _, server in pairs: server.close()
+n = 0
+while True:
+    for client, _ in pairs:
+        client.sendall(b'%d' % n)
+        got = client.recv(100)
+        if got != b'%d' % n: print('broken', n, got)
+    print(n)
+    n += 1
+    time.sleep(0.05)
+`;
+
+/** Runs the server on a, as `web`. */
+async function serve(pair: Pair, ...flags: string[]): Promise<void> {
+  const ports = ['-p', '8080:80', '-p', '7007:7'];
+  const command = ['python3', '-u', '-c', SERVER];
+  await runContainer(pair.a, 'web', 'python', { flags: [...flags, ...ports], command });
+  await until('it serves', async () => (await get(pair)) === 'ok');
+}
+
+/** What a client on another machine gets at the address of a. */
+async function get({ lab, a }: Pair): Promise<string> {
+  const url = `http://${a.address}:8080/`;
+  return (await lab.host('c').run('busybox', ['wget', '-q', '-T', '3', '-O', '-', url])).stdout.trim();
+}
+
+/** The move, and what clients of a saw from before it until after it. */
+async function underProbe(
+  { lab, a }: Pair,
+  move: () => Promise<MigrationResult>,
+): Promise<MigrationResult & { summary: Summary }> {
+  const targets = ['--url', `http://${a.address}:8080/`, '--tcp', `${a.address}:7007`];
+  const load = ['--rate', '200', '--connections', '50', '--duration', '60s', '--json'];
+  const probe = lab.host('c').start('drayage', ['probe', ...targets, ...load]);
+  const said = output(probe);
+  try {
+    await pause(2500);
+    const result = await move();
+    await pause(2000);
+    // It waits for the answers that are due, and tells what it saw.
+    probe.kill('SIGINT');
+    await probe.exited;
+    const line = said.out().trim().split('\n').at(-1) ?? '';
+    if (!line.startsWith('{')) throw new Error(`the probe told nothing: ${said.out()}${said.err()}`);
+    return { ...result, summary: JSON.parse(line) as Summary };
+  } finally {
+    probe.kill('SIGKILL');
+  }
+}
+
+function expectUnnoticed({ requests, connections, longestGap }: Summary, outageMs?: number | null): void {
+  expect(requests.sent).toBeGreaterThan(500);
+  expect(requests).toMatchObject({ failed: 0, failures: {} });
+  expect(connections).toMatchObject({ count: 50, broken: 0 });
+  const incidents = Object.entries(connections?.incidents ?? {}).filter(([, times]) => times > 0);
+  expect(incidents).toEqual([]);
+  if (outageMs === undefined) return;
+  expect(outageMs).toEqual(expect.any(Number));
+  expect(longestGap?.ms ?? 0).toBeLessThanOrEqual((outageMs ?? 0) + NOISE_MS);
+}
+
+/** Ctrl-C as the copy is being restored. */
+async function interrupted(from: LabHost): Promise<MigrationResult> {
+  const cli = from.start('drayage', ['migrate', 'docker:web', '--to', 'root@b', '--json', '--yes']);
+  const said = output(cli);
+  const events = () =>
+    said
+      .out()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as MigrationEvent);
+  let struck = false;
+  cli.stdout.on('data', () => {
+    if (struck || !events().some((event) => event.type === 'phase' && event.phase === 'restore')) return;
+    struck = true;
+    cli.kill('SIGINT');
+  });
+  await cli.exited;
+  const result = events().find((event) => event.type === 'result');
+  if (result?.type !== 'result') throw new Error(`no result: ${said.out()}${said.err()}`);
+  return result;
+}
+
+async function expectNothingLeft({ a, b }: Pair, timeoutMs: number): Promise<void> {
+  const state = async () => [await forwards(a), await forwards(b), await trafficOf(a), await trafficOf(b)];
+  const clean = [[], [], { tables: [], devices: [] }, { tables: [], devices: [] }];
+  await until(
+    'forwards are gone',
+    async () => (await state()).flatMap(Object.values).flat().length === 0,
+    timeoutMs,
+  ).catch(() => {});
+  expect(await state()).toEqual(clean);
+}
+
+/** What was printed, one number on a line. */
+async function numbers(host: LabHost, name: string): Promise<number[]> {
+  return [...(await logs(host, name)).matchAll(/^(?:\(integer\) )?(\d+)$/gm)].map(([, number]) => Number(number));
+}
+
+/** The id that redis gave to the connection that counts. */
+async function incrementing(host: LabHost): Promise<string> {
+  const list = await docker(host, 'exec', 'cache', 'redis-cli', '-s', '/data/redis.sock', 'client', 'list');
+  return /^id=(\d+) .*cmd=incr /m.exec(list)?.[1] ?? `nobody counts: ${list}`;
+}
+
+function output({ stdout, stderr }: Started): { out(): string; err(): string } {
+  let [out, err] = ['', ''];
+  stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  return { out: () => out, err: () => err };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
