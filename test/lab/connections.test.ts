@@ -4,7 +4,18 @@ import type { LabHost } from '../../lab/host.ts';
 import type { Started } from '../../src/exec/run.ts';
 import type { Summary } from '../../src/measure/summarise.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
-import { brokenAt, docker, forwards, logs, Pair, runContainer, running, trafficOf, until } from './harness.ts';
+import {
+  brokenAt,
+  docker,
+  forwards,
+  logs,
+  Pair,
+  runContainer,
+  running,
+  startDrayage,
+  trafficOf,
+  until,
+} from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
 /** What a busy machine of two cores adds to a gap; the bench measures the tight bound. */
@@ -171,14 +182,14 @@ async function underProbe(
 ): Promise<MigrationResult & { summary: Summary }> {
   const targets = ['--url', `http://${a.address}:8080/`, '--tcp', `${a.address}:7007`];
   const load = ['--rate', '200', '--connections', '50', '--duration', '60s', '--json'];
-  const probe = lab.host('c').start('drayage', ['probe', ...targets, ...load]);
+  const probe = startDrayage(lab.host('c'), 'probe', ...targets, ...load);
   const said = output(probe);
   try {
     await pause(2500);
     const result = await move();
     await pause(2000);
     // It waits for the answers that are due, and tells what it saw.
-    probe.kill('SIGINT');
+    await probe.interrupt();
     await probe.exited;
     const line = said.out().trim().split('\n').at(-1) ?? '';
     if (!line.startsWith('{')) throw new Error(`the probe told nothing: ${said.out()}${said.err()}`);
@@ -201,7 +212,7 @@ function expectUnnoticed({ requests, connections, longestGap }: Summary, outageM
 
 /** Ctrl-C as the copy is being restored. */
 async function interrupted(from: LabHost): Promise<MigrationResult> {
-  const cli = from.start('drayage', ['migrate', 'docker:web', '--to', 'root@b', '--json', '--yes']);
+  const cli = startDrayage(from, 'migrate', 'docker:web', '--to', 'root@b', '--json', '--yes');
   const said = output(cli);
   const events = () =>
     said
@@ -213,7 +224,7 @@ async function interrupted(from: LabHost): Promise<MigrationResult> {
   cli.stdout.on('data', () => {
     if (struck || !events().some((event) => event.type === 'phase' && event.phase === 'restore')) return;
     struck = true;
-    cli.kill('SIGINT');
+    void cli.interrupt();
   });
   await cli.exited;
   const result = events().find((event) => event.type === 'result');

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
-import { brokenAt, counts, docker, goneBackAt, Pair, runContainer, running, until } from './harness.ts';
+import { brokenAt, counts, docker, goneBackAt, Pair, runContainer, running, startDrayage, until } from './harness.ts';
 import { DOCKERS, type DockerVersion } from './setup.ts';
 
 /** Where faults strike: as the phase begins, or some milliseconds into it. */
@@ -73,7 +73,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await runContainer(pair.a, 'web', 'counter');
     await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
     await migrateWith(pair, point, async (_, interrupt) => {
-      interrupt();
+      await interrupt();
       return undefined;
     });
     await expectOneWholeCopy(pair);
@@ -107,9 +107,9 @@ test('the disk of the target fills up', async () => {
 async function migrateWith(
   pair: Pair,
   { phase, afterMs }: (typeof POINTS)[number],
-  fault: (pair: Pair, interrupt: () => void) => Promise<(() => Promise<void>) | undefined>,
+  fault: (pair: Pair, interrupt: () => Promise<void>) => Promise<(() => Promise<void>) | undefined>,
 ): Promise<void> {
-  const cli = pair.a.start('drayage', ['migrate', 'docker:web', '--to', 'root@b', '--json', '--yes']);
+  const cli = startDrayage(pair.a, 'migrate', 'docker:web', '--to', 'root@b', '--json', '--yes');
   let mend: (() => Promise<void>) | undefined;
   let struck: Promise<void> | undefined;
   let buffered = '';
@@ -122,9 +122,8 @@ async function migrateWith(
     for (const line of lines) {
       const event = JSON.parse(line) as MigrationEvent;
       if (event.type !== 'phase' || event.phase !== phase || struck !== undefined) continue;
-      const interrupt = () => cli.kill('SIGINT');
       struck = new Promise((resolve) => setTimeout(resolve, afterMs))
-        .then(() => fault(pair, interrupt))
+        .then(() => fault(pair, cli.interrupt))
         .then((mending) => {
           mend = mending;
         });
