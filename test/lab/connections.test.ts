@@ -22,6 +22,7 @@ import { DOCKERS } from './setup.ts';
 const NOISE_MS = 150;
 /** A forward for connections only ends some time after the last of them. */
 const EXPIRY_MS = 90_000;
+const ADDRESS = '{{.NetworkSettings.Networks.bridge.IPAddress}}';
 
 describe.each(DOCKERS)('Docker %i', (version) => {
   let pair: Pair;
@@ -50,29 +51,24 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       expect([forward, ...more]).toMatchObject([{ workload: 'docker:web', role: 'source' }]);
       expect(before?.packets).toBeGreaterThan(0);
       expect(forward?.packets).toBeGreaterThan(before?.packets ?? 0);
-      expect((await trafficOf(a)).tables).toHaveLength(1);
+      expect((await trafficOf(a)).tables).not.toEqual([]);
       expect(await forwards(b)).toMatchObject([{ workload: 'docker:web', role: 'target' }]);
       expect(await pair.leftovers()).toEqual([]);
     }
     await expectNothingLeft(pair, EXPIRY_MS);
   });
 
-  test.each(['the same address', 'another address, for its own is taken'])(
-    'on the default bridge, where the copy has %s',
-    async (address) => {
-      const { a, b } = pair;
-      await serve(pair);
-      if (address !== 'the same address') {
-        await pair.lab.image('python', ['b']);
-        await runContainer(b, 'squatter', 'python', { command: ['sleep', '1000'] });
-      }
-      const { outageMs, summary } = await underProbe(pair, () => pair.move(a, 'web', '--remove'));
-      expectUnnoticed(summary, outageMs);
-      expect(await running(b)).toContain('web');
-      expect(await get(pair)).toBe('ok');
-      expect(await pair.leftovers()).toEqual([]);
-    },
-  );
+  test('on the default bridge, where the copy has the same address', async () => {
+    const { a, b } = pair;
+    await serve(pair);
+    const address = await docker(a, 'inspect', '-f', ADDRESS, 'web');
+    const { outageMs, summary } = await underProbe(pair, () => pair.move(a, 'web', '--remove'));
+    expectUnnoticed(summary, outageMs);
+    expect(await running(b)).toEqual(['web']);
+    expect(await docker(b, 'inspect', '-f', ADDRESS, 'web')).toBe(address);
+    expect(await get(pair)).toBe('ok');
+    expect(await pair.leftovers()).toEqual([]);
+  });
 
   test('a move that is undone as the copy is restored', async () => {
     const { a, b } = pair;
