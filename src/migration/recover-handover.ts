@@ -17,24 +17,30 @@ interface Left {
 export async function undoHandover(run: Run, journal: Journal): Promise<void> {
   const left = leftIn(journal);
   if (left === undefined) return;
-  await releaseToSource(run, await heldBefore(run, left.spec));
+  const held = await heldBefore(run, left.spec);
+  await releaseToSource(run, held);
+  await removeHold(run, { ...held, lanes: lanesOf(left.spec) });
   await removeSource(run, left.source);
 }
 
-/** The workload runs on the target: what waits goes there, and so does all that comes. */
+/**
+ * The workload runs on the target: what waits goes there, and so does all that comes. May be repeated.
+ * @returns what is to be done once the source's copy is gone, of which nobody must hear until then
+ */
 export async function finishHandover(
   run: Run,
   journal: Journal,
   store: ForwardStore,
   { workload, peer }: { workload: string; peer: { name: string; machine: string } },
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const left = leftIn(journal);
   const side = forwardIn(journal);
-  if (left === undefined) return;
+  if (left === undefined) return async () => {};
   const held = await heldBefore(run, left.spec);
+  const over = (): Promise<void> => removeHold(run, { ...held, lanes: lanesOf(left.spec) });
   if (side === undefined) {
     await removeSource(run, left.source);
-    return removeHold(run, held);
+    return over;
   }
   const { id } = side;
   await store.put({
@@ -47,7 +53,7 @@ export async function finishHandover(
   await releaseToTarget(run, held);
   await finishSource(run, side);
   await endHold(run, held, remainingRules(side, network, held.lanes), present);
-  await removeHold(run, held);
+  return over;
 }
 
 function leftIn(journal: Journal): Left | undefined {

@@ -67,6 +67,7 @@ export async function recoverSource(
     case 'retired':
     case 'undone':
       // All but the last word was said.
+      if (lastState(journal.records) === 'retired') await (await switchHandover(recovery, started))();
       await unmountTmpfs(recovery.run, details.stage);
       return finish(recovery, lastState(journal.records) === 'retired' ? 'committed' : 'undone');
     default:
@@ -142,15 +143,23 @@ async function reviveByPolicy(
 }
 
 async function rollForward(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
-  const { id, journal, docker, run, signal, forwards } = recovery;
-  const peer = { name: started.target, machine: '' };
-  const finished = finishHandover(run, journal, forwards, { workload: started.workload, peer });
-  await finished.catch((error: unknown) =>
-    note(recovery, notSwitched({ id, workload: started.workload }, error).message),
-  );
+  const { id, journal, docker, run, signal } = recovery;
+  const over = await switchHandover(recovery, started);
   const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
+  await over();
   await unmountTmpfs(run, details.stage);
   finish(recovery, 'committed', undefined, kept);
+}
+
+/** What fails of it stops nothing: the workload runs on the target. */
+async function switchHandover(recovery: Recovery, { workload, target }: StartedEvent): Promise<() => Promise<void>> {
+  const { id, journal, run, forwards } = recovery;
+  try {
+    return await finishHandover(run, journal, forwards, { workload, peer: { name: target, machine: '' } });
+  } catch (error) {
+    note(recovery, notSwitched({ id, workload }, error).message);
+    return async () => {};
+  }
 }
 
 function note({ journal, id }: Recovery, message: string): void {

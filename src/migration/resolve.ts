@@ -9,6 +9,7 @@ import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
 import { endingOf, startedOf } from './recover.ts';
+import { undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 
 /**
@@ -26,6 +27,8 @@ export async function resolveSource(id: string, journal: Journal, keep: 'source'
     await restoreRestart(docker, details.containerId, details.restartPolicy);
     await journal.append({ type: 'state', state: 'undone' });
   }
+  // By hand nothing is forwarded: whoever decides looks after the clients, too.
+  await undoHandover(run, journal);
   await unmountTmpfs(run, details.stage);
   const result = endingOf(id, journal, keep === 'target' ? 'committed' : 'undone', kept);
   journal.appendLazy({ type: 'event', event: { time: Date.now(), ...result } });
