@@ -202,6 +202,13 @@ export const ERRORS = {
     meaning: 'CRIU moves connections that a process holds; these clients would be reset. The workload runs on.',
     remedy: 'See why the program does not accept them, or give --drop-connections if clients can reconnect.',
   },
+  ADDRESS_NOT_KEPT: {
+    exit: 4,
+    meaning:
+      "The container's open connections have an address that is taken on the target. The workload runs on where it was.",
+    remedy:
+      'Put the container on a user-defined network with a fixed address, or give --drop-connections if clients can reconnect.',
+  },
   THAWED_MEANWHILE: {
     exit: 4,
     meaning: 'The images no longer match the workload, so the move was undone. It runs on where it was.',

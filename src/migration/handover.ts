@@ -150,6 +150,14 @@ export function arrivingTraffic(m: SourceMigration, { way, source, flows, older 
   };
 }
 
+/** @throws DrayageError ADDRESS_NOT_KEPT where open connections have an address that the copy did not get */
+export function assertAddressesKept({ flows, older }: Handover, moved: MovedAddresses): void {
+  const open = [...flows, ...older.flatMap(({ passing }) => passing)].filter(({ protocol }) => protocol === 'tcp');
+  const lost = open.find(({ address }) => moved[address] !== undefined)?.address;
+  if (lost === undefined) return;
+  throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has ${moved[lost]} in the place of ${lost}.`);
+}
+
 /** The forward as it will be, with the addresses that the copy has. */
 export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): SourceSide {
   const published = source.published.map((port) => ({ ...port, address: moved[port.address] ?? port.address }));

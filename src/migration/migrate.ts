@@ -13,7 +13,7 @@ import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
-import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
+import { armForward, arrivingTraffic, assertAddressesKept, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -64,6 +64,7 @@ async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoSta
   const moved = await m.target.restore(m.id, handover && arrivingTraffic(m, handover));
   if (handover === undefined) return undefined;
   const forward = forwardOf(handover, moved);
+  if (!m.options.dropConnections) assertAddressesKept(handover, moved);
   await armForward(m, handover, forward, undo);
   return forward;
 }

@@ -24,36 +24,45 @@ export async function undoHandover(run: Run, journal: Journal): Promise<void> {
 }
 
 /**
- * The workload runs on the target: what waits goes there, and so does all that comes. May be repeated.
- * @returns what is to be done once the source's copy is gone, of which nobody must hear until then
+ * The workload runs on the target: what waits goes there, and so does all that comes. May be repeated, also where parts
+ * of it were done before.
+ * @returns what went wrong
  */
 export async function finishHandover(
   run: Run,
   journal: Journal,
   store: ForwardStore,
   { workload, peer }: { workload: string; peer: { name: string; machine: string } },
-): Promise<() => Promise<void>> {
+): Promise<unknown[]> {
   const left = leftIn(journal);
   const side = forwardIn(journal);
-  if (left === undefined) return async () => {};
+  if (left === undefined) return [];
   const held = await heldBefore(run, left.spec);
-  const over = (): Promise<void> => removeHold(run, { ...held, lanes: lanesOf(left.spec) });
-  if (side === undefined) {
-    await removeSource(run, left.source);
-    return over;
-  }
-  const { id } = side;
-  await store.put({
-    ...{ version: 1, role: 'source', id, workload, peer, since: Date.now() },
-    ...{ side, before: { packets: 0, bytes: 0 } },
-  });
+  if (side === undefined) return inTurn(() => removeSource(run, left.source));
   const network = await readNetwork(run);
   const present = network.devices.map(({ name }) => name);
-  await armTarget(run, armedRules(side, network, held.lanes));
-  await releaseToTarget(run, held);
-  await finishSource(run, side);
-  await endHold(run, held, remainingRules(side, network, held.lanes), present);
-  return over;
+  const { id } = side;
+  const before = { packets: 0, bytes: 0 };
+  return inTurn(
+    () => store.put({ version: 1, role: 'source', id, workload, peer, since: Date.now(), side, before }),
+    () => armTarget(run, armedRules(side, network, held.lanes)),
+    () => releaseToTarget(run, held),
+    () => finishSource(run, side),
+    () => endHold(run, held, remainingRules(side, network, held.lanes), present),
+  );
+}
+
+/** Once the source's copy is gone, of which nobody must hear until then. */
+export async function removeLeftHold(run: Run, journal: Journal): Promise<void> {
+  const left = leftIn(journal);
+  if (left !== undefined) await removeHold(run, { spec: left.spec, lanes: lanesOf(left.spec) });
+}
+
+/** All of them, whatever becomes of the others. */
+async function inTurn(...steps: (() => Promise<void>)[]): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  return failures;
 }
 
 function leftIn(journal: Journal): Left | undefined {

@@ -12,7 +12,7 @@ import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
 import type { Journal } from './journal.ts';
 import { eventsOf, lastState } from './journal-records.ts';
-import { finishHandover, undoHandover } from './recover-handover.ts';
+import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
@@ -67,7 +67,8 @@ export async function recoverSource(
     case 'retired':
     case 'undone':
       // All but the last word was said.
-      if (lastState(journal.records) === 'retired') await (await switchHandover(recovery, started))();
+      if (lastState(journal.records) === 'retired') await switchHandover(recovery, started);
+      await removeLeftHold(recovery.run, journal);
       await unmountTmpfs(recovery.run, details.stage);
       return finish(recovery, lastState(journal.records) === 'retired' ? 'committed' : 'undone');
     default:
@@ -144,22 +145,18 @@ async function reviveByPolicy(
 
 async function rollForward(recovery: Recovery, details: StartedData, started: StartedEvent): Promise<void> {
   const { id, journal, docker, run, signal } = recovery;
-  const over = await switchHandover(recovery, started);
+  await switchHandover(recovery, started);
   const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
-  await over();
+  await removeLeftHold(run, journal);
   await unmountTmpfs(run, details.stage);
   finish(recovery, 'committed', undefined, kept);
 }
 
 /** What fails of it stops nothing: the workload runs on the target. */
-async function switchHandover(recovery: Recovery, { workload, target }: StartedEvent): Promise<() => Promise<void>> {
+async function switchHandover(recovery: Recovery, { workload, target }: StartedEvent): Promise<void> {
   const { id, journal, run, forwards } = recovery;
-  try {
-    return await finishHandover(run, journal, forwards, { workload, peer: { name: target, machine: '' } });
-  } catch (error) {
-    note(recovery, notSwitched({ id, workload }, error).message);
-    return async () => {};
-  }
+  const [failure] = await finishHandover(run, journal, forwards, { workload, peer: { name: target, machine: '' } });
+  if (failure !== undefined) note(recovery, notSwitched({ id, workload }, failure).message);
 }
 
 function note({ journal, id }: Recovery, message: string): void {
