@@ -100,7 +100,7 @@ export class Forwards {
   async #reinstall(signal: AbortSignal, log: (line: string) => void): Promise<void> {
     for (let told = false; !signal.aborted; told = true) {
       try {
-        const waiting = await reinstall(this.#run, await this.#store.list());
+        const waiting = await reinstall(this.#run, this.#store);
         if (waiting.length === 0) return;
       } catch (error) {
         if (!told) log(`forwards are not in place: ${DrayageError.from(error).message}`);

@@ -7,7 +7,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow, Hop } from '../traffic/facts.ts';
-import { changeSource, flowsKnown, removeTarget } from '../traffic/forward.ts';
+import { changeSource, flowsKnown } from '../traffic/forward.ts';
 import { type ForwardStore, notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
@@ -96,8 +96,7 @@ export async function afterwards(m: SourceMigration, older: Older, onward: Hop):
     }
   }
   if (older.kind === 'relayed') return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
-  await removeTarget(m.run, forward.side);
-  await m.forwards.delete('target', forward.id);
+  await removeForward(m.run, m.forwards, forward);
 }
 
 export interface Repointed {
@@ -118,15 +117,15 @@ export async function repoint(
   if (forward.role !== 'source') return;
   const flows = await flowsKnown(run, forward.side, to.flows);
   const { tunnel: _, ...side } = forward.side;
-  if ('home' in to) {
-    if (flows.length === 0) return removeForward(run, store, forward);
-    await changeSource(run, { ...side, hop: 'home', only: 'open', flows });
-    await store.put({ ...forward, side: { ...side, hop: 'home', only: 'open', flows } });
-    return;
-  }
-  const changed = { ...side, hop: to.hop, ...(to.tunnel && { tunnel: to.tunnel }), flows };
-  await changeSource(run, changed);
-  await store.put({ ...forward, side: changed, peer: to.peer });
+  if ('home' in to && flows.length === 0) return removeForward(run, store, forward);
+  const changed: StoredForward =
+    'home' in to
+      ? { ...forward, side: { ...side, hop: 'home', only: 'open', flows } }
+      : { ...forward, side: { ...side, hop: to.hop, ...(to.tunnel && { tunnel: to.tunnel }), flows }, peer: to.peer };
+  await store.exclusively(async () => {
+    await changeSource(run, changed.side);
+    await store.put(changed);
+  });
 }
 
 export async function hostNetwork(run: Run, machine: string): Promise<HostNetwork> {

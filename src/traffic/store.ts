@@ -39,10 +39,18 @@ export interface Counted {
 
 export class ForwardStore {
   readonly #directory: string;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** @param directory `forwards` in the state directory */
   constructor(directory: string) {
     this.#directory = directory;
+  }
+
+  /** One such work after another: what is put in place again must not have been removed meanwhile. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
   }
 
   /** Before the rules are put in place: what is there is always known. */
@@ -113,24 +121,36 @@ export async function carried(run: Run, forward: StoredForward & { role: 'source
  * Puts in place again what is not there: at the start of the agent. Those whose bridges are missing are told; Docker may
  * not be up yet, so its caller tries again.
  */
-export async function reinstall(run: Run, forwards: readonly StoredForward[]): Promise<StoredForward[]> {
-  const [tables, { devices }] = await Promise.all([listTables(run), readNetwork(run)]);
+export async function reinstall(run: Run, store: ForwardStore): Promise<StoredForward[]> {
   const waiting: StoredForward[] = [];
-  for (const forward of forwards) {
-    if (tables.some(({ name }) => name === tableName(forward.role, forward.id))) continue;
-    const bridges = forward.side.addresses.map(({ bridge }) => bridge);
-    if (!bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) waiting.push(forward);
-    else if (forward.role === 'source') await installSource(run, forward.side);
-    else await installTarget(run, forward.side);
+  for (const { role, id } of await store.list()) {
+    await store.exclusively(async () => {
+      // It may have gone, or lead elsewhere by now.
+      const forward = (await store.list()).find((one) => one.role === role && one.id === id);
+      if (forward !== undefined && !(await putInPlace(run, forward))) waiting.push(forward);
+    });
   }
   return waiting;
 }
 
+/** False where a bridge of it is not there yet. */
+async function putInPlace(run: Run, forward: StoredForward): Promise<boolean> {
+  const [tables, { devices }] = await Promise.all([listTables(run), readNetwork(run)]);
+  if (tables.some(({ name }) => name === tableName(forward.role, forward.id))) return true;
+  const bridges = forward.side.addresses.map(({ bridge }) => bridge);
+  if (!bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) return false;
+  if (forward.role === 'source') await installSource(run, forward.side);
+  else await installTarget(run, forward.side);
+  return true;
+}
+
 /** `drayage forwards rm`, and when the workload has moved on or come home. */
-export async function removeForward(run: Run, store: ForwardStore, forward: StoredForward): Promise<void> {
-  if (forward.role === 'source') await removeSource(run, forward.side);
-  else await removeTarget(run, forward.side);
-  await store.delete(forward.role, forward.id);
+export function removeForward(run: Run, store: ForwardStore, forward: StoredForward): Promise<void> {
+  return store.exclusively(async () => {
+    if (forward.role === 'source') await removeSource(run, forward.side);
+    else await removeTarget(run, forward.side);
+    await store.delete(forward.role, forward.id);
+  });
 }
 
 /** A failure after the commit: the workload runs, and only its old address is not answered. */
