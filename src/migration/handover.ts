@@ -59,7 +59,7 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const HANDSHAKE_PATIENCE_MS = 50;
+const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
@@ -113,9 +113,8 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) {
     await hold(m.run, { ...held, spec: { ...held.spec, only: 'new' } });
-    const left = await settleHandshakes(pid, HANDSHAKE_PATIENCE_MS);
-    if (left.some((one) => one.includes('not accepted')))
-      throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+    const left = await settleHandshakes(pid, PATIENCE);
+    if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
   }
   const before = await readFlows(m.run, pid, source.addresses);
   held.spec = { ...held.spec, flows: before };

@@ -30,11 +30,10 @@ test('connections within the container are its own', () => {
 });
 
 test('what is unsettled', () => {
-  expect(unsettled([socket('LISTEN'), socket('ESTABLISHED', { received: 5 })])).toEqual([]);
-  expect(unsettled([socket('LISTEN', { received: 2 }), socket('SYN-RECV')])).toEqual([
-    '2 not accepted yet at port 80',
-    'a handshake with 10.0.0.9',
-  ]);
+  const settled = [socket('LISTEN'), socket('ESTABLISHED', { received: 5 })];
+  expect(unsettled(settled)).toEqual({ handshakes: 0, waiting: [] });
+  const busy = [socket('LISTEN', { received: 2 }), socket('SYN-RECV')];
+  expect(unsettled(busy)).toEqual({ handshakes: 1, waiting: ['2 at port 80'] });
 });
 
 test('this process: its connections within, and nothing that waits', async () => {
@@ -43,7 +42,7 @@ test('this process: its connections within, and nothing that waits', async () =>
   const client = connect((server.address() as { port: number }).port, '127.0.0.1');
   await new Promise((resolve) => client.once('connect', resolve));
   expect((await connectionsOf(process.pid)).filter(({ local }) => local.host === '127.0.0.1')).toEqual([]);
-  expect(await settleHandshakes(4_194_304 + 1, 10)).toEqual([]);
+  expect(await settleHandshakes(4_194_304 + 1, { handshakesMs: 10, acceptMs: 10 })).toEqual([]);
   client.destroy();
   server.close();
 });

@@ -26,26 +26,34 @@ export function outsideConnections(sockets: readonly InetSocket[]): Connection[]
     .map(({ local, remote }) => ({ local, remote }));
 }
 
+export interface Patience {
+  /** For handshakes that are under way: a client may never end its own. */
+  handshakesMs: number;
+  /** For connections to be accepted. */
+  acceptMs: number;
+}
+
 /**
  * Waits until no handshake is under way and every connection has been accepted: CRIU takes connections that a process
  * holds, and no others. To be called while new ones are held back and the workload still runs.
- * @returns what is left when the patience is at its end, empty where all is well
+ * @returns what is not accepted when the patience is at its end, empty where all is well
  */
-export async function settleHandshakes(pid: number, patienceMs: number): Promise<string[]> {
-  const until = performance.now() + patienceMs;
-  for (;;) {
-    const left = unsettled(await tcpSockets(pid));
-    if (left.length === 0 || performance.now() > until) return left;
-    await sleep(POLL_MS);
+export async function settleHandshakes(pid: number, { handshakesMs, acceptMs }: Patience): Promise<string[]> {
+  for (const began = performance.now(); ; await sleep(POLL_MS)) {
+    const waited = performance.now() - began;
+    const { handshakes, waiting } = unsettled(await tcpSockets(pid));
+    if (waiting.length === 0 && (handshakes === 0 || waited > handshakesMs)) return [];
+    if (waited > acceptMs) return waiting;
   }
 }
 
-export function unsettled(sockets: readonly InetSocket[]): string[] {
-  return sockets.flatMap(({ state, local, remote, received }) => {
-    if (state === 'LISTEN' && received > 0) return [`${received} not accepted yet at port ${local.port}`];
-    if (state === 'SYN-RECV' || state === 'NEW-SYN-RECV') return [`a handshake with ${remote.host}`];
-    return [];
-  });
+export function unsettled(sockets: readonly InetSocket[]): { handshakes: number; waiting: string[] } {
+  return {
+    handshakes: sockets.filter(({ state }) => state === 'SYN-RECV' || state === 'NEW-SYN-RECV').length,
+    waiting: sockets
+      .filter(({ state, received }) => state === 'LISTEN' && received > 0)
+      .map(({ local, received }) => `${received} at port ${local.port}`),
+  };
 }
 
 async function tcpSockets(pid: number): Promise<InetSocket[]> {
