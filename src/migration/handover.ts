@@ -78,6 +78,9 @@ export async function prepareHandover(
     return undefined;
   }
   const { older, homes } = await olderForwards(m, workload.ref.name, there);
+  undo.push('the connections to other hosts', async () => {
+    for (const one of older) if (one.kind === 'straight') await one.host.close();
+  });
   const uplinks = ingressDevices(here).filter(({ name }) => !bridges.includes(name));
   const source: SourceSide = {
     id: m.id,
