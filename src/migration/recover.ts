@@ -7,6 +7,7 @@ import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import { type ForwardStore, notSwitched } from '../traffic/store.ts';
+import { type Arrival, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
 import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
@@ -77,11 +78,13 @@ export async function recoverSource(
 }
 
 /** Ends a migration that this host was the target of: whatever the journal ends with, nothing of it is left half done. */
-export async function recoverTarget({ journal, docker, run, signal }: Recovery): Promise<void> {
+export async function recoverTarget(recovery: Recovery): Promise<void> {
+  const { journal, docker, run, signal } = recovery;
   const tools = { docker, run };
   const state = lastState(journal.records);
   // Also where it was released already: a crash in the middle of that leaves the rest.
   if (state === 'running' || state === 'released') {
+    if (state === 'running') await keepForwards(recovery);
     await untilDone(signal, () => releaseCopy(journal, tools));
     if (state === 'running') await untilDone(signal, () => reviveCopies(journal, docker));
     return;
@@ -90,7 +93,10 @@ export async function recoverTarget({ journal, docker, run, signal }: Recovery):
   if (containerId !== undefined) await abortLeftRendezvous(containerId);
   if (state === 'committed') {
     const left = containerId === undefined ? 'unknown' : await leftRestore(containerId);
-    if (left === 'ran') return untilDone(signal, () => releaseCopy(journal, tools));
+    if (left === 'ran') {
+      await keepForwards(recovery);
+      return untilDone(signal, () => releaseCopy(journal, tools));
+    }
     if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }
   if (containerId !== undefined) await killContainerProcesses(containerId);
@@ -98,6 +104,13 @@ export async function recoverTarget({ journal, docker, run, signal }: Recovery):
     await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
   }
   await untilDone(signal, () => undoResources(journal, tools));
+}
+
+/** As `ready` has them, which is on disk where `committed` is. The workload runs, whatever becomes of it. */
+async function keepForwards({ journal, run, forwards }: Recovery): Promise<void> {
+  const ready = journal.records.find((record) => record.type === 'state' && record.state === 'ready');
+  const arrival = ready?.type === 'state' ? (ready.data as { arrival?: Arrival } | undefined)?.arrival : undefined;
+  if (arrival !== undefined) await keepArrival(run, forwards, arrival).catch(() => {});
 }
 
 /** After a restart of the host: the engine had no policy to start the copy by. */

@@ -259,7 +259,7 @@ export class TargetSession {
     const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic);
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
-    this.#journal.appendLazy({ type: 'state', state: 'ready' });
+    this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
     this.#ready = true;
     return moved;
   }
