@@ -66,7 +66,8 @@ export function arrivalOf({ id, workload, traffic, moved, bridges }: ArrivalOpti
 /** After the commit. May be repeated. */
 export async function keepArrival(run: Run, store: ForwardStore, { sides, passing, home }: Arrival): Promise<void> {
   for (const one of sides) {
-    if (!passing.some(({ id }) => id === one.id)) await store.put({ version: 1, role: 'target', since: Date.now(), ...one });
+    if (!passing.some(({ id }) => id === one.id))
+      await store.put({ version: 1, role: 'target', since: Date.now(), ...one });
   }
   const kept = await store.list();
   for (const { id, flows } of home) {
