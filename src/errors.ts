@@ -81,8 +81,8 @@ export const ERRORS = {
   },
   WORKLOAD_AMBIGUOUS: {
     exit: 65,
-    meaning: 'More than one container has an id that begins so.',
-    remedy: 'Give the name or more of the id.',
+    meaning: 'More than one container has an id that begins so, or more than one tree of processes is called so.',
+    remedy: 'Give the name or more of the id; of processes the pid.',
   },
   FORWARD_UNKNOWN: {
     exit: 66,
@@ -185,6 +185,16 @@ export const ERRORS = {
     meaning:
       'A process of the workload cannot be stopped just now, most often because it waits for a disk or a network file system.',
     remedy: 'The workload runs on untouched. Try again when it is idle.',
+  },
+  TREE_CHANGED: {
+    exit: 4,
+    meaning: 'Only a whole tree of processes can be moved, and what came loose from it would be lost with the old host.',
+    remedy: 'The processes run on where they were. Try again when no process of them ends; or move the others by themselves.',
+  },
+  FILE_DIFFERS: {
+    exit: 4,
+    meaning: 'The workload uses a file of which the target has another one at the same path.',
+    remedy: 'Let the file of the source take its place, with --replace-files; or remove it on the target.',
   },
   DUMP_FAILED: {
     exit: 4,

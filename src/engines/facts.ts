@@ -3,9 +3,11 @@
 /** `engine:name` as users write it. */
 import type { TrafficFacts } from '../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
+import type { DigestedFile, FileState } from './process/compare-files.ts';
+import type { TerminalFacts } from './process/terminal.ts';
 
 export interface WorkloadRef {
-  engine: 'docker';
+  engine: 'docker' | 'process';
   name: string;
 }
 
@@ -111,6 +113,45 @@ export interface WorkloadFacts {
   traffic?: WorkloadTraffic;
   /** Path of the runtime binary if it is not runc or drayage's own. */
   foreignRuntime?: string;
+}
+
+/** A tree of processes that no engine keeps. */
+export interface ProcessTreeFacts {
+  /** The name is the pid of the process at the top. */
+  ref: { engine: 'process'; name: string };
+  /** Unlike that of any other process of this host since it was booted. */
+  id: string;
+  pid: number;
+  /** Base name of the executable. */
+  program: string;
+  /** With its arguments. */
+  command: string;
+  /** Files of the host that it uses. */
+  files: DigestedFile[];
+  /** Terminals that it is on and does not keep itself. */
+  terminals: TerminalFacts[];
+  /** Namespaces, or `root` directory, that are not the host's. */
+  foreign: string[];
+  processes: ProcessFacts[];
+  memoryBytes: number;
+  /** Of drayage's own, once it is being moved; empty before. */
+  cgroupPath: string;
+}
+
+export type AnyWorkload = WorkloadFacts | ProcessTreeFacts;
+
+export function isTree(workload: AnyWorkload): workload is ProcessTreeFacts {
+  return workload.ref.engine === 'process';
+}
+
+/** What a host has in the way of a tree of processes, or in common with it. */
+export interface TreeSurroundings {
+  /** What is at the path of each of its files, in their order. */
+  files: FileState[];
+  /** Of its pids, those that are in use. */
+  takenPids: number[];
+  /** Programs for terminals that are missing. */
+  missingPrograms: string[];
 }
 
 export interface HostFacts {

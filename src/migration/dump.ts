@@ -8,7 +8,7 @@ import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
-import type { Checkpoint } from '../tools/runc.ts';
+import type { Checkpoint } from '../tools/checkpoint.ts';
 import { explainFailure } from './explain-failure.ts';
 import { holdTraffic, noteFlows } from './handover.ts';
 import { frozenByAnother, type Prepared } from './prepare.ts';

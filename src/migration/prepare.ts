@@ -14,9 +14,10 @@ import { LogSync } from '../files/logs.ts';
 import { TreeSync } from '../files/sync.ts';
 import { MemorySync } from '../memory/memory-sync.ts';
 import { TouchedMemory } from '../memory/touch.ts';
+import type { Checkpoint } from '../tools/checkpoint.ts';
 import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
-import { Checkpoint, externalDescriptors } from '../tools/runc.ts';
+import { beginCheckpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
 import type { Facts } from './facts.ts';
 import { type Handover, prepareHandover } from './handover.ts';
@@ -108,7 +109,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   const logs = logsOf(m, facts);
   m.bytes += (await logs?.sync.firstPass()) ?? 0;
   await m.target.settle(m.id);
-  const checkpoint = await Checkpoint.begin({
+  const checkpoint = await beginCheckpoint({
     run: m.run,
     root: workload.runtimeRoot,
     containerId: workload.id,

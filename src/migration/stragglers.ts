@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { dumpingCriu } from '../tools/runc.ts';
+import { dumpingCriu } from '../tools/checkpoint.ts';
 
 const STRAGGLER_PATIENCE_MS = 5000;
 

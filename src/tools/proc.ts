@@ -39,6 +39,35 @@ export function parseStatus(text: string): ProcessStatus {
   };
 }
 
+/** What `/proc/P/stat` tells and `/proc/P/status` does not. */
+export interface ProcessStat {
+  pid: number;
+  name: string;
+  parent: number;
+  group: number;
+  session: number;
+  /** Device number of its controlling terminal; 0 where it has none. */
+  terminal: number;
+  /** In ticks since the host was booted: with the pid it is unlike any other process's. */
+  startedAt: string;
+}
+
+/** `/proc/P/stat`; the name may hold spaces and brackets. */
+export function parseStat(text: string): ProcessStat {
+  const [open, close] = [text.indexOf('('), text.lastIndexOf(')')];
+  const fields = text.slice(close + 2).split(' ');
+  const number = (at: number): number => Number(fields[at] ?? 0);
+  return {
+    pid: Number(text.slice(0, open)),
+    name: text.slice(open + 1, close),
+    parent: number(1),
+    group: number(2),
+    session: number(3),
+    terminal: number(4),
+    startedAt: fields[19] ?? '',
+  };
+}
+
 /** Whether the process of that `/proc/P/status` has a capability in effect, by its number (linux/capability.h). */
 export function hasCapability(text: string, number: number): boolean {
   const mask = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(text)?.[1] ?? '0'}`);

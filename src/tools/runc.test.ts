@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runner } from '../exec/run.ts';
-import { Checkpoint } from './runc.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { beginCheckpoint } from './runc.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -24,7 +25,7 @@ function program(name: string, body: string): void {
 function begin(): Promise<Checkpoint> {
   const paths = { imagesDir: join(dir, 'images'), workDir: join(dir, 'work'), criuConfig: 'criu.conf' };
   const programs = { criuPath: join(dir, 'criu'), binDir: join(dir, 'bin') };
-  return Checkpoint.begin({ run: runner(), root: '/run/runc', containerId: 'c', ...paths, ...programs });
+  return beginCheckpoint({ run: runner(), root: '/run/runc', containerId: 'c', ...paths, ...programs });
 }
 
 function calls(): string[] {

@@ -1,0 +1,57 @@
+/** Which of a workload's files a host has already, byte for byte. */
+import { createHash } from 'node:crypto';
+import { createReadStream, type Stats } from 'node:fs';
+import { lstat, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { concurrently } from '../processes/concurrently.ts';
+import type { UsedFile } from './used-files.ts';
+
+/** A used file with the SHA-256 of its content, in hex; empty for a directory and where it cannot be read. */
+export type DigestedFile = UsedFile & { sha256: string };
+
+export type FileState = 'same' | 'missing' | 'differs';
+
+const AT_ONCE = 4;
+
+export async function digestFiles(files: readonly UsedFile[], signal: AbortSignal): Promise<DigestedFile[]> {
+  return concurrently(files, AT_ONCE, signal, async (file) => {
+    return { ...file, sha256: file.kind === 'file' ? await digest(file.path, signal) : '' };
+  });
+}
+
+/** What this host has at the path of each, in the order of the files. */
+export async function compareFiles(files: readonly DigestedFile[], signal: AbortSignal): Promise<FileState[]> {
+  return concurrently(files, AT_ONCE, signal, async (file): Promise<FileState> => {
+    const found = await lstat(file.path).catch(() => undefined);
+    if (found === undefined) return 'missing';
+    const stats = found.isSymbolicLink() ? await stat(file.path).catch(() => undefined) : found;
+    return stats !== undefined && (await isSame(file, stats, signal)) ? 'same' : 'differs';
+  });
+}
+
+/** Whether two files hold the same, and may be used alike. */
+export async function compareContent(one: string, other: string, signal: AbortSignal): Promise<boolean> {
+  const [a, b] = await Promise.all([stat(one), stat(other)]);
+  if (!a.isFile() || !b.isFile() || a.size !== b.size || a.mode !== b.mode) return false;
+  return (await digest(one, signal)) === (await digest(other, signal));
+}
+
+/** Modes count for files that can be run: CRIU refuses an open file whose mode is another one. */
+async function isSame(file: DigestedFile, stats: Stats, signal: AbortSignal): Promise<boolean> {
+  if (file.kind === 'directory') return stats.isDirectory();
+  if (!stats.isFile() || stats.size !== file.bytes || (stats.mode & 0o7777) !== file.mode) return false;
+  return (await digest(file.path, signal)) === file.sha256;
+}
+
+async function digest(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  const read = pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });
+  return read.then(
+    () => hash.digest('hex'),
+    (error: unknown) => {
+      signal.throwIfAborted();
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return '';
+    },
+  );
+}

@@ -1,0 +1,129 @@
+/**
+ * A cgroup for a tree of processes that has none to itself: CRIU and the freezer take whole cgroups. With cgroup v1 it
+ * is one of the freezer's hierarchy only, so no limit and no account changes; with v2 it is one below that of the
+ * process at the top, whose limits go on to hold for all in it.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdir, readFile, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DrayageError } from '../../errors.ts';
+import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
+import { tasksOf } from '../processes/tasks.ts';
+import { listProcesses } from './list.ts';
+import { treeOf } from './tree.ts';
+
+/** What is needed to give the processes back to the cgroups that they were in. */
+export interface OwnCgroup {
+  path: string;
+  /** Cgroups by pid, before. */
+  homes: Record<string, string>;
+}
+
+const ROUNDS = 100;
+const REMOVE_MS = 2000;
+
+/**
+ * Where the tree's own cgroup will be, and where its processes are now; nothing is made.
+ * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here
+ */
+export async function planCgroup(name: string, root: number, signal: AbortSignal): Promise<OwnCgroup> {
+  const homes: Record<string, string> = {};
+  for (const pid of treeOf(await listProcesses(signal), root)) {
+    const home = homeOf(pid);
+    if (home !== undefined) homes[pid] = home;
+  }
+  const home = homes[root];
+  if (home === undefined) throw new DrayageError('FREEZE_FAILED', `The cgroup of process ${root} is not to be seen.`);
+  return { path: join(isVersion2(home) ? home : topOf(home), name), homes };
+}
+
+/**
+ * Moves the tree into its cgroup, while it runs: what it forks from then on is born there.
+ * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved
+ */
+export async function enterCgroup({ path }: OwnCgroup, root: number, signal: AbortSignal): Promise<void> {
+  await mkdir(path, { recursive: true });
+  for (let round = 0; round < ROUNDS; round++) {
+    const inside = new Set(await tasksOf(path));
+    const outside = treeOf(await listProcesses(signal), root).filter((pid) => !inside.has(pid));
+    if (outside.length === 0) return;
+    for (const pid of outside) moveTo(path, pid);
+  }
+  throw new DrayageError('FREEZE_FAILED', `Process ${root} forks faster than its children can be collected.`);
+}
+
+/** Gives the processes back, also those born meanwhile, and removes the cgroup. May be repeated. */
+export async function leaveCgroup({ path, homes }: OwnCgroup): Promise<void> {
+  const [first = dirname(path)] = Object.values(homes);
+  for (const pid of await tasksOf(path)) moveTo(homes[pid] ?? first, pid);
+  await removeCgroup(path);
+}
+
+/** Busy for a moment after its last process has ended. One that is not there is as good as removed. */
+export async function removeCgroup(path: string): Promise<void> {
+  const deadline = performance.now() + REMOVE_MS;
+  for (;;) {
+    try {
+      return await rmdir(path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (performance.now() > deadline) throw error;
+    }
+    await sleep(10);
+  }
+}
+
+/** @throws DrayageError TREE_CHANGED where the cgroup holds what does not descend from the process at the top. */
+export async function assertWhole(path: string, root: number, signal: AbortSignal): Promise<void> {
+  const tree = new Set(treeOf(await listProcesses(signal), root));
+  const inside = await tasksOf(path);
+  const stray = inside.filter((pid) => !tree.has(pid));
+  const [first] = stray;
+  if (first === undefined && inside.includes(root)) return;
+  const what = first === undefined ? `Process ${root} has ended` : `Process ${first} has lost its parent meanwhile`;
+  throw new DrayageError('TREE_CHANGED', `${what}.`);
+}
+
+/** Directories whose `cgroup.procs` takes a process out of whatever cgroups the agent itself is in. */
+export async function rootCgroups(): Promise<string[]> {
+  const mounts = parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+  return mounts.filter(({ type }) => type === 'cgroup').map(({ mountPoint }) => mountPoint);
+}
+
+/** Where a restored tree is put on this host: outside of the agent's own cgroups, which end with the agent. */
+export async function freshCgroup(name: string): Promise<string> {
+  const mounts = parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+  const freezer = mounts.find(({ type, options }) => type === 'cgroup' && options.includes('freezer'));
+  const mount = freezer ?? mounts.find(({ type }) => type === 'cgroup2');
+  if (mount === undefined) throw new DrayageError('FREEZE_FAILED', 'No cgroups are mounted here.');
+  return join(mount.mountPoint, name);
+}
+
+function homeOf(pid: number): string | undefined {
+  try {
+    const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+    return freezerPath(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), mounts);
+  } catch {
+    return undefined; // It has ended.
+  }
+}
+
+function isVersion2(path: string): boolean {
+  return existsSync(join(path, 'cgroup.controllers'));
+}
+
+/** The highest directory that is still of this hierarchy. */
+function topOf(path: string): string {
+  return existsSync(join(dirname(path), 'cgroup.procs')) ? topOf(dirname(path)) : path;
+}
+
+/** One that has ended needs none. */
+function moveTo(cgroup: string, pid: number): void {
+  try {
+    writeFileSync(join(cgroup, 'cgroup.procs'), `${pid}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

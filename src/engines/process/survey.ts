@@ -1,0 +1,94 @@
+/** Everything that plan and preflight need to know of a tree of processes; nothing is touched. */
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import type { Run } from '../../exec/run.ts';
+import { parseStat } from '../../tools/proc.ts';
+import type { ProcessFacts, ProcessTreeFacts } from '../facts.ts';
+import { surveyProcesses } from '../processes.ts';
+import { digestFiles } from './compare-files.ts';
+import { listProcesses } from './list.ts';
+import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
+import { findRoot, treeOf } from './tree.ts';
+import { usedFiles } from './used-files.ts';
+
+/**
+ * Facts of the tree below the process of that pid, or of the only one that is called so.
+ * @throws DrayageError WORKLOAD_UNKNOWN, WORKLOAD_AMBIGUOUS
+ */
+export async function surveyTree(name: string, run: Run, signal: AbortSignal): Promise<ProcessTreeFacts> {
+  const all = await listProcesses(signal);
+  const root = findRoot(all, name, new Set([1, 2, process.pid]));
+  const tree = treeOf(all, root.pid);
+  const [{ processes, memoryBytes }, files, terminals, foreign, command] = await Promise.all([
+    surveyProcesses(tree, { run, signal }),
+    usedFiles(tree).then((used) => digestFiles(used, signal)),
+    terminalsOf(tree),
+    foreignNamespaces(tree),
+    readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
+  ]);
+  return {
+    ref: { engine: 'process', name: `${root.pid}` },
+    id: `${root.pid}-${root.startedAt}`,
+    pid: root.pid,
+    program: root.program || root.name,
+    command: command.split('\0').join(' ').trim(),
+    files,
+    terminals,
+    foreign,
+    processes: processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(concernsTree) })),
+    memoryBytes,
+    cgroupPath: '',
+  };
+}
+
+/** What is said of the mounts of a whole host says nothing of these processes. */
+function concernsTree({ kind }: ProcessFacts['obstacles'][number]): boolean {
+  return kind !== 'network-fs' && kind !== 'systemd';
+}
+
+async function terminalsOf(pids: readonly number[]): Promise<TerminalFacts[]> {
+  const open: OpenTerminal[] = [];
+  const members: SessionMember[] = [];
+  for (const pid of pids) {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const { session, terminal } = parseStat(text);
+    members.push({ pid, session, terminal });
+    open.push(...(await openTerminals(pid)));
+  }
+  return outerTerminals(open, members);
+}
+
+async function openTerminals(pid: number): Promise<OpenTerminal[]> {
+  const fds = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  const found = await Promise.all(
+    fds.map(async (fd): Promise<OpenTerminal | undefined> => {
+      const path = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
+      if (!/^\/dev\/(pts\/(\d+|ptmx)|ptmx)$/.test(path)) return undefined;
+      const stats = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined);
+      if (stats === undefined) return undefined;
+      const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8').catch(() => '');
+      const index = /^tty-index:\s+(\d+)$/m.exec(info)?.[1];
+      const place = { path, rdev: stats.rdev, dev: stats.dev };
+      return index === undefined ? place : { ...place, masterOf: Number(index) };
+    }),
+  );
+  return found.filter((one) => one !== undefined);
+}
+
+const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'] as const;
+
+/** Namespaces that are not those of the host, and a root directory that is not its root. */
+async function foreignNamespaces(pids: readonly number[]): Promise<string[]> {
+  const found = new Set<string>();
+  for (const pid of pids) {
+    for (const name of NAMESPACES) {
+      const [own, theirs] = await Promise.all([
+        readlink(`/proc/self/ns/${name}`).catch(() => ''),
+        readlink(`/proc/${pid}/ns/${name}`).catch(() => ''),
+      ]);
+      if (own !== '' && theirs !== '' && own !== theirs) found.add(name);
+    }
+    if ((await readlink(`/proc/${pid}/root`).catch(() => '/')) !== '/') found.add('root');
+  }
+  return [...found];
+}

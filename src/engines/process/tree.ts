@@ -1,0 +1,51 @@
+/** Pure: which processes a user means by a pid or a name, and what belongs to them. */
+import { DrayageError } from '../../errors.ts';
+import type { ProcessStat } from '../../tools/proc.ts';
+
+export interface Candidate extends ProcessStat {
+  /** Base name of its executable, where that can be read: the kernel cuts `name` to 15 bytes. */
+  program: string;
+  /** Runs in a pid namespace of its own, as those of containers do. */
+  isInside: boolean;
+}
+
+/**
+ * The process at the top of the tree that is meant: the one of that pid, or the only one of that name that has no
+ * ancestor of the same name.
+ * @param self pids that are no workload: drayage's own
+ * @throws DrayageError WORKLOAD_UNKNOWN, WORKLOAD_AMBIGUOUS
+ */
+export function findRoot(candidates: readonly Candidate[], name: string, self: ReadonlySet<number>): Candidate {
+  const byPid = new Map(candidates.map((one) => [one.pid, one]));
+  if (/^\d+$/.test(name)) {
+    const found = byPid.get(Number(name));
+    if (found === undefined || self.has(found.pid))
+      throw new DrayageError('WORKLOAD_UNKNOWN', `There is no process ${name} here.`);
+    return found;
+  }
+  const isNamed = (one: Candidate): boolean => one.name === name || one.program === name;
+  const named = candidates.filter((one) => isNamed(one) && !one.isInside && !self.has(one.pid));
+  const top = named.filter((one) => !ancestors(byPid, one).some(isNamed));
+  const [first, ...others] = top;
+  if (first === undefined) throw new DrayageError('WORKLOAD_UNKNOWN', `There is no process called ${name} here.`);
+  if (others.length > 0) {
+    const pids = top.map(({ pid }) => `process:${pid}`);
+    throw new DrayageError('WORKLOAD_AMBIGUOUS', `${name} may mean ${pids.join(' or ')}.`);
+  }
+  return first;
+}
+
+/** Pids of a process and all that descend from it, each after its parent. */
+export function treeOf(candidates: readonly Pick<ProcessStat, 'pid' | 'parent'>[], root: number): number[] {
+  const children = Map.groupBy(candidates, ({ parent }) => parent);
+  const tree = [root];
+  // The list grows while it is gone through.
+  for (const pid of tree) for (const child of children.get(pid) ?? []) tree.push(child.pid);
+  return tree;
+}
+
+function ancestors(byPid: ReadonlyMap<number, Candidate>, { parent }: Candidate): Candidate[] {
+  const found: Candidate[] = [];
+  for (let at = byPid.get(parent); at !== undefined && !found.includes(at); at = byPid.get(at.parent)) found.push(at);
+  return found;
+}
