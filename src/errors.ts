@@ -188,8 +188,10 @@ export const ERRORS = {
   },
   TREE_CHANGED: {
     exit: 4,
-    meaning: 'Only a whole tree of processes can be moved, and what came loose from it would be lost with the old host.',
-    remedy: 'The processes run on where they were. Try again when no process of them ends; or move the others by themselves.',
+    meaning:
+      'Only a whole tree of processes can be moved, and what came loose from it would be lost with the old host.',
+    remedy:
+      'The processes run on where they were. Try again when no process of them ends; or move the others by themselves.',
   },
   FILE_DIFFERS: {
     exit: 4,

@@ -1,6 +1,6 @@
 /** Everything that an agent answers, with what goes in and what comes out; both are validated at the border. */
 import { z } from 'zod';
-import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
+import type { HostFacts, TreeQuestion, TreeSurroundings, WorkloadSummary } from '../engines/facts.ts';
 import { HANDOVERS, type MigrationResult } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
@@ -17,27 +17,48 @@ const options = z.object({
   carryBinds: z.boolean(),
   dropConnections: z.boolean(),
   handover: z.enum(HANDOVERS),
+  replaceFiles: z.boolean(),
   dryRun: z.boolean(),
 });
 const request = z.object({ workload: text, to: text, options });
-const workloadRef = z.object({ engine: z.literal('docker'), name: text });
 const tree = z.looseObject({
   key: text,
   kind: z.enum(['upper', 'volume', 'bind']),
   path: z.string().startsWith('/').max(4096),
 });
+const usedFiles = z
+  .array(
+    z.looseObject({
+      path: z.string().startsWith('/').max(4096),
+      kind: z.enum(['file', 'directory']),
+      ...{ bytes: z.number(), mode: z.number(), isWritten: z.boolean() },
+      sha256: z.string().regex(/^([0-9a-f]{64})?$/),
+    }),
+  )
+  .max(100_000);
 /** What the target uses of the facts is checked; the engine's own descriptions are the engine's to check. */
+const container = z.looseObject({
+  ref: z.object({ engine: z.literal('docker'), name: text }),
+  id: z.string().regex(/^[0-9a-f]{64}$/),
+  networks: z.record(z.string(), z.unknown()),
+  volumes: z.record(z.string(), z.unknown()),
+  image: z.looseObject({ id: text, reference: text, tags: z.array(text).max(1000), layers: z.array(text).max(1000) }),
+  files: z.array(tree).max(10_000),
+  memoryBytes: z.number().nonnegative(),
+});
+/** The terminal's id becomes a word of CRIU's command line. */
+const processTree = z.looseObject({
+  ref: z.object({ engine: z.literal('process'), name: z.string().regex(/^\d{1,10}$/) }),
+  pid: z.number().int().positive(),
+  files: usedFiles,
+  terminals: z
+    .array(z.looseObject({ id: z.string().regex(/^tty\[[0-9a-f]+:[0-9a-f]+\]$/), isLed: z.boolean() }))
+    .max(1),
+  memoryBytes: z.number().nonnegative(),
+});
 const openTarget = z.object({
   id,
-  workload: z.looseObject({
-    ref: workloadRef,
-    id: z.string().regex(/^[0-9a-f]{64}$/),
-    networks: z.record(z.string(), z.unknown()),
-    volumes: z.record(z.string(), z.unknown()),
-    image: z.looseObject({ id: text, reference: text, tags: z.array(text).max(1000), layers: z.array(text).max(1000) }),
-    files: z.array(tree).max(10_000),
-    memoryBytes: z.number().nonnegative(),
-  }),
+  workload: z.union([container, processTree]),
   options,
 });
 const listing = z.object({ path: z.string(), names: z.array(z.string()) });
@@ -160,11 +181,22 @@ export const agentProtocol = defineProtocol({
 
     // For the agent that is the source of a migration; see migration/target-port.ts.
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
+    'target.surveyTree': {
+      params: z.object({
+        files: usedFiles as unknown as z.ZodType<TreeQuestion['files'], TreeQuestion['files']>,
+        pids: z.array(z.number().int().positive()).max(100_000),
+        terminal: z.boolean(),
+      }),
+      result: z.custom<TreeSurroundings>(),
+    },
     'target.open': { params: openTarget as unknown as z.ZodType<OpenTarget, OpenTarget>, result: done },
     'target.settle': { params: withId, result: done },
     'target.create': {
       params: withId,
-      result: z.object({ containerId: z.string().regex(/^[0-9a-f]{64}$/), notes: z.array(z.string()) }),
+      result: z.object({
+        containerId: z.string().regex(/^([0-9a-f]{64}|process:\d{1,10})$/),
+        notes: z.array(z.string()),
+      }),
     },
     'target.begin': {
       params: z.object({ id, descriptors: z.array(text).max(1024) }),

@@ -7,8 +7,10 @@ import { z } from 'zod';
 import { dockerHostFacts } from '../engines/docker/host.ts';
 import { listDocker } from '../engines/docker/survey.ts';
 import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
+import { surveySurroundings } from '../engines/process/surroundings.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
+import { surveyPair } from '../migration/facts.ts';
 import { Journal } from '../migration/journal.ts';
 import type { JournalFile } from '../migration/journal-file.ts';
 import {
@@ -140,11 +142,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'workloads.check': async ({ workload, to, options }, context) => {
       const target = await dialTarget(to);
       const surveys = [
-        surveyWorkload(docker, run, workload, context.signal),
+        surveyPair(surveyWorkload(docker, run, workload, context.signal), target),
         hostFacts(context.signal),
-        target.survey(),
       ] as const;
-      const [facts, here, there] = await Promise.all(surveys).finally(() => target.close());
+      const [[facts, there], here] = await Promise.all(surveys).finally(() => target.close());
       return { findings: preflight(facts, here, there, options), plan: makePlan(facts, here, there, options) };
     },
     'migrations.start': async (request) => {
@@ -173,6 +174,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
 
     'target.survey': (_, context) => hostFacts(context.signal),
+    'target.surveyTree': (question, context) => surveySurroundings(question, context.signal),
     'target.open': async (request, { connection }) => {
       await recovering;
       await targets.open(request, connection.closed);

@@ -10,6 +10,9 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     survey() {
       return connection.call('target.survey', {}, cancellable(this));
     },
+    surveyTree(question) {
+      return connection.call('target.surveyTree', question, cancellable(this));
+    },
     open(request) {
       return connection.call('target.open', request, cancellable(this));
     },

@@ -16,6 +16,7 @@ interface Flags extends HostOptions {
   carryBinds?: true;
   dropConnections?: true;
   handover?: Handover;
+  replaceFiles?: true;
   yes?: true;
 }
 
@@ -40,6 +41,7 @@ What speaks against it, and what it costs, is told first. The agent drives the m
     )
     .option('--carry-binds', 'move the content of bind mounts, too')
     .option('--drop-connections', 'move it although established connections will be lost')
+    .option('--replace-files', 'let files that processes use take the place of other ones on the target')
     .addOption(handoverOption())
     .option('--yes', 'agree to what it costs, without being asked')
     .addOption(hostOption())
@@ -118,6 +120,7 @@ export function optionsOf(flags: Omit<Flags, 'to' | 'dryRun'> & { dryRun?: boole
     carryBinds: flags.carryBinds ?? false,
     dropConnections: flags.dropConnections ?? false,
     handover: flags.handover ?? 'forward',
+    replaceFiles: flags.replaceFiles ?? false,
     dryRun: flags.dryRun ?? false,
   };
 }

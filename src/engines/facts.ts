@@ -78,7 +78,7 @@ export interface WorkloadTraffic {
 }
 
 export interface WorkloadFacts {
-  ref: WorkloadRef;
+  ref: { engine: 'docker'; name: string };
   id: string;
   state: 'running' | 'paused' | 'restarting' | 'exited' | 'created' | 'dead';
   /** Host pid of the init process; 0 where not running. */
@@ -130,6 +130,8 @@ export interface ProcessTreeFacts {
   files: DigestedFile[];
   /** Terminals that it is on and does not keep itself. */
   terminals: TerminalFacts[];
+  /** Sockets of the host's that it listens on, `tcp/0.0.0.0:80`. */
+  listening: string[];
   /** Namespaces, or `root` directory, that are not the host's. */
   foreign: string[];
   processes: ProcessFacts[];
@@ -142,6 +144,14 @@ export type AnyWorkload = WorkloadFacts | ProcessTreeFacts;
 
 export function isTree(workload: AnyWorkload): workload is ProcessTreeFacts {
   return workload.ref.engine === 'process';
+}
+
+/** What a host is to look for, where a tree of processes is to be moved to it. */
+export interface TreeQuestion {
+  files: DigestedFile[];
+  pids: number[];
+  /** It comes with a terminal. */
+  terminal: boolean;
 }
 
 /** What a host has in the way of a tree of processes, or in common with it. */
@@ -189,6 +199,8 @@ export interface HostFacts {
   subnets: string[];
   /** What its kernel and programs can do for traffic; absent where that was not looked at. */
   traffic?: TrafficFacts;
+  /** In the way of a tree of processes; absent where none was asked about. */
+  tree?: TreeSurroundings;
   memoryAvailable: number;
   diskAvailable: number;
   /** Output of `criu cpuinfo dump` is compared by `criu cpuinfo check` on the target; here the flags of /proc/cpuinfo. */

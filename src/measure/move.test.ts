@@ -12,6 +12,7 @@ const result = { type: 'result', outcome: 'committed', outageMs: 256, totalMs: 1
 const options = {
   remove: true,
   carryBinds: false,
+  replaceFiles: false,
   dropConnections: false,
   handover: 'forward' as const,
   dryRun: false,

@@ -1,17 +1,13 @@
 /** What is done while the workload stands still on the source. */
-import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { WorkloadFacts } from '../engines/facts.ts';
+import type { AnyWorkload } from '../engines/facts.ts';
 import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
-import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
-import { settle } from '../files/logs.ts';
-import { sharedWritableMappings } from '../files/mappings.ts';
 import type { Checkpoint } from '../tools/checkpoint.ts';
 import { explainFailure } from './explain-failure.ts';
 import { holdTraffic, noteFlows } from './handover.ts';
-import { frozenByAnother, type Prepared } from './prepare.ts';
+import { frozenByAnother, type Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { endStragglers } from './stragglers.ts';
 import type { UndoStack } from './undo.ts';
@@ -41,14 +37,15 @@ export async function freezeWorkload(
 
 /** Dump, transfer of the images and the last file differences, side by side; all is on the target at the end. */
 export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoStack): Promise<void> {
-  const { facts, stage, memory, checkpoint } = prepared;
+  const { facts, memory, checkpoint } = prepared;
+  const { stage } = prepared.started;
   const imagesDir = join(stage, 'images');
   const dumped = m.phase('dump', () => dumpTo(stage, checkpoint));
   // A dump in progress must end before anything is thawed under it.
   undo.push('the dump', () => dumped.catch(() => {}));
   const progress = m.progress('transfer', 'memory', facts.workload.memoryBytes);
   const sent = memory.sendDump(imagesDir, dumped, progress);
-  const synced = m.phase('sync', () => finalPasses(m, prepared, dumped));
+  const synced = m.phase('sync', () => prepared.sync(dumped));
   const transferred = dumped.then(() => m.phase('transfer', () => sent));
   // A transfer that nobody waits for any more must not hold up the thaw.
   m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
@@ -62,7 +59,7 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
 }
 
 /** @throws DrayageError THAWED_MEANWHILE where the workload may have run on after its dump. */
-export function assertFrozen({ cgroupPath, ref }: WorkloadFacts): void {
+export function assertFrozen({ cgroupPath, ref }: AnyWorkload): void {
   if (!isFrozen(cgroupPath))
     throw new DrayageError('THAWED_MEANWHILE', `Something thawed ${ref.name} while it was being moved.`);
 }
@@ -75,31 +72,4 @@ async function dumpTo(stage: string, checkpoint: Checkpoint): Promise<void> {
     const log = await readFile(join(stage, 'work/dump.log'), 'utf8').catch(() => '');
     throw explainFailure('DUMP_FAILED', 'CRIU could not dump the workload', log, error as Error);
   }
-}
-
-async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared, dumped: Promise<void>): Promise<void> {
-  const pids = await tasksOf(facts.workload.cgroupPath); // Now: it may have forked since the survey.
-  const mapped = sharedWritableMappings(pids, facts.workload.files);
-  await Promise.all([
-    dumped,
-    logs === undefined ? undefined : drained(logs.path, dumped),
-    ...trees.map(async ({ key, sync }) => {
-      m.bytes += (await sync.finalPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
-      await sync[Symbol.asyncDispose](); // Lets go of a prepared transfer that was not needed.
-    }),
-  ]);
-  if (logs === undefined) return;
-  const { bytes, lost } = await logs.sync.finalPass();
-  await logs.sync[Symbol.asyncDispose]();
-  m.bytes += bytes;
-  if (lost > 0) m.emit({ type: 'note', message: `${lost} bytes of the log found no room on the target` });
-}
-
-/** By the end of the dump the engine has drained the pipe and written the last lines; what came late has settled. */
-async function drained(log: string, dumped: Promise<void>): Promise<void> {
-  const size = () => statSync(log, { throwIfNoEntry: false })?.size;
-  await settle(log);
-  const settled = size();
-  await dumped;
-  if (size() !== settled) await settle(log);
 }

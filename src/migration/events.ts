@@ -78,6 +78,8 @@ export interface MigrateOptions {
   /** Go on although established connections will be lost. */
   dropConnections: boolean;
   handover: Handover;
+  /** Files that differ on the target are replaced by those that a tree of processes uses. */
+  replaceFiles: boolean;
   /** End after preflight. */
   dryRun: boolean;
 }

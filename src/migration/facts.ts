@@ -1,26 +1,43 @@
 /** What a migration decides from: facts of the workload and of both hosts. */
-import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import { type AnyWorkload, type HostFacts, isTree, type WorkloadFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import type { Finding } from './finding.ts';
 import { preflight } from './preflight.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { surveyWorkload } from './survey.ts';
+import type { TargetPort } from './target-port.ts';
 
 export interface Facts {
-  workload: WorkloadFacts;
+  workload: AnyWorkload;
   source: HostFacts;
   target: HostFacts;
 }
 
+export type ContainerFacts = Facts & { workload: WorkloadFacts };
+
 /** Nothing is touched. */
 export async function survey(m: SourceMigration): Promise<Facts> {
-  const [workload, source, target] = await Promise.all([
-    surveyWorkload(m.docker, m.run, m.workload, m.signal),
+  const [[workload, target], source] = await Promise.all([
+    surveyPair(surveyWorkload(m.docker, m.run, m.workload, m.signal), m.target),
     m.hostFacts(m.signal),
-    m.target.survey(),
   ]);
   m.claim(workload.id);
   return { workload, source, target };
+}
+
+/** The target is told what to look for, where that depends on the workload. */
+export async function surveyPair(
+  surveyed: Promise<AnyWorkload>,
+  target: Pick<TargetPort, 'survey' | 'surveyTree'>,
+): Promise<[AnyWorkload, HostFacts]> {
+  const plain = target.survey();
+  plain.catch(() => {}); // The other may fail first, and be told.
+  const workload = await surveyed;
+  const facts = await plain;
+  if (!isTree(workload)) return [workload, facts];
+  const { files, processes, terminals } = workload;
+  const tree = { files, pids: processes.map(({ pid }) => pid), terminal: terminals.length > 0 };
+  return [workload, { ...facts, tree: await target.surveyTree(tree) }];
 }
 
 /** @throws DrayageError MIGRATION_BLOCKED where a finding blocks. */

@@ -36,7 +36,7 @@ import { tableName } from '../traffic/names.ts';
 import { ingressDevices } from '../traffic/routes.ts';
 import { notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
-import type { Facts } from './facts.ts';
+import type { ContainerFacts } from './facts.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -65,7 +65,7 @@ const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
   m: SourceMigration,
-  { workload }: Facts,
+  { workload }: ContainerFacts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
   if (m.options.handover === 'none') return undefined;

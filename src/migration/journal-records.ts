@@ -97,6 +97,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
       dropConnections: z.boolean(),
       // Journals of versions before had none.
       handover: z.enum(HANDOVERS).default('none'),
+      replaceFiles: z.boolean().default(false),
       dryRun: z.boolean(),
     }),
   }),

@@ -1,7 +1,14 @@
 /** Pure: what a migration will carry and make, and what it will take, from the facts alone. */
 import { planImage } from '../engines/docker/image-plan.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
-import type { FileTree, HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import {
+  type AnyWorkload,
+  type FileTree,
+  type HostFacts,
+  isTree,
+  type ProcessTreeFacts,
+  type WorkloadFacts,
+} from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
 import { bindKind } from './preflight/files.ts';
 
@@ -21,12 +28,8 @@ export interface Plan {
   predictedBytes: number;
 }
 
-export function makePlan(
-  workload: WorkloadFacts,
-  _source: HostFacts,
-  target: HostFacts,
-  options: MigrateOptions,
-): Plan {
+export function makePlan(workload: AnyWorkload, _source: HostFacts, target: HostFacts, options: MigrateOptions): Plan {
+  if (isTree(workload)) return treePlan(workload, target);
   const image = imageToSend(workload.image, target);
   const trees = carriedTrees(workload.files, options);
   const { memoryBytes } = workload;
@@ -42,6 +45,15 @@ export function makePlan(
     memoryBytes,
     predictedOutageMs: predictOutage(memoryBytes, trees),
     predictedBytes: image.bytes + sum(trees, ({ bytes }) => bytes) + memoryBytes,
+  };
+}
+
+function treePlan({ files, memoryBytes }: ProcessTreeFacts, target: HostFacts): Plan {
+  const sent = files.filter(({ isWritten }, index) => isWritten || target.tree?.files[index] !== 'same');
+  return {
+    ...{ strategy: 'stop-copy', image: { missingLayers: [], bytes: 0 }, trees: [], networksToCreate: [] },
+    ...{ volumesToCreate: [], memoryBytes, predictedOutageMs: predictOutage(memoryBytes, []) },
+    predictedBytes: memoryBytes + sum(sent, ({ bytes }) => bytes),
   };
 }
 

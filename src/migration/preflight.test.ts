@@ -6,6 +6,7 @@ import type { ContainerInspect, MountPoint } from '../tools/docker-types.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
 import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
+import type { TREE_FINDINGS } from './preflight/tree.ts';
 import { FINDINGS, type FindingCode, preflight, sourceHindrances } from './preflight.ts';
 
 /** Everything that a case may spoil. */
@@ -86,7 +87,7 @@ const hostConfig =
 
 /** For every code: what raises it, each by itself; and what comes near but does not. */
 /** Those of traffic have a test of their own. */
-type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS>;
+type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS | keyof typeof TREE_FINDINGS>;
 const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
   NOT_RUNNING: {
     raised: (['exited', 'created', 'dead'] as const).map(

@@ -1,8 +1,8 @@
 /** Pure: everything that speaks against a move, or that the user should know beforehand, from the facts alone. */
-import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import { type AnyWorkload, type HostFacts, isTree, type ProcessTreeFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
-import { type Case, type SourceCase, sourceCase } from './preflight/case.ts';
+import { type Case, type SourceCase, sourceCase, treeCase } from './preflight/case.ts';
 import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
 import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
 import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
@@ -10,15 +10,17 @@ import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
+import { checkTree, checkTreeOnTarget, checkTreeProcesses, TREE_FINDINGS } from './preflight/tree.ts';
 import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
 
 /** All findings at once: those that block first, then costs, then notes, each in the order of the checks. */
 export function preflight(
-  workload: WorkloadFacts,
+  workload: AnyWorkload,
   source: HostFacts,
   target: HostFacts,
   options: MigrateOptions,
 ): Finding[] {
+  if (isTree(workload)) return sorted(treeFindings(workload, source, target, options));
   const c: Case = { ...sourceCase(workload, source, options), target };
   const findings = [
     ...sourceFindings(c),
@@ -28,16 +30,19 @@ export function preflight(
     ...checkRoom(c),
     ...checkTraffic(c),
   ];
-  return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
+  return sorted(findings);
 }
 
 /** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
-export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
+export function sourceHindrances(workload: AnyWorkload, source: HostFacts): string[] {
   const options: MigrateOptions = {
     ...{ remove: false, carryBinds: false, dropConnections: false },
-    ...{ handover: 'forward', dryRun: true },
+    ...{ handover: 'forward', replaceFiles: false, dryRun: true },
   };
-  return sourceFindings(sourceCase(workload, source, options))
+  const findings = isTree(workload)
+    ? sourceTreeFindings(workload, source, options)
+    : sourceFindings(sourceCase(workload, source, options));
+  return findings
     .filter(({ severity }) => severity === 'blocks')
     .map(({ message }) => shortly(message, workload.ref.name));
 }
@@ -58,6 +63,7 @@ export const FINDINGS = {
   ...NAME_FINDINGS,
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,
+  ...TREE_FINDINGS,
 } as const;
 
 export type FindingCode = keyof typeof FINDINGS;
@@ -73,4 +79,51 @@ function sourceFindings(c: SourceCase): Finding[] {
     ...checkHost(c.source),
     ...checkOwnRoom(c),
   ];
+}
+
+function sorted(findings: Finding[]): Finding[] {
+  return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
+}
+
+function treeFindings(
+  workload: ProcessTreeFacts,
+  source: HostFacts,
+  target: HostFacts,
+  options: MigrateOptions,
+): Finding[] {
+  const name = nameOf(workload);
+  const c: Case = { ...treeCase(workload, source, options), name, target: { ...target, docker: null } };
+  return [
+    ...sourceTreeFindings(workload, source, options, target),
+    ...ofTrees(checkHost(target)),
+    ...checkPair(c),
+    ...checkTreeOnTarget({ workload, name, target, options }),
+    ...checkRoom(c),
+  ];
+}
+
+function sourceTreeFindings(
+  workload: ProcessTreeFacts,
+  source: HostFacts,
+  options: MigrateOptions,
+  target?: HostFacts,
+): Finding[] {
+  const name = nameOf(workload);
+  const c = { ...treeCase(workload, source, options), name };
+  return [
+    ...checkTree({ workload, name }),
+    ...checkTreeProcesses(c, target),
+    ...ofTrees(checkHost(source)),
+    ...checkOwnRoom(c),
+  ];
+}
+
+/** `process 4711 (redis-server)` */
+function nameOf({ pid, program }: ProcessTreeFacts): string {
+  return `process ${pid} (${program})`;
+}
+
+/** Docker and runc have no part in it. */
+function ofTrees(findings: readonly Finding[]): Finding[] {
+  return findings.filter(({ code }) => /^(NO_ROOT|CRIU_|TOOL_MISSING$)/.test(code));
 }

@@ -1,45 +1,29 @@
 /** What is done while the workload runs. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planImage } from '../engines/docker/image-plan.ts';
 import { sendImage } from '../engines/docker/images.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
-import type { WorkloadFacts } from '../engines/facts.ts';
-import { isFrozen } from '../engines/freezer.ts';
-import { dumpOptions } from '../engines/processes/criu-options.ts';
+import { isTree, type WorkloadFacts } from '../engines/facts.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
-import { LogSync } from '../files/logs.ts';
+import { LogSync, settle } from '../files/logs.ts';
+import { sharedWritableMappings } from '../files/mappings.ts';
 import { TreeSync } from '../files/sync.ts';
-import { MemorySync } from '../memory/memory-sync.ts';
-import { TouchedMemory } from '../memory/touch.ts';
-import type { Checkpoint } from '../tools/checkpoint.ts';
-import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { beginCheckpoint, externalDescriptors } from '../tools/runc.ts';
-import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
-import type { Facts } from './facts.ts';
-import { type Handover, prepareHandover } from './handover.ts';
+import type { ContainerFacts, Facts } from './facts.ts';
+import { prepareHandover } from './handover.ts';
 import { carriedTrees } from './plan.ts';
+import { prepareTree } from './prepare-tree.ts';
+import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import { restoreRestart } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { type StartedData, startedData } from './started.ts';
 import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
-
-export interface Prepared {
-  facts: Facts;
-  /** The copy's id on the target. */
-  containerId: string;
-  stage: string;
-  trees: Tree[];
-  logs: Logs | undefined;
-  memory: MemorySync;
-  checkpoint: Checkpoint;
-  /** Undefined where no traffic follows. */
-  handover: Handover | undefined;
-}
 
 /** A tree of files on its way. */
 interface Tree {
@@ -53,23 +37,18 @@ interface Logs {
   sync: LogSync;
 }
 
-/** Memory images take the memory itself and some for what CRIU notes of every object. */
-const IMAGES_OVERHEAD = { factor: 1.3, bytes: 128 << 20 };
-/** Less memory than this is sent in the freeze faster than it is hashed beforehand. */
-const PRECOPY_FROM_BYTES = 24 << 20;
+/** All that can be done while the workload runs: at the end the target waits for the memory images. */
+export function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Prepared> {
+  const { workload } = facts;
+  return isTree(workload)
+    ? prepareTree(m, { ...facts, workload }, undo)
+    : prepareContainer(m, { ...facts, workload }, undo);
+}
 
-/** All that can be done while the workload runs: at the end the target's engine waits for the memory images. */
-export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Prepared> {
+async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo: UndoStack): Promise<Prepared> {
   const { workload, target } = facts;
-  if (isFrozen(workload.cgroupPath)) throw frozenByAnother(workload);
   const started = startedData(m.id, workload);
-  await m.journal.append({ type: 'state', state: 'started', data: started });
-  undo.push('the target', async () => {
-    const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
-    m.trace.adopt(spans, m.targetOffsetMs);
-  });
-  await m.target.open({ id: m.id, workload, options: m.options });
-  m.targetOffsetMs = m.trace.now();
+  await beginOnTarget(m, workload, started, undo);
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
   if (planImage(workload.image, target).load) {
     await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
@@ -82,30 +61,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   m.checkpoint();
 
   const { stage } = started;
-  const imagesBytes = Math.ceil(workload.memoryBytes * IMAGES_OVERHEAD.factor) + IMAGES_OVERHEAD.bytes;
-  undo.push('the staging area', () => unmountTmpfs(m.run, stage));
-  await mountTmpfs(m.run, stage, imagesBytes);
-  await mkdir(join(stage, 'images'), { mode: 0o700 });
-  await mkdir(join(stage, 'work'), { mode: 0o700 });
-  await placeTar(join(stage, 'bin'));
-  const touched = TouchedMemory.begin(join(stage, 'touched'), workload.memoryBytes);
-  undo.push('the touched memory', () => touched.release());
-  // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
-  const options = ['network-lock skip', ...dumpOptions(workload.processes, m.options)];
-  await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
-  const memory = await MemorySync.open({
-    dir: join(stage, 'hashes'),
-    // The target holds what was sent beforehand besides what has changed since; a limit reserves nothing.
-    open: () => m.channel('memory', { imagesBytes: 2 * imagesBytes }),
-    signal: m.signal,
-  });
-  undo.push('the memory stream', async () => memory[Symbol.dispose]());
-  if (workload.memoryBytes >= PRECOPY_FROM_BYTES) {
-    const progress = m.progress('precopy', 'memory', workload.memoryBytes);
-    await m.phase('precopy', async () => memory.precopy(await tasksOf(workload.cgroupPath), progress));
-    m.checkpoint();
-  }
-
+  const { memory, touched } = await stageMemory(m, workload, stage, undo);
   const logs = logsOf(m, facts);
   m.bytes += (await logs?.sync.firstPass()) ?? 0;
   await m.target.settle(m.id);
@@ -130,12 +86,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await disableRestart(m, started, undo);
   const handover = await m.trace.step('prepare handover', () => prepareHandover(m, facts, undo));
   await touched.release();
-  return { facts, containerId, stage, trees, logs, memory, checkpoint, handover };
-}
-
-/** A migration in doubt keeps its workload frozen, also over a restart of the agent: nothing else may thaw it. */
-export function frozenByAnother({ ref }: WorkloadFacts): DrayageError {
-  return new DrayageError('WORKLOAD_BUSY', `${ref.name} is frozen, by another migration that has not come to its end.`);
+  const sync = (dumped: Promise<void>) => finalPasses(m, { workload, trees, logs }, dumped);
+  return { facts, started, containerId, memory, checkpoint, handover, sync };
 }
 
 /** A restart policy would revive the source's copy when it is killed, or when its engine restarts. */
@@ -151,7 +103,7 @@ async function disableRestart(
   await m.docker.update(containerId, { RestartPolicy: { Name: 'no' } });
 }
 
-async function carryImage(m: SourceMigration, { workload, target }: Facts): Promise<void> {
+async function carryImage(m: SourceMigration, { workload, target }: ContainerFacts): Promise<void> {
   const channel = await m.channel('image', {});
   const onProgress = m.progress('prepare', 'image', workload.image.bytes);
   const { bytes } = await sendImage(m.docker, workload.image, target.docker?.layers ?? [], channel, {
@@ -189,10 +141,47 @@ async function mergedDir(m: SourceMigration, { id, ref }: WorkloadFacts): Promis
   throw new DrayageError('TARGET_STORAGE', `The engine does not tell where ${ref.name} keeps its files.`);
 }
 
-function logsOf(m: SourceMigration, { workload, source }: Facts): Logs | undefined {
+function logsOf(m: SourceMigration, { workload, source }: ContainerFacts): Logs | undefined {
   const file = logFileOf(workload.inspect as ContainerInspect, source.docker?.dataRoot ?? '/var/lib/docker');
   if (file === undefined) return undefined;
   const { path, format } = file;
   const open = () => m.channel('logs', {});
   return { path, sync: new LogSync({ logPath: path, format, open, signal: m.signal }) };
+}
+
+interface FinalPasses {
+  workload: WorkloadFacts;
+  trees: readonly Tree[];
+  logs: Logs | undefined;
+}
+
+async function finalPasses(
+  m: SourceMigration,
+  { workload, trees, logs }: FinalPasses,
+  dumped: Promise<void>,
+): Promise<void> {
+  const pids = await tasksOf(workload.cgroupPath); // Now: it may have forked since the survey.
+  const mapped = sharedWritableMappings(pids, workload.files);
+  await Promise.all([
+    dumped,
+    logs === undefined ? undefined : drained(logs.path, dumped),
+    ...trees.map(async ({ key, sync }) => {
+      m.bytes += (await sync.finalPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
+      await sync[Symbol.asyncDispose](); // Lets go of a prepared transfer that was not needed.
+    }),
+  ]);
+  if (logs === undefined) return;
+  const { bytes, lost } = await logs.sync.finalPass();
+  await logs.sync[Symbol.asyncDispose]();
+  m.bytes += bytes;
+  if (lost > 0) m.emit({ type: 'note', message: `${lost} bytes of the log found no room on the target` });
+}
+
+/** By the end of the dump the engine has drained the pipe and written the last lines; what came late has settled. */
+async function drained(log: string, dumped: Promise<void>): Promise<void> {
+  const size = () => statSync(log, { throwIfNoEntry: false })?.size;
+  await settle(log);
+  const settled = size();
+  await dumped;
+  if (size() !== settled) await settle(log);
 }

@@ -2,6 +2,7 @@
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { abortLeftRendezvous, leftRestore } from '../engines/docker/rendezvous.ts';
 import { thaw } from '../engines/freezer.ts';
+import { leaveCgroup } from '../engines/process/own-cgroup.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
@@ -126,9 +127,9 @@ async function reviveCopies(journal: Journal, docker: Docker): Promise<void> {
 /** Also where its guard has been removed since. */
 function containerOf(journal: Journal): string | undefined {
   for (const record of journal.records) {
-    if (record.type !== 'acquired' || record.resource.kind !== 'guard') continue;
+    if (record.type !== 'acquired' || !['guard', 'rendezvous'].includes(record.resource.kind)) continue;
     const resource = fromJournal(record.resource);
-    if (resource.kind === 'guard') return resource.containerId;
+    if (resource.kind === 'guard' || resource.kind === 'rendezvous') return resource.containerId;
   }
   return undefined;
 }
@@ -137,13 +138,21 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   const { journal, docker, run, signal } = recovery;
   await endStragglers(details.stage);
   thaw(details.cgroupPath);
+  await leaveOwnCgroup(details);
   await untilDone(signal, () => undoHandover(run, journal));
   await unmountTmpfs(run, details.stage);
-  await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
-  await untilDone(signal, () => reviveByPolicy(docker, details));
+  if (details.homes === undefined) {
+    await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
+    await untilDone(signal, () => reviveByPolicy(docker, details));
+  }
   await journal.append({ type: 'state', state: 'undone' });
   const what = `The agent of the source was restarted while ${started.workload} was being moved.`;
   finish(recovery, 'undone', new DrayageError('AGENT_RESTARTED', what));
+}
+
+/** A tree of processes goes back to where it was; after a restart of the host there is nothing of it. */
+export async function leaveOwnCgroup({ cgroupPath, homes }: StartedData): Promise<void> {
+  if (homes !== undefined) await leaveCgroup({ path: cgroupPath, homes });
 }
 
 /** A host that was restarted meanwhile did not start it, because its policy was off for the time of the freeze. */

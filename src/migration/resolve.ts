@@ -8,7 +8,7 @@ import { releaseCopy, undoResources } from './copy-resources.ts';
 import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
-import { endingOf, startedOf } from './recover.ts';
+import { endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
 import { undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 
@@ -24,7 +24,8 @@ export async function resolveSource(id: string, journal: Journal, keep: 'source'
   const kept = keep === 'target' ? await retireCopy({ docker, journal, options: started.options, id }, details) : {};
   if (keep === 'source') {
     thaw(details.cgroupPath);
-    await restoreRestart(docker, details.containerId, details.restartPolicy);
+    await leaveOwnCgroup(details);
+    if (details.homes === undefined) await restoreRestart(docker, details.containerId, details.restartPolicy);
     await journal.append({ type: 'state', state: 'undone' });
   }
   // By hand nothing is forwarded: whoever decides looks after the clients, too.

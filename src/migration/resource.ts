@@ -7,6 +7,8 @@ import { z } from 'zod';
 import { removeGuard } from '../engines/docker/guard.ts';
 import { removeReceivedImage } from '../engines/docker/images.ts';
 import { abortLeftRendezvous, removeRendezvous } from '../engines/docker/rendezvous.ts';
+import { removeCgroup } from '../engines/process/own-cgroup.ts';
+import { takeBackFiles } from '../engines/process/place-files.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
@@ -30,6 +32,10 @@ const resourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('guard'), containerId: z.string() }),
   z.object({ kind: z.literal('rendezvous'), containerId: z.string() }),
   z.object({ kind: z.literal('forward'), id: z.string(), side: z.custom<TargetSide>() }),
+  // Of trees of processes: a directory with carried files and what they replaced, a cgroup, a terminal's directory.
+  z.object({ kind: z.literal('files'), path: z.string() }),
+  z.object({ kind: z.literal('cgroup'), path: z.string() }),
+  z.object({ kind: z.literal('terminal'), path: z.string() }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
 
@@ -38,6 +44,9 @@ export function toJournal(resource: Resource): JournalResource {
   switch (resource.kind) {
     case 'stage':
     case 'directory':
+    case 'files':
+    case 'cgroup':
+    case 'terminal':
       return { ...resource, key: `${resource.kind}:${resource.path}` };
     case 'image':
       return { ...resource, key: `image:${resource.id}` };
@@ -75,7 +84,12 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
       return ignoreMissing(docker.removeNetwork(resource.name));
     case 'volume':
       return ignoreMissing(docker.removeVolume(resource.name));
+    case 'files':
+      return takeBackFiles(resource.path, run);
+    case 'cgroup':
+      return removeCgroup(resource.path);
     case 'directory':
+    case 'terminal':
       return access(resource.path).then(
         () => rm(resource.path, { recursive: true, force: true }),
         () => {},

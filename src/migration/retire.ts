@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keptName } from '../engines/docker/kept-copy.ts';
 import { thaw } from '../engines/freezer.ts';
+import { removeCgroup } from '../engines/process/own-cgroup.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
@@ -10,7 +11,7 @@ import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched } from '../traffic/store.ts';
 import { sealSource, settleForward, switchTraffic } from './handover.ts';
-import type { Prepared } from './prepare.ts';
+import type { Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
 import { untilDone } from './until-done.ts';
@@ -23,7 +24,7 @@ const RELEASE_PATIENCE_MS = 15_000;
  */
 export async function retire(
   m: SourceMigration,
-  { facts, stage, handover }: Prepared,
+  { started, handover }: Prepared,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   // First of all: clients wait.
@@ -44,14 +45,9 @@ export async function retire(
         message: `the target will release the copy by itself: ${DrayageError.from(error).message}`,
       }),
   );
-  const { id: containerId, ref, cgroupPath, volumes } = facts.workload;
-  const kept = await untilDone(
-    m.stopping,
-    () => retireCopy(m, { containerId, name: ref.name, cgroupPath, volumes: Object.keys(volumes) }),
-    m.noteRetry,
-  );
+  const kept = await untilDone(m.stopping, () => retireCopy(m, started), m.noteRetry);
   if (handover !== undefined && forward !== undefined) await settleForward(m, handover, forward);
-  await unmountTmpfs(m.run, stage);
+  await unmountTmpfs(m.run, started.stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
   return kept;
@@ -60,9 +56,14 @@ export async function retire(
 /** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
 export async function retireCopy(
   m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
-  { containerId, name, cgroupPath, volumes }: Pick<StartedData, 'containerId' | 'name' | 'cgroupPath' | 'volumes'>,
+  { containerId, name, cgroupPath, volumes, homes }: StartedData,
 ): Promise<{ keptAs?: string }> {
   await killFrozen(cgroupPath);
+  if (homes !== undefined) {
+    await removeCgroup(cgroupPath);
+    await m.journal.append({ type: 'state', state: 'retired' });
+    return {};
+  }
   const keptAs = keptName(name, m.id);
   try {
     await m.docker.wait(containerId, { signal: AbortSignal.timeout(30_000) });

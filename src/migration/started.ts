@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { WorkloadFacts } from '../engines/facts.ts';
+import type { ProcessTreeFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { OwnCgroup } from '../engines/process/own-cgroup.ts';
 import type { ContainerInspect, RestartPolicy } from '../tools/docker-types.ts';
 import { STAGE_DIR } from './stage.ts';
 
@@ -13,8 +14,17 @@ export const startedSchema = z.object({
   stage: z.string(),
   /** Named volumes that were carried. */
   volumes: z.array(z.string()),
+  /** Of a tree of processes: the cgroups, by pid, that its processes were in before. */
+  homes: z.record(z.string(), z.string()).exactOptional(),
 });
 export type StartedData = z.infer<typeof startedSchema>;
+
+export function startedTree(id: string, { ref, id: processId }: ProcessTreeFacts, cgroup: OwnCgroup): StartedData {
+  return {
+    ...{ containerId: processId, name: ref.name, cgroupPath: cgroup.path, homes: cgroup.homes, volumes: [] },
+    ...{ restartPolicy: { Name: 'no' }, stage: join(STAGE_DIR, `${id}.source`) },
+  };
+}
 
 export function startedData(id: string, workload: WorkloadFacts): StartedData {
   return {

@@ -1,6 +1,7 @@
 /** Facts of a workload, by the name that users write. */
 import { surveyDocker } from '../engines/docker/survey.ts';
-import type { WorkloadFacts, WorkloadRef, WorkloadTraffic } from '../engines/facts.ts';
+import type { AnyWorkload, WorkloadFacts, WorkloadRef, WorkloadTraffic } from '../engines/facts.ts';
+import { surveyTree } from '../engines/process/survey.ts';
 import { surveyProcesses } from '../engines/processes.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
@@ -10,7 +11,7 @@ import { readNetwork } from '../tools/ip-network.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 
 /**
- * `docker:web`, or a bare name while there is one engine only.
+ * `docker:web`, `process:4711`; a bare name is a container's.
  * @throws DrayageError WORKLOAD_UNKNOWN for another engine or an empty name.
  */
 export function parseWorkload(text: string): WorkloadRef {
@@ -22,10 +23,10 @@ export function parseWorkload(text: string): WorkloadRef {
       `${JSON.stringify(text)} does not name a workload: it should read like docker:web.`,
     );
   }
-  if (engine !== 'docker') {
+  if (engine !== 'docker' && engine !== 'process') {
     throw new DrayageError(
       'WORKLOAD_UNKNOWN',
-      `This version of drayage moves Docker containers; it does not know the engine "${engine}".`,
+      `This version of drayage moves Docker containers and processes; it does not know the engine "${engine}".`,
     );
   }
   return { engine, name };
@@ -37,8 +38,10 @@ export async function surveyWorkload(
   run: Run,
   text: string,
   signal: AbortSignal,
-): Promise<WorkloadFacts> {
-  const facts = await surveyDocker(docker, parseWorkload(text).name, { signal });
+): Promise<AnyWorkload> {
+  const { engine, name } = parseWorkload(text);
+  if (engine === 'process') return surveyTree(name, run, signal);
+  const facts = await surveyDocker(docker, name, { signal });
   const none = { processes: [], memoryBytes: 0 };
   const processes = facts.pid === 0 ? none : await surveyProcesses(facts.cgroupPath, { run, signal });
   return { ...facts, ...processes, ...(facts.pid > 0 && { traffic: await trafficOf(docker, run, facts, signal) }) };

@@ -7,7 +7,7 @@
  * that has not been committed impossible to commit.
  */
 import type { Duplex } from 'node:stream';
-import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { AnyWorkload, HostFacts, TreeQuestion, TreeSurroundings } from '../engines/facts.ts';
 import type { Listing, PruneResult } from '../files/target.ts';
 import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
@@ -20,7 +20,7 @@ export type ChannelPurpose = 'image' | 'files' | 'logs' | 'memory';
 
 export interface OpenTarget {
   id: string;
-  workload: WorkloadFacts;
+  workload: AnyWorkload;
   options: MigrateOptions;
 }
 
@@ -80,6 +80,8 @@ export interface TargetPort {
   signal?: AbortSignal;
   /** Facts of the target host. */
   survey(): Promise<HostFacts>;
+  /** What is there of, or in the way of, a tree of processes. */
+  surveyTree(question: TreeQuestion): Promise<TreeSurroundings>;
   /** Begins a migration to this host. */
   open(request: OpenTarget): Promise<void>;
   /** Opens a bulk stream; what it carries is told by `purpose` and `meta`. Ends with the migration. */

@@ -2,33 +2,27 @@
  * A migration as the target sees it: makes the copy step by step, holds it back until the commit record is on disk,
  * and takes everything back where there is no commit. See target-port.ts for what it owes the source.
  */
-import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { cloneSpec } from '../engines/docker/clone.ts';
+import { ContainerCopy, foreignTree } from '../engines/docker/container-copy.ts';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
-import { createCopy } from '../engines/docker/create-copy.ts';
-import { placeGuard } from '../engines/docker/guard.ts';
-import { planImage } from '../engines/docker/image-plan.ts';
-import { receiveImage } from '../engines/docker/images.ts';
-import { logFileOf } from '../engines/docker/log-file.ts';
-import { Rendezvous } from '../engines/docker/rendezvous.ts';
-import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { Rendezvous } from '../engines/docker/rendezvous.ts';
+import type { CopyMaker, TreeRoot } from '../engines/engine.ts';
+import { type HostFacts, isTree } from '../engines/facts.ts';
+import { TreeCopy } from '../engines/process/tree-copy.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
-import { LogCopy } from '../files/log-copy.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
-import type { ContainerInspect } from '../tools/docker-types.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import type { ForwardStore } from '../traffic/store.ts';
-import { bridgeOf, innerDevices, movedAddresses } from '../traffic/workload.ts';
+import { innerDevices, movedAddresses } from '../traffic/workload.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
 import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
@@ -62,17 +56,6 @@ const metaSchema = {
   memory: z.object({ imagesBytes: z.number().int().positive() }),
 };
 
-interface Copy {
-  containerId: string;
-  name: string;
-  /** Where each tree goes: raw before the start, through the mounted root file system after it. */
-  roots: Map<string, { first: string; final: string }>;
-  /** Undefined where the log driver keeps the log elsewhere. */
-  log: LogCopy | undefined;
-  /** Devices of its networks on this host, by the networks' names. */
-  bridges: Map<string, string>;
-}
-
 export class TargetSession {
   readonly id: string;
   readonly #request: OpenTarget;
@@ -91,7 +74,9 @@ export class TargetSession {
   /** Everything is restored, and nothing has run. */
   #ready = false;
   #failed: unknown;
-  #copy: Copy | undefined;
+  readonly #maker: CopyMaker;
+  /** The copy has been made. */
+  #isMade = false;
   #arrival: Arrival | undefined;
   readonly #forwards: ForwardStore;
   #rendezvous: Rendezvous | undefined;
@@ -125,6 +110,7 @@ export class TargetSession {
     this.#trace = new Trace('target');
     this.#docker = new Docker({ record: this.#trace.program });
     this.#run = runner({ record: this.#trace.program });
+    this.#maker = this.#makerOf(request);
   }
 
   get state(): State | undefined {
@@ -157,58 +143,28 @@ export class TargetSession {
 
   async #create(): Promise<CreatedCopy> {
     await this.settle();
-    const { workload, options } = this.#request;
-    const spec = cloneSpec(workload, this.#host, options);
-    for (const body of spec.networks) {
-      await this.#acquire({ kind: 'network', name: body.Name });
-      await this.#docker.createNetwork(body);
-    }
-    for (const body of spec.volumes) {
-      await this.#acquire({ kind: 'volume', name: body.Name });
-      await this.#docker.createVolume(body);
-    }
-    for (const { path, carried } of spec.bindSources) if (carried) await this.#makeBindSource(path);
-    const temporaryName = `drayage-${this.id}`;
-    const { restartPolicy } = spec;
-    await this.#acquire({ kind: 'container', temporaryName, restartPolicy });
-    const { id: containerId, readdressed } = await createCopy(this.#docker, temporaryName, spec);
-    await this.#acquire({ kind: 'container', temporaryName, restartPolicy, id: containerId });
-    await this.#acquire({ kind: 'guard', containerId });
-    await placeGuard(containerId, this.id);
-    await this.#docker.rename(containerId, workload.ref.name);
-    const inspect = await this.#docker.inspect(containerId);
-    const layer = inspect.GraphDriver?.Data;
-    if (layer?.UpperDir === undefined || layer.MergedDir === undefined) {
-      throw new DrayageError(
-        'TARGET_STORAGE',
-        `The target's engine does not tell where ${workload.ref.name} keeps its files.`,
-      );
-    }
-    const roots = new Map([['upper', { first: layer.UpperDir, final: layer.MergedDir }]]);
-    for (const tree of carriedTrees(workload.files, options))
-      roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
-    const file = logFileOf(inspect, this.#host.docker?.dataRoot ?? '/var/lib/docker');
-    this.#copy = {
-      containerId,
-      name: workload.ref.name,
-      roots,
-      log: file === undefined ? undefined : new LogCopy(file),
-      bridges: new Map(await this.#bridgesOf(inspect)),
+    const { id: containerId, notes } = await this.#maker.create();
+    this.#isMade = true;
+    return { containerId, notes };
+  }
+
+  #makerOf({ workload, options }: OpenTarget): CopyMaker {
+    const common = {
+      id: this.id,
+      options,
+      host: this.#host,
+      run: this.#run,
+      acquire: (resource: Resource) => this.#acquire(resource),
     };
-    return { containerId, notes: readdressed.map(noteReaddressed) };
+    if (isTree(workload)) return new TreeCopy({ ...common, workload });
+    const trees = carriedTrees(workload.files, options);
+    const step = <T>(name: string, work: () => Promise<T>) => this.#trace.step(name, work);
+    return new ContainerCopy({ ...common, workload, trees, docker: this.#docker, step });
   }
 
   #workloadName(): string {
     const { engine, name } = this.#request.workload.ref;
     return `${engine}:${name}`;
-  }
-
-  #bridgesOf({ NetworkSettings: { Networks } }: ContainerInspect): Promise<[string, string][]> {
-    return Promise.all(
-      Object.keys(Networks).map(async (name): Promise<[string, string]> => {
-        return [name, bridgeOf(await this.#docker.inspectNetwork(name)) ?? ''];
-      }),
-    );
   }
 
   begin(start: { descriptors: string[] }): Promise<void> {
@@ -217,24 +173,16 @@ export class TargetSession {
 
   async #begin({ descriptors }: { descriptors: string[] }): Promise<void> {
     await this.settle();
-    const { containerId } = this.#created();
+    this.#made();
     if (this.#staged === undefined)
       throw new DrayageError('PROTOCOL', 'The source skipped a step: there is no stream of memory images.');
     await this.#staged;
-    const imagesDir = this.#imagesDir();
-    await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
-    await this.#acquire({ kind: 'rendezvous', containerId });
-    this.#rendezvous = await Rendezvous.open({
-      containerId,
-      imagesDir,
-      criuPath: this.#host.criu?.path ?? '/usr/sbin/criu',
-      criuOptions: this.#request.options.dropConnections ? ['tcp-close'] : [],
-      run: this.#run,
-    });
     await this.#state('restoring');
     this.#check();
-    this.#started = this.#docker.start(containerId);
-    this.#started.catch(() => {});
+    const criuOptions = this.#request.options.dropConnections ? ['tcp-close'] : [];
+    const { rendezvous, started } = await this.#maker.start({ imagesDir: this.#imagesDir(), descriptors, criuOptions });
+    this.#rendezvous = rendezvous;
+    this.#started = started;
     await this.#reach('waiting');
   }
 
@@ -249,6 +197,7 @@ export class TargetSession {
   async #restore(traffic: ArrivingTraffic | undefined): Promise<MovedAddresses> {
     await this.#memory;
     await this.settle();
+    await this.#maker.complete(this.#abort.signal);
     const rendezvous = this.#rendezvous as Rendezvous;
     rendezvous.giveImages(traffic === undefined ? [] : localAddresses(traffic));
     // CRIU sets up namespaces first, and takes the memory some 100 ms later.
@@ -276,7 +225,7 @@ export class TargetSession {
       workload: this.#workloadName(),
       traffic,
       moved,
-      bridges: this.#created().bridges,
+      bridges: this.#made().bridges,
     });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
@@ -303,16 +252,16 @@ export class TargetSession {
 
   async #release(): Promise<{ spans: Span[]; notes: string[] }> {
     const notes: string[] = [];
-    await this.#started?.catch((error: unknown) => notes.push(`docker start reported: ${(error as Error).message}`));
+    await this.#started?.catch((error: unknown) =>
+      notes.push(`the start of the copy reported: ${(error as Error).message}`),
+    );
     // The engine has its answer when the workload runs; CRIU has mounts of its own in the rendezvous until it ends.
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     this.#rendezvous?.close();
     notes.push(...(await this.#keepForwards()));
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
-    const { State: state } = await this.#docker
-      .inspect(this.#created().containerId)
-      .catch(() => ({ State: undefined }));
-    if (state?.Running === false) notes.push(`the copy has ended since, with exit status ${state.ExitCode}`);
+    const ending = await this.#made().ending();
+    if (ending !== undefined) notes.push(`the copy has ended since, ${ending}`);
     return { spans: this.#trace.spans, notes };
   }
 
@@ -390,11 +339,7 @@ export class TargetSession {
       await this.#started;
       return true;
     } catch {
-      const signal = AbortSignal.timeout(ABORT_WAIT_MS);
-      const { State: state } = await this.#docker
-        .inspect(this.#created().containerId, { signal })
-        .catch(() => ({ State: undefined }));
-      return state?.Running === true;
+      return this.#made().isKept();
     }
   }
 
@@ -442,21 +387,15 @@ export class TargetSession {
   async #receive(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
     const { signal } = this.#abort;
     switch (purpose) {
-      case 'image': {
-        const image = planImage(this.#request.workload.image, this.#host);
-        await this.#acquire({ kind: 'image', id: image.id, tags: image.tags });
-        await this.#trace.step('docker load', () => receiveImage(this.#docker, stream, image, { signal }));
-        stream.end();
-        return;
-      }
+      case 'image':
+        return this.#maker.receive(purpose, stream, signal);
       case 'files': {
         const { key, pass, isFile } = metaSchema.files.parse(meta);
         await receiveTree({ root: this.#root(key)[pass], isFile, stream, signal, record: this.#trace.program });
         return;
       }
       case 'logs':
-        await this.#created().log?.receive(stream, { signal });
-        return;
+        return this.#made().receive(purpose, stream, signal);
       case 'memory': {
         const { imagesBytes } = metaSchema.memory.parse(meta);
         this.#staged ??= this.#makeStage(imagesBytes);
@@ -481,40 +420,15 @@ export class TargetSession {
     return join(STAGE_DIR, this.id, 'images');
   }
 
-  /** Where a tree goes. The peer names only what is the workload's own; everything else on this host is none of it. */
-  async #rootOf(tree: WorkloadFacts['files'][number]): Promise<{ first: string; final: string }> {
-    const { workload, options } = this.#request;
-    const mounts = (workload.inspect as ContainerInspect).Mounts;
-    if (tree.kind === 'volume') {
-      const name = tree.key.slice('volume:'.length);
-      if (!Object.hasOwn(workload.volumes, name)) throw foreignTree(tree.key);
-      const { Mountpoint, Driver } = await this.#docker.inspectVolume(name);
-      if (Driver !== 'local') throw foreignTree(tree.key);
-      return { first: Mountpoint, final: Mountpoint };
-    }
-    const isOwn = mounts.some(({ Type, Source }) => Type === 'bind' && Source === tree.path);
-    if (!isOwn || carriedTrees([tree], options).length === 0) throw foreignTree(tree.key);
-    return { first: tree.path, final: tree.path };
-  }
-
-  /** Journaled where it is not there yet, from the topmost directory that is missing. */
-  async #makeBindSource(path: string): Promise<void> {
-    let missing: string | undefined;
-    for (let at = path; !existsSync(at); at = dirname(at)) missing = at;
-    if (missing !== undefined) await this.#acquire({ kind: 'directory', path: missing });
-    await mkdir(dirname(path), { recursive: true });
-  }
-
-  #root(key: string): { first: string; final: string } {
-    const root = this.#created().roots.get(key);
+  #root(key: string): TreeRoot {
+    const root = this.#made().root(key);
     if (root === undefined) throw foreignTree(key);
     return root;
   }
 
-  #created(): Copy {
-    if (this.#copy === undefined)
-      throw new DrayageError('PROTOCOL', 'The source skipped a step: the copy has not been created.');
-    return this.#copy;
+  #made(): CopyMaker {
+    if (!this.#isMade) throw new DrayageError('PROTOCOL', 'The source skipped a step: the copy has not been created.');
+    return this.#maker;
   }
 
   #check(): void {
@@ -554,7 +468,7 @@ export class TargetSession {
     if (this.#rendezvous === undefined) return;
     this.#rendezvous.abort();
     await this.#rendezvous.until('ended', AbortSignal.timeout(ABORT_WAIT_MS)).catch(() => {});
-    await killContainerProcesses(this.#created().containerId);
+    await killContainerProcesses(this.#maker.key);
   }
 
   async #restoreError(): Promise<DrayageError> {
@@ -572,15 +486,4 @@ export class TargetSession {
 /** Of the workload's own ends of connections that came from outside. */
 function localAddresses({ flows }: ArrivingTraffic): string[] {
   return [...new Set(flows.map(({ address }) => address))];
-}
-
-function foreignTree(key: string): DrayageError {
-  return new DrayageError(
-    'PROTOCOL',
-    `The source named a tree of files ${JSON.stringify(key)} that is not the workload's.`,
-  );
-}
-
-function noteReaddressed(network: string): string {
-  return `on network ${network} the copy has another address: its subnet was chosen by the engine, which gives no fixed ones there`;
 }

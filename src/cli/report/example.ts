@@ -54,6 +54,7 @@ export function exampleEvents(): MigrationEvent[] {
   const options = {
     remove: false,
     carryBinds: true,
+    replaceFiles: false,
     dropConnections: false,
     handover: 'forward' as const,
     dryRun: false,

@@ -38,6 +38,16 @@ export interface RendezvousOptions {
   /** Lines of CRIU's configuration file besides the action script. */
   criuOptions: readonly string[];
   run: Run;
+  /** Default: those of a restore by runc. */
+  scripts?: RestoreScripts;
+}
+
+/** What runs in a restore, given the rendezvous' directory; see actionScript for the lines that they owe the agent. */
+export interface RestoreScripts {
+  /** CRIU's action script. */
+  action: (dir: string) => string;
+  /** What waits for the images and becomes CRIU: `bin/criu`. */
+  criu: (dir: string, criuPath: string) => string;
 }
 
 /** One restore, from the engine's `create` to its end. */
@@ -62,7 +72,14 @@ export class Rendezvous {
   }
 
   /** Lays the directory out. From now on the engine's start of this container is a restore. */
-  static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
+  static async open({
+    containerId,
+    imagesDir,
+    criuPath,
+    criuOptions,
+    run,
+    scripts = { action: actionScript, criu: criuWrapper },
+  }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
     const draft = draftOf(dir);
@@ -73,8 +90,8 @@ export class Rendezvous {
     await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(draft, name))]);
     await symlink(imagesDir, join(draft, 'images'));
     await writeFile(join(draft, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
-    await writeFile(join(draft, 'action'), actionScript(dir), { mode: 0o700 });
-    await writeFile(join(draft, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
+    await writeFile(join(draft, 'action'), scripts.action(dir), { mode: 0o700 });
+    await writeFile(join(draft, 'bin/criu'), scripts.criu(dir, criuPath), { mode: 0o700 });
     await rename(draft, dir);
     return new Rendezvous(dir);
   }

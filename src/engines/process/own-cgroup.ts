@@ -60,6 +60,15 @@ export async function leaveCgroup({ path, homes }: OwnCgroup): Promise<void> {
   await removeCgroup(path);
 }
 
+/**
+ * The restored tree becomes one like all others of the host. With cgroup v2 it keeps the cgroup: there it would be the
+ * agent's that it goes back to, and end with the agent.
+ */
+export async function settleCgroup(path: string): Promise<void> {
+  if (!existsSync(path) || isVersion2(path)) return;
+  await leaveCgroup({ path, homes: {} });
+}
+
 /** Busy for a moment after its last process has ended. One that is not there is as good as removed. */
 export async function removeCgroup(path: string): Promise<void> {
   const deadline = performance.now() + REMOVE_MS;

@@ -58,7 +58,8 @@ export async function placeFiles({ stage, run, mayReplace, wanted, signal }: Pla
 /** Takes back what was put in place, the newest first. May be repeated. */
 export async function takeBackFiles(stage: string, run: Run): Promise<void> {
   for (const { path, what, replaced } of (await placedSoFar(stage)).reverse()) {
-    if (what === 'directory') await rmdir(path).catch(() => {}); // Somebody else's file may be in it by now.
+    if (what === 'directory')
+      await rmdir(path).catch(() => {}); // Somebody else's file may be in it by now.
     else if (replaced === undefined) await rm(path, { force: true });
     else if (existsSync(replaced)) await move(run, replaced, path);
   }
@@ -117,7 +118,10 @@ function missingParents(path: string, planned: readonly Placed[]): string[] {
 async function placedSoFar(stage: string): Promise<Placed[]> {
   const text = await readFile(join(stage, RECORD), 'utf8').catch(() => '');
   // A last line that a crash has torn stands for a step that was not begun.
-  return text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Placed);
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Placed);
 }
 
 async function writeDown(stage: string, steps: readonly Placed[]): Promise<void> {

@@ -2,7 +2,9 @@
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import type { Run } from '../../exec/run.ts';
 import { parseStat } from '../../tools/proc.ts';
+import { formatEndpoint } from '../../tools/proc-net.ts';
 import type { ProcessFacts, ProcessTreeFacts } from '../facts.ts';
+import { readSocketTables } from '../processes/socket-tables.ts';
 import { surveyProcesses } from '../processes.ts';
 import { digestFiles } from './compare-files.ts';
 import { listProcesses } from './list.ts';
@@ -18,11 +20,12 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
   const all = await listProcesses(signal);
   const root = findRoot(all, name, new Set([1, 2, process.pid]));
   const tree = treeOf(all, root.pid);
-  const [{ processes, memoryBytes }, files, terminals, foreign, command] = await Promise.all([
+  const [{ processes, memoryBytes }, files, terminals, foreign, listening, command] = await Promise.all([
     surveyProcesses(tree, { run, signal }),
     usedFiles(tree).then((used) => digestFiles(used, signal)),
     terminalsOf(tree),
     foreignNamespaces(tree),
+    listeningOf(tree, run, signal),
     readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
   ]);
   return {
@@ -34,6 +37,7 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
     files,
     terminals,
     foreign,
+    listening,
     processes: processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(concernsTree) })),
     memoryBytes,
     cgroupPath: '',
@@ -73,6 +77,23 @@ async function openTerminals(pid: number): Promise<OpenTerminal[]> {
     }),
   );
   return found.filter((one) => one !== undefined);
+}
+
+async function listeningOf(pids: readonly number[], run: Run, signal: AbortSignal): Promise<string[]> {
+  const owned = new Set<number>();
+  for (const pid of pids) {
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
+      const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+      if (inode !== undefined) owned.add(Number(inode));
+    }
+  }
+  const { tcp, udp } = await readSocketTables({ proc: '/proc', pid: pids[0] ?? 0, owned, run, signal });
+  const mine = (protocol: string, state: string, sockets: typeof tcp): string[] =>
+    sockets
+      .filter((one) => owned.has(one.inode) && one.state === state && one.local.port !== 0)
+      .map(({ local }) => `${protocol}/${formatEndpoint(local)}`);
+  return [...new Set([...mine('tcp', 'LISTEN', tcp), ...mine('udp', 'CLOSE', udp)])].sort();
 }
 
 const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'] as const;

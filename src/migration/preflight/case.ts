@@ -1,5 +1,5 @@
 /** What the checks of preflight look at. */
-import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
+import type { HostFacts, ProcessTreeFacts, WorkloadFacts } from '../../engines/facts.ts';
 import type { ContainerInspect, HostConfig, NetworkInspect, VolumeInspect } from '../../tools/docker-types.ts';
 import type { MigrateOptions } from '../events.ts';
 
@@ -45,6 +45,20 @@ export function sourceCase(workload: WorkloadFacts, source: HostFacts, options: 
     source,
     options,
   };
+}
+
+/** The same for what runs in no container: all that concerns one is empty. */
+export function treeCase(
+  { ref, id, pid, processes, memoryBytes }: ProcessTreeFacts,
+  source: HostFacts,
+  options: MigrateOptions,
+): SourceCase {
+  const workload: WorkloadFacts = {
+    ...{ ref: { engine: 'docker', name: ref.name }, id, pid, processes, memoryBytes, state: 'running' },
+    ...{ inspect: {}, networks: {}, volumes: {}, files: [], cgroupPath: '', runtimeRoot: '' },
+    image: { id: '', reference: '', tags: [], layers: [], bytes: 0 },
+  };
+  return sourceCase(workload, { ...source, docker: null }, options);
 }
 
 function containerOf(inspect: Partial<ContainerInspect>): Container {

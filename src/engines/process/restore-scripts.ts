@@ -1,0 +1,70 @@
+/**
+ * What runs in a restore of a tree of processes. No engine is in front of CRIU here: a launcher leaves the agent's
+ * cgroups, waits for the images and starts CRIU, which waits for the commit as with containers.
+ */
+import { treeRestoreArgs } from '../../tools/criu-tree.ts';
+import type { RestoreScripts } from '../docker/rendezvous.ts';
+
+export interface TreeRestore {
+  imagesDir: string;
+  /** `cgroup.procs` files that the launcher joins, in this order. */
+  cgroups: readonly string[];
+  /** For a tree whose session leader is in it: see TerminalFacts. */
+  externalTerminal: string | undefined;
+  /** On a terminal CRIU stays: the leader of the terminal's session is above the tree. */
+  isOnTerminal: boolean;
+}
+
+export function treeScripts({ imagesDir, cgroups, externalTerminal, isOnTerminal }: TreeRestore): RestoreScripts {
+  return {
+    action: (dir) => actionScript(dir, isOnTerminal),
+    criu: (dir, criuPath) => {
+      const args = treeRestoreArgs({ imagesDir, workDir: `${dir}/work`, externalTerminal, stays: isOnTerminal });
+      return launcher(dir, [criuPath, ...args], cgroups);
+    },
+  };
+}
+
+// There are no namespaces to be wired. With CRIU staying its own end comes only with that of the tree: what is reported
+// then is nobody's any more.
+function actionScript(dir: string, isOnTerminal: boolean): string {
+  const ended = isOnTerminal ? `; echo 0 >${dir}/status; echo status 0 1<>${dir}/events` : '';
+  return `#!/bin/sh
+case $CRTOOLS_SCRIPT_ACTION in
+  post-restore)
+    echo "$CRTOOLS_INIT_PID" >${dir}/initpid
+    echo wired 1<>${dir}/events
+    echo ready 1<>${dir}/events
+    read -r word <${dir}/commit && [ "$word" = go ] || exit 1
+    (set -C && : >${dir}/taken) 2>/dev/null || exit 1
+    ;;
+  pre-resume) : >${dir}/resuming ;;
+  post-resume) : >${dir}/resumed; echo resumed 1<>${dir}/events${ended} ;;
+esac
+`;
+}
+
+// A tree that leads no group of its own shares that of the launcher and CRIU on the terminal: what is typed there is for
+// the tree only. CRIU gives the tree its own dispositions of signals back.
+function launcher(dir: string, command: readonly string[], cgroups: readonly string[]): string {
+  return `#!/bin/sh
+trap '' HUP INT QUIT TSTP TTIN TTOU
+for procs in ${cgroups.map(quote).join(' ')}; do echo $$ >"$procs"; done
+cd /
+echo "waiting $$" 1<>${dir}/events
+if read -r word <${dir}/go && [ "$word" = go ]; then
+  CRIU_CONFIG_FILE=${dir}/criu.conf PATH=${dir}/bin:$PATH ${command.map(quote).join(' ')}
+  status=$?
+else
+  status=1
+fi
+[ -d ${dir} ] || exit $status
+echo $status >${dir}/status
+echo "status $status" 1<>${dir}/events
+`;
+}
+
+/** For a POSIX shell. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}

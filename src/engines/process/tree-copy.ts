@@ -1,0 +1,130 @@
+/** The copy of a tree of processes, as it is made on the target: its files, and a restore that waits. */
+import { closeSync, openSync } from 'node:fs';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DrayageError } from '../../errors.ts';
+import { type Run, startDetached } from '../../exec/run.ts';
+import { Rendezvous } from '../docker/rendezvous.ts';
+import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
+import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
+import { freshCgroup, rootCgroups } from './own-cgroup.ts';
+import { placeFiles, TREE } from './place-files.ts';
+import { quote, treeScripts } from './restore-scripts.ts';
+import { TERMINAL_DIR } from './terminal-dir.ts';
+
+/** The one tree of files that there is. */
+export const CARRIED = 'carried';
+const CARRIED_DIR = '/var/lib/drayage/carried';
+
+export interface TreeCopyOptions {
+  /** Of the migration. */
+  id: string;
+  workload: ProcessTreeFacts;
+  options: { replaceFiles: boolean };
+  host: HostFacts;
+  run: Run;
+  acquire: Acquire;
+}
+
+export class TreeCopy implements CopyMaker {
+  readonly #o: TreeCopyOptions;
+  readonly key: string;
+  readonly bridges: ReadonlyMap<string, string> = new Map();
+  readonly #stage: string;
+
+  constructor(options: TreeCopyOptions) {
+    this.#o = options;
+    this.key = options.id;
+    this.#stage = join(CARRIED_DIR, options.id);
+  }
+
+  async create(): Promise<MadeCopy> {
+    const { acquire, workload } = this.#o;
+    await acquire({ kind: 'files', path: this.#stage });
+    await mkdir(join(this.#stage, TREE), { recursive: true, mode: 0o700 });
+    return { id: `process:${workload.pid}`, notes: [] };
+  }
+
+  root(key: string): TreeRoot | undefined {
+    const tree = join(this.#stage, TREE);
+    return key === CARRIED ? { first: tree, final: tree } : undefined;
+  }
+
+  receive(): Promise<void> {
+    return Promise.reject(new DrayageError('PROTOCOL', 'A tree of processes has neither an image nor a log.'));
+  }
+
+  async start({ imagesDir, criuOptions }: RestoreStart): Promise<StartedRestore> {
+    const { id, workload, host, run, acquire } = this.#o;
+    const written = new Set(workload.files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])));
+    await this.#place((path) => !written.has(path));
+    const cgroup = await freshCgroup(`drayage-${id}`);
+    await acquire({ kind: 'cgroup', path: cgroup });
+    await mkdir(cgroup, { recursive: true });
+    const cgroups = [...(await rootCgroups()), cgroup].map((path) => join(path, 'cgroup.procs'));
+    await acquire({ kind: 'rendezvous', containerId: id });
+    const [terminal] = workload.terminals;
+    const externalTerminal = terminal?.isLed ? terminal.id : undefined;
+    const rendezvous = await Rendezvous.open({
+      ...{ containerId: id, imagesDir, criuPath: host.criu?.path ?? '/usr/sbin/criu', criuOptions, run },
+      scripts: treeScripts({ imagesDir, cgroups, externalTerminal, isOnTerminal: terminal !== undefined }),
+    });
+    const launcher = join(rendezvous.dir, 'bin/criu');
+    if (terminal === undefined) launch('/bin/sh', [launcher], join(rendezvous.dir, 'launch.log'));
+    else await this.#launchOnTerminal(launcher, cgroups);
+    const started = rendezvous.until('resumed').then((resumed) => {
+      if (!resumed) throw new Error(`criu ended with exit status ${rendezvous.status}`);
+    });
+    started.catch(() => {});
+    return { rendezvous, started };
+  }
+
+  /** Also what it opened since it was looked at. */
+  complete(): Promise<void> {
+    return this.#place(() => true);
+  }
+
+  async isKept(): Promise<boolean> {
+    return false; // There is no engine that could have it.
+  }
+
+  async ending(): Promise<string | undefined> {
+    return undefined;
+  }
+
+  #place(wanted: (path: string) => boolean): Promise<void> {
+    const { run, options } = this.#o;
+    const signal = new AbortController().signal;
+    return placeFiles({ stage: this.#stage, run, wanted, mayReplace: () => options.replaceFiles, signal });
+  }
+
+  /**
+   * script(1) makes the terminal and keeps it, whatever becomes of the agent: its ends are fifos that it has open for
+   * reading and writing itself. While nobody takes what is written, the tree waits as behind Ctrl-S.
+   */
+  async #launchOnTerminal(launcher: string, cgroups: readonly string[]): Promise<void> {
+    const { id, run, acquire } = this.#o;
+    const dir = join(TERMINAL_DIR, id);
+    await acquire({ kind: 'terminal', path: dir });
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await run('mkfifo', ['-m', '600', join(dir, 'in'), join(dir, 'out')]);
+    const start = join(dir, 'start');
+    // The terminal's name is noted, for its size to be set.
+    const inner = `readlink /proc/self/fd/0 >${dir}/name; exec ${launcher}`;
+    const lines = [
+      '#!/bin/sh',
+      `for procs in ${cgroups.map(quote).join(' ')}; do echo $$ >"$procs"; done`,
+      `echo $$ >${dir}/pid`,
+      `exec env --default-signal=INT,QUIT,HUP SHELL=/bin/sh script --quiet --flush --command ${quote(inner)} /dev/null 0<>${dir}/in 1<>${dir}/out 2>${dir}/errors`,
+    ];
+    await writeFile(start, `${lines.join('\n')}\n`);
+    await chmod(start, 0o700);
+    launch('/bin/sh', [start], join(dir, 'launch.log'));
+  }
+}
+
+function launch(program: string, args: readonly string[], log: string): void {
+  const fd = openSync(log, 'a', 0o600);
+  startDetached(program, args, fd);
+  closeSync(fd);
+}

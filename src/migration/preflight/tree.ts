@@ -1,0 +1,195 @@
+/** What speaks against moving a tree of processes, besides what its processes hold and what the hosts lack. */
+import type { HostFacts, ProcessFacts, ProcessTreeFacts } from '../../engines/facts.ts';
+import type { MigrateOptions } from '../events.ts';
+import type { Finding } from '../finding.ts';
+import type { SourceCase } from './case.ts';
+import { type Entry, raising } from './finding-table.ts';
+import { checkObstacles } from './obstacles.ts';
+
+export interface TreeCase {
+  workload: ProcessTreeFacts;
+  name: string;
+  target: HostFacts;
+  options: MigrateOptions;
+}
+
+/** As far as the source alone can tell. */
+export function checkTree({ workload, name }: Pick<TreeCase, 'workload' | 'name'>): Finding[] {
+  const { foreign, terminals } = workload;
+  return [
+    ...(foreign.length === 0
+      ? []
+      : [raise('FOREIGN_NAMESPACE', `${name} has namespaces of its own: ${foreign.join(', ')}.`)]),
+    ...(terminals.length > 1
+      ? [raise('SEVERAL_TERMINALS', `${name} is on ${terminals.map(({ path }) => path).join(' and ')}.`)]
+      : []),
+  ];
+}
+
+export function checkTreeOnTarget(c: TreeCase): Finding[] {
+  return [...fileFindings(c), ...pidFindings(c), ...terminalFindings(c), ...portFindings(c)];
+}
+
+/** What its processes hold. The hosts' own addresses are the only ones that there are. */
+export function checkTreeProcesses(c: SourceCase, target?: HostFacts): Finding[] {
+  const there =
+    target?.traffic?.network.devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)) ?? [];
+  const all = c.workload.processes.flatMap(({ obstacles }) => obstacles);
+  const isLeft = ({ kind, detail }: Obstacle): boolean => {
+    if (kind === 'bound-address') return !there.includes(/^\S+ \[?([^\]]*?)\]?:\d+$/.exec(detail)?.[1] ?? '');
+    return kind !== 'tcp-established' || !all.some((other) => isOtherEnd(detail, other));
+  };
+  const processes = c.workload.processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(isLeft) }));
+  return checkObstacles({ ...c, workload: { ...c.workload, processes } }).map((finding) =>
+    finding.code === 'TCP_ESTABLISHED' && !c.options.dropConnections ? { ...finding, ...CONNECTIONS_STAY } : finding,
+  );
+}
+
+type Obstacle = ProcessFacts['obstacles'][number];
+
+function isOtherEnd(detail: string, { kind, detail: other }: Obstacle): boolean {
+  return kind === 'tcp-established' && other.split(' to ').reverse().join(' to ') === detail;
+}
+
+const CONNECTIONS_STAY = {
+  severity: 'blocks',
+  meaning: "They have this host's address, which the processes will not have any more.",
+  remedy: 'Let them be closed with --drop-connections, if the other ends can connect anew.',
+} as const;
+
+export const TREE_FINDINGS = {
+  FOREIGN_NAMESPACE: {
+    severity: 'blocks',
+    meaning: 'Processes of containers and sandboxes see another system than the host, which does not move with them.',
+    remedy: 'Move the container that they are in, or start the program without its sandbox.',
+  },
+  SEVERAL_TERMINALS: {
+    severity: 'blocks',
+    meaning: 'CRIU gives a tree of processes one terminal from outside, and no more.',
+    remedy: 'Start the program on one terminal only; or move a terminal multiplexer with all that runs in it.',
+  },
+  FILES_DIFFER: {
+    severity: 'blocks',
+    meaning: 'It would go on with other libraries or data than it has now, or CRIU would refuse them.',
+    remedy: 'Let those of the source take their place with --replace-files, or remove them on the target.',
+  },
+  FILES_REPLACED: {
+    severity: 'costs',
+    meaning: 'Other programs of the target that use these files find those of the source from now on.',
+    remedy: 'Nothing is to be done if nothing else uses them there.',
+  },
+  FILES_CARRIED: {
+    severity: 'note',
+    meaning: 'They are put at the same paths, with their owners and times. What it opens only later is not known.',
+    remedy: 'Nothing is to be done.',
+  },
+  PIDS_TAKEN: {
+    severity: 'blocks',
+    meaning: 'Processes keep their numbers, which others may know them by, and on the target these are in use.',
+    remedy: 'End those processes there, or try again when they have ended.',
+  },
+  SCRIPT_MISSING: {
+    severity: 'blocks',
+    meaning: 'script(1) makes the terminal that the processes go on with there.',
+    remedy: 'Install it on the target (package bsdutils, util-linux-script or util-linux).',
+  },
+  TERMINAL_MOVES: {
+    severity: 'note',
+    meaning: 'It goes on with a terminal of the target. While nobody is attached, what it writes is kept in part.',
+    remedy: 'Connect to it with drayage attach, or right away with drayage migrate --attach.',
+  },
+  PORT_IN_USE: {
+    severity: 'blocks',
+    meaning: 'It listens there now, and could not on the target.',
+    remedy: 'End what has the port on the target.',
+  },
+  LISTENERS_MOVE: {
+    severity: 'costs',
+    meaning: 'Its sockets are those of the host itself: clients that call the old host are not forwarded.',
+    remedy: 'Give clients the address of the target.',
+  },
+} as const satisfies Record<string, Entry>;
+
+const raise = raising(TREE_FINDINGS);
+/** Paths that one finding names. */
+const MOST_TOLD = 4;
+
+function fileFindings({ workload: { files }, name, target, options }: TreeCase): Finding[] {
+  const states = target.tree?.files ?? [];
+  const having = (state: string) => files.filter((_, index) => states[index] === state);
+  const [missing, other] = [having('missing'), having('differs')];
+  const bytes = missing.reduce((sum, file) => sum + file.bytes, 0);
+  return [
+    ...(other.length === 0
+      ? []
+      : [
+          raise(
+            options.replaceFiles ? 'FILES_REPLACED' : 'FILES_DIFFER',
+            `${target.hostname} has other files than ${name} uses: ${shorten(other.map(({ path }) => path))}.`,
+          ),
+        ]),
+    ...(missing.length === 0
+      ? []
+      : [
+          raise(
+            'FILES_CARRIED',
+            `${missing.length} files that ${target.hostname} lacks go along (${bytes} bytes): ${shorten(missing.map(({ path }) => path))}.`,
+          ),
+        ]),
+  ];
+}
+
+function pidFindings({ name, target }: TreeCase): Finding[] {
+  const taken = target.tree?.takenPids ?? [];
+  return taken.length === 0
+    ? []
+    : [
+        raise(
+          'PIDS_TAKEN',
+          `${target.hostname} has processes of the numbers of ${name}: ${shorten(taken.map(String))}.`,
+        ),
+      ];
+}
+
+function terminalFindings({ workload: { terminals }, name, target }: TreeCase): Finding[] {
+  const [terminal] = terminals;
+  if (terminal === undefined) return [];
+  const missing = target.tree?.missingPrograms ?? [];
+  return [
+    ...(missing.length === 0 ? [] : [raise('SCRIPT_MISSING', `${target.hostname} lacks ${missing.join(', ')}.`)]),
+    raise('TERMINAL_MOVES', `${name} is on the terminal ${terminal.path}.`),
+  ];
+}
+
+function portFindings({ workload: { listening }, name, target }: TreeCase): Finding[] {
+  const taken = listening.filter((mine) => target.listening.some((theirs) => collide(mine, theirs)));
+  return [
+    ...(taken.length === 0 ? [] : [raise('PORT_IN_USE', `${target.hostname} uses ${shorten(taken)} already.`)]),
+    ...(listening.length === 0 ? [] : [raise('LISTENERS_MOVE', `${name} listens on ${shorten(listening)}.`)]),
+  ];
+}
+
+/** `tcp/0.0.0.0:80`: the same address, or one of them stands for all. */
+function collide(one: string, other: string): boolean {
+  const [a, b] = [partsOf(one), partsOf(other)];
+  if (a.protocol !== b.protocol || a.port !== b.port) return false;
+  return a.host === b.host || isAny(a.host) || isAny(b.host);
+}
+
+function partsOf(endpoint: string): { protocol: string; host: string; port: string } {
+  const {
+    protocol = '',
+    host = '',
+    port = '',
+  } = /^(?<protocol>\w+)\/(?<host>.*):(?<port>\d+)$/.exec(endpoint)?.groups ?? {};
+  return { protocol, host, port };
+}
+
+function isAny(host: string): boolean {
+  return host === '0.0.0.0' || host === '[::]';
+}
+
+function shorten(names: readonly string[]): string {
+  const more = names.length - MOST_TOLD;
+  return `${names.slice(0, MOST_TOLD).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
