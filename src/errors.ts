@@ -84,6 +84,16 @@ export const ERRORS = {
     meaning: 'More than one container has an id that begins so, or more than one tree of processes is called so.',
     remedy: 'Give the name or more of the id; of processes the pid.',
   },
+  TERMINAL_UNKNOWN: {
+    exit: 66,
+    meaning: 'No processes that were moved here are on a terminal of that name; they may have ended.',
+    remedy: 'Name the host that they are on with --host, and the processes as process:pid.',
+  },
+  NO_TERMINAL: {
+    exit: 65,
+    meaning: 'The command connects one terminal to another, and its own input or output is none.',
+    remedy: 'Run it on a terminal.',
+  },
   FORWARD_UNKNOWN: {
     exit: 66,
     meaning: 'Nothing is forwarded under that id; it may have been removed, or come home with its workload.',

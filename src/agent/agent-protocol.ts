@@ -134,6 +134,8 @@ const arrivingTraffic = z.object({
     .max(10),
 });
 const repointed = z.object({ ...{ hop, flows, peer }, tunnel: tunnel.exactOptional() });
+const side = z.number().int().min(0).max(10_000);
+const terminalSize = { columns: side, rows: side };
 const nothing = z.object({});
 const withId = z.object({ id });
 const done = z.void();
@@ -178,6 +180,11 @@ export const agentProtocol = defineProtocol({
       params: z.object({ id, to: repointed as unknown as z.ZodType<Repointed, Repointed> }),
       result: done,
     },
+
+    /** Resolves when the terminal has ended; what is written to it comes as notifications meanwhile. */
+    'terminals.attach': { params: z.object({ name: text, ...terminalSize }), result: z.enum(['ended', 'left']) },
+    'terminals.type': { params: z.object({ name: text, keys: z.base64().max(1 << 20) }), result: done },
+    'terminals.resize': { params: z.object({ name: text, ...terminalSize }), result: done },
 
     // For the agent that is the source of a migration; see migration/target-port.ts.
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
@@ -226,6 +233,6 @@ export const agentProtocol = defineProtocol({
     'target.resolve': { params: z.object({ id, keep: z.enum(['source', 'target']) }), result: done },
     'target.outcome': { params: withId, result: z.object({ outcome: z.enum(['committed', 'aborted', 'unknown']) }) },
   },
-  notifications: { event: eventSchema },
+  notifications: { event: eventSchema, terminal: z.object({ name: text, output: z.base64() }) },
 });
 export type AgentProtocol = typeof agentProtocol;

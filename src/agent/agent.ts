@@ -42,6 +42,7 @@ import type { Handlers } from './protocol.ts';
 import { remoteTarget } from './remote-target.ts';
 import { serve } from './server.ts';
 import { Targets } from './targets.ts';
+import { Terminals } from './terminals.ts';
 
 export interface AgentOptions {
   version: string;
@@ -101,6 +102,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
 
   const store = new ForwardStore(join(stateDir, 'forwards'));
   const forwards = new Forwards(store, run, docker);
+  const terminals = new Terminals(run);
   const common = { journalDir, hostFacts, log, stopping: signal, forwards: store };
   const targets = new Targets(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
@@ -173,6 +175,14 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'forwards.repair': ({ id }) => forwards.repair(id),
     'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
 
+    'terminals.attach': ({ name, ...size }, { connection, signal: asked }) => {
+      const view = (output: Buffer): Promise<void> =>
+        connection.notify('terminal', { name, output: output.toString('base64') });
+      return terminals.attach(name, size, view, AbortSignal.any([asked, signal]));
+    },
+    'terminals.type': ({ name, keys }) => terminals.type(name, Buffer.from(keys, 'base64')),
+    'terminals.resize': ({ name, ...size }) => terminals.resize(name, size),
+
     'target.survey': (_, context) => hostFacts(context.signal),
     'target.surveyTree': (question, context) => surveySurroundings(question, context.signal),
     'target.open': async (request, { connection }) => {
@@ -222,7 +232,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     channels,
     log,
     signal,
-    onListening: () => void recover().then(() => forwards.keep(signal, log)),
+    onListening: () => {
+      void recover().then(() => forwards.keep(signal, log));
+      void terminals.keep(signal);
+    },
   });
   await Promise.all([migrations.stop(), targets.stop()]);
   await docker[Symbol.asyncDispose]();

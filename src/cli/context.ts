@@ -7,7 +7,13 @@ export interface Output {
   /** Colours and width as they are now. */
   look(): Look;
   isTty: boolean;
-  write(text: string): void;
+  write(text: string | Buffer): void;
+}
+
+export interface Keyboard extends Disposable {
+  size(): { columns: number; rows: number };
+  onKeys(listener: (keys: Buffer) => void): void;
+  onResize(listener: (size: { columns: number; rows: number }) => void): void;
 }
 
 export interface Cli {
@@ -26,6 +32,8 @@ export interface Cli {
   connect(host?: string): Promise<AgentClient>;
   /** Asks on the terminal; null where there is none to ask on. */
   confirm(question: string): Promise<boolean | null>;
+  /** Every key as it is pressed, Ctrl-C too, until disposed; null where there is no terminal. */
+  keyboard(): Keyboard | null;
   /** Calls back for every Ctrl-C until disposed; without it, Ctrl-C ends the program. */
   onInterrupt(listener: () => void): Disposable;
   /** Aborts when the program is told to end, by SIGTERM or Ctrl-C. */

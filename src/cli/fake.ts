@@ -53,6 +53,7 @@ export class FakeTerminal {
         result.err += text;
       }),
       connect: async () => this.#agent(result),
+      keyboard: () => null,
       confirm: async () => this.#options.answer ?? null,
       onInterrupt: (listener) => {
         this.#interrupts.add(listener);
@@ -70,7 +71,8 @@ export class FakeTerminal {
     return result;
   }
 
-  #output(write: (text: string) => void): Output {
+  #output(add: (text: string) => void): Output {
+    const write = (text: string | Buffer): void => add(text.toString());
     return { write, isTty: this.#options.tty ?? false, look: () => look({ colour: false, width: 80 }) };
   }
 

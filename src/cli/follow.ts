@@ -1,6 +1,6 @@
 /** Follows a migration to its end, and says how it ended. */
 import { DrayageError, ERRORS, type ErrorCode } from '../errors.ts';
-import type { MigrationEvent, MigrationResult } from '../migration/events.ts';
+import type { MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
 import type { AgentClient } from './agent-client.ts';
 import type { Cli } from './context.ts';
 import { jsonProgress, textProgress } from './progress.ts';
@@ -16,8 +16,11 @@ export interface FollowOptions {
   onInterrupt: 'undo' | 'leave';
 }
 
-/** Resolves when it has ended, or when the user leaves; sets the exit status. @throws DrayageError AGENT_LOST */
-export async function follow(cli: Cli, agent: AgentClient, options: FollowOptions): Promise<void> {
+/**
+ * Resolves with how it has ended, or to undefined when the user leaves; sets the exit status.
+ * @throws DrayageError AGENT_LOST
+ */
+export async function follow(cli: Cli, agent: AgentClient, options: FollowOptions): Promise<Outcome | undefined> {
   const { id, json } = options;
   const events: MigrationEvent[] = [];
   const progress = json ? jsonProgress(cli.out, cli.err) : textProgress(cli.out);
@@ -33,7 +36,8 @@ export async function follow(cli: Cli, agent: AgentClient, options: FollowOption
     const ended = await Promise.race([agent.call('migrations.watch', { id, from: 0 }), left]);
     if (ended === 'left') {
       progress.say(`The migration goes on. Follow it again: ${watchCommand(options)}`);
-      return cli.exitWith(ERRORS.CANCELLED.exit);
+      cli.exitWith(ERRORS.CANCELLED.exit);
+      return undefined;
     }
     result = ended;
   } catch (error) {
@@ -43,6 +47,7 @@ export async function follow(cli: Cli, agent: AgentClient, options: FollowOption
   }
   if (!json) cli.out.write(`\n${renderOutcome({ ...storyOf(id, events), result }, cli.out.look())}`);
   cli.exitWith(exitStatusOf(result));
+  return result.outcome;
 }
 
 /** 0 only for a workload that has moved. */

@@ -18,6 +18,7 @@ interface Flags extends HostOptions {
   handover?: Handover;
   replaceFiles?: true;
   yes?: true;
+  attach?: true;
 }
 
 export function migrateCommand(cli: Cli): Command {
@@ -43,6 +44,7 @@ What speaks against it, and what it costs, is told first. The agent drives the m
     .option('--drop-connections', 'move it although established connections will be lost')
     .option('--replace-files', 'let files that processes use take the place of other ones on the target')
     .addOption(handoverOption())
+    .option('--attach', 'connect this terminal to that of the moved processes, as drayage attach does')
     .option('--yes', 'agree to what it costs, without being asked')
     .addOption(hostOption())
     .addOption(jsonOption('events as JSON lines, the result last'))
@@ -64,7 +66,14 @@ async function migrate(cli: Cli, workload: string, flags: Flags): Promise<void> 
 
   const { id } = await agent.call('migrations.start', request);
   if (!json) cli.out.write(`${cli.out.look().style.dim(`migration ${id}`)}\n`);
-  await follow(cli, agent, { id, json, host, onInterrupt: 'undo' });
+  const outcome = await follow(cli, agent, { id, json, host, onInterrupt: 'undo' });
+  if (flags.attach && outcome === 'committed') await attachThere(cli, flags.to, id);
+}
+
+async function attachThere(cli: Cli, to: string, id: string): Promise<void> {
+  const { attach } = await import('./attach.ts');
+  await using there = await cli.connect(to);
+  await attach(cli, there, id);
 }
 
 interface Request {

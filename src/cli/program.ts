@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { DrayageError } from '../errors.ts';
 import { agentCommand } from './agent.ts';
+import { attachCommand } from './attach.ts';
 import { benchCommand } from './bench.ts';
 import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
@@ -27,7 +28,7 @@ export function programOf(cli: Cli, lab: Command): Command {
     .enablePositionalOptions()
     .addHelpText('after', OVERVIEW);
   const groups: [string, Command[]][] = [
-    ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli)]],
+    ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli), attachCommand(cli)]],
     [
       'Look back:',
       [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli), forwardsCommand(cli)],

@@ -8,7 +8,7 @@ import type { Cli, Output } from './context.ts';
 import { controlDirectory } from './control-directory.ts';
 import { programOf, runProgram } from './program.ts';
 import { renderError } from './report/finding.ts';
-import { confirm, output } from './terminal.ts';
+import { confirm, keyboard, output } from './terminal.ts';
 
 export interface RunOptions {
   /** The command line after the program's name. */
@@ -52,6 +52,7 @@ function cliOf({ version, script, env }: RunOptions, exitWith: (status: number) 
     exitWith,
     ownFiles: () => ({ directory: directoryOf(script), node: process.execPath, version }),
     confirm: (question) => confirm(process.stdin, process.stderr, question),
+    keyboard: () => keyboard(process.stdin, process.stdout),
     async connect(host) {
       const { connect } = await import('./connect.ts');
       return connect({ host, version, controlDir });

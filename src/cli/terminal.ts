@@ -1,6 +1,6 @@
 /** The real terminal behind a command's outputs and questions. */
 import type { ReadStream, WriteStream } from 'node:tty';
-import type { Output } from './context.ts';
+import type { Keyboard, Output } from './context.ts';
 import { look } from './report/style.ts';
 
 export interface TerminalOptions {
@@ -35,4 +35,29 @@ export async function confirm(input: ReadStream, stream: WriteStream, question: 
   } finally {
     lines.close();
   }
+}
+
+/** The terminal's keys, raw, until disposed; null where input or output is no terminal. */
+export function keyboard(input: ReadStream, stream: WriteStream): Keyboard | null {
+  if (input.isTTY !== true || stream.isTTY !== true) return null;
+  input.setRawMode(true);
+  const size = () => ({ columns: stream.columns, rows: stream.rows });
+  const ends: (() => void)[] = [];
+  return {
+    size,
+    onKeys(listener) {
+      input.on('data', listener).resume();
+      ends.push(() => input.off('data', listener));
+    },
+    onResize(listener) {
+      const resized = (): void => listener(size());
+      stream.on('resize', resized);
+      ends.push(() => stream.off('resize', resized));
+    },
+    [Symbol.dispose]() {
+      for (const end of ends) end();
+      input.setRawMode(false);
+      input.pause();
+    },
+  };
 }

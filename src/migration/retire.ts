@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keptName } from '../engines/docker/kept-copy.ts';
 import { thaw } from '../engines/freezer.ts';
+import { noteLeft } from '../engines/process/left-files.ts';
 import { removeCgroup } from '../engines/process/own-cgroup.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
@@ -56,11 +57,12 @@ export async function retire(
 /** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
 export async function retireCopy(
   m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
-  { containerId, name, cgroupPath, volumes, homes }: StartedData,
+  { containerId, name, cgroupPath, volumes, homes, written = [] }: StartedData,
 ): Promise<{ keptAs?: string }> {
   await killFrozen(cgroupPath);
   if (homes !== undefined) {
     await removeCgroup(cgroupPath);
+    await noteLeft(written);
     await m.journal.append({ type: 'state', state: 'retired' });
     return {};
   }

@@ -16,12 +16,19 @@ export const startedSchema = z.object({
   volumes: z.array(z.string()),
   /** Of a tree of processes: the cgroups, by pid, that its processes were in before. */
   homes: z.record(z.string(), z.string()).exactOptional(),
+  /** Likewise: files that they write, which go on elsewhere. */
+  written: z.array(z.string()).exactOptional(),
 });
 export type StartedData = z.infer<typeof startedSchema>;
 
-export function startedTree(id: string, { ref, id: processId }: ProcessTreeFacts, cgroup: OwnCgroup): StartedData {
+export function startedTree(
+  id: string,
+  { ref, id: processId, files }: ProcessTreeFacts,
+  cgroup: OwnCgroup,
+): StartedData {
   return {
     ...{ containerId: processId, name: ref.name, cgroupPath: cgroup.path, homes: cgroup.homes, volumes: [] },
+    written: files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])),
     ...{ restartPolicy: { Name: 'no' }, stage: join(STAGE_DIR, `${id}.source`) },
   };
 }

@@ -4,12 +4,14 @@ import { createReadStream, type Stats } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { concurrently } from '../processes/concurrently.ts';
+import { stillLeft } from './left-files.ts';
 import type { UsedFile } from './used-files.ts';
 
 /** A used file with the SHA-256 of its content, in hex; empty for a directory and where it cannot be read. */
 export type DigestedFile = UsedFile & { sha256: string };
 
-export type FileState = 'same' | 'missing' | 'differs';
+/** `left` is one that the processes themselves wrote when they were on this host. */
+export type FileState = 'same' | 'missing' | 'left' | 'differs';
 
 const AT_ONCE = 4;
 
@@ -21,11 +23,13 @@ export async function digestFiles(files: readonly UsedFile[], signal: AbortSigna
 
 /** What this host has at the path of each, in the order of the files. */
 export async function compareFiles(files: readonly DigestedFile[], signal: AbortSignal): Promise<FileState[]> {
+  const left = await stillLeft(files.map(({ path }) => path));
   return concurrently(files, AT_ONCE, signal, async (file): Promise<FileState> => {
     const found = await lstat(file.path).catch(() => undefined);
     if (found === undefined) return 'missing';
     const stats = found.isSymbolicLink() ? await stat(file.path).catch(() => undefined) : found;
-    return stats !== undefined && (await isSame(file, stats, signal)) ? 'same' : 'differs';
+    if (stats !== undefined && (await isSame(file, stats, signal))) return 'same';
+    return left.has(file.path) ? 'left' : 'differs';
   });
 }
 

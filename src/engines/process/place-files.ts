@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
 import { compareContent } from './compare-files.ts';
+import { stillLeft } from './left-files.ts';
 
 /** Of the staging directory. */
 export const TREE = 'tree';
@@ -18,8 +19,8 @@ export interface PlaceOptions {
   /** The staging directory. */
   stage: string;
   run: Run;
-  /** Whether another file at that path may be replaced. */
-  mayReplace: (path: string) => boolean;
+  /** Whether files that differ may be replaced; those that the processes left here themselves always are. */
+  mayReplace: boolean;
   /** Which of the staged files are to be put in place now. */
   wanted: (path: string) => boolean;
   signal: AbortSignal;
@@ -38,7 +39,9 @@ interface Placed {
 export async function placeFiles({ stage, run, mayReplace, wanted, signal }: PlaceOptions): Promise<void> {
   const before = new Set((await placedSoFar(stage)).map(({ path }) => path));
   const steps: Placed[] = [];
-  for (const path of (await stagedFiles(join(stage, TREE), '')).filter(wanted)) {
+  const staged = (await stagedFiles(join(stage, TREE), '')).filter(wanted);
+  const left = await stillLeft(staged);
+  for (const path of staged) {
     const found = await lstat(path).catch(() => undefined);
     for (const directory of found === undefined ? missingParents(path, steps) : [])
       steps.push({ path: directory, what: 'directory' });
@@ -48,7 +51,7 @@ export async function placeFiles({ stage, run, mayReplace, wanted, signal }: Pla
       continue;
     }
     if (isDirectory || (await compareContent(join(stage, TREE, path), path, signal))) continue;
-    if (!mayReplace(path)) throw new DrayageError('FILE_DIFFERS', `The target has another ${path}.`);
+    if (!mayReplace && !left.has(path)) throw new DrayageError('FILE_DIFFERS', `The target has another ${path}.`);
     steps.push({ path, what: 'file', replaced: join(stage, REPLACED, path) });
   }
   await writeDown(stage, steps);

@@ -95,7 +95,7 @@ export class TreeCopy implements CopyMaker {
   #place(wanted: (path: string) => boolean): Promise<void> {
     const { run, options } = this.#o;
     const signal = new AbortController().signal;
-    return placeFiles({ stage: this.#stage, run, wanted, mayReplace: () => options.replaceFiles, signal });
+    return placeFiles({ stage: this.#stage, run, wanted, mayReplace: options.replaceFiles, signal });
   }
 
   /**
@@ -108,6 +108,7 @@ export class TreeCopy implements CopyMaker {
     await acquire({ kind: 'terminal', path: dir });
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await run('mkfifo', ['-m', '600', join(dir, 'in'), join(dir, 'out')]);
+    await writeFile(join(dir, 'workload'), `process:${this.#o.workload.pid}\n`);
     const start = join(dir, 'start');
     // The terminal's name is noted, for its size to be set.
     const inner = `readlink /proc/self/fd/0 >${dir}/name; exec ${launcher}`;
