@@ -49,7 +49,8 @@ export class Terminals {
     const left = new Promise<'left'>((resolve) => {
       signal.addEventListener('abort', () => resolve('left'), { once: true });
     });
-    return Promise.race([relay.ended.then(() => 'ended' as const), left]);
+    // Waited for here: the viewer is let go of when this returns.
+    return await Promise.race([relay.ended.then(() => 'ended' as const), left]);
   }
 
   async type(name: string, input: Buffer): Promise<void> {

@@ -27,7 +27,7 @@ export function attachCommand(cli: Cli): Command {
 
 /** Until the terminal ends or the user leaves it. @throws DrayageError NO_TERMINAL, TERMINAL_UNKNOWN */
 export async function attach(cli: Cli, agent: AgentClient, name: string): Promise<void> {
-  using keyboard = cli.keyboard();
+  await using keyboard = await cli.keyboard();
   if (keyboard === null) throw new DrayageError('NO_TERMINAL', 'There is no terminal here to connect.');
   const left = Promise.withResolvers<'left'>();
   let last = 0;

@@ -10,7 +10,7 @@ export interface Output {
   write(text: string | Buffer): void;
 }
 
-export interface Keyboard extends Disposable {
+export interface Keyboard extends AsyncDisposable {
   size(): { columns: number; rows: number };
   onKeys(listener: (keys: Buffer) => void): void;
   onResize(listener: (size: { columns: number; rows: number }) => void): void;
@@ -33,7 +33,7 @@ export interface Cli {
   /** Asks on the terminal; null where there is none to ask on. */
   confirm(question: string): Promise<boolean | null>;
   /** Every key as it is pressed, Ctrl-C too, until disposed; null where there is no terminal. */
-  keyboard(): Keyboard | null;
+  keyboard(): Promise<Keyboard | null>;
   /** Calls back for every Ctrl-C until disposed; without it, Ctrl-C ends the program. */
   onInterrupt(listener: () => void): Disposable;
   /** Aborts when the program is told to end, by SIGTERM or Ctrl-C. */

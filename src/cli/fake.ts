@@ -53,7 +53,7 @@ export class FakeTerminal {
         result.err += text;
       }),
       connect: async () => this.#agent(result),
-      keyboard: () => null,
+      keyboard: async () => null,
       confirm: async () => this.#options.answer ?? null,
       onInterrupt: (listener) => {
         this.#interrupts.add(listener);

@@ -1,5 +1,6 @@
 /** The real terminal behind a command's outputs and questions. */
 import type { ReadStream, WriteStream } from 'node:tty';
+import { runner } from '../exec/run.ts';
 import type { Keyboard, Output } from './context.ts';
 import { look } from './report/style.ts';
 
@@ -37,10 +38,16 @@ export async function confirm(input: ReadStream, stream: WriteStream, question: 
   }
 }
 
-/** The terminal's keys, raw, until disposed; null where input or output is no terminal. */
-export function keyboard(input: ReadStream, stream: WriteStream): Keyboard | null {
+/**
+ * The terminal's keys, raw, until disposed; null where input or output is no terminal. Node's own raw mode leaves the
+ * output cooked (libuv, UV_TTY_MODE_RAW keeps ONLCR), which breaks programs that draw.
+ */
+export async function keyboard(input: ReadStream, stream: WriteStream): Promise<Keyboard | null> {
   if (input.isTTY !== true || stream.isTTY !== true) return null;
-  input.setRawMode(true);
+  const run = runner();
+  const stty = async (...args: string[]) => (await run('stty', ['-F', '/dev/tty', ...args])).stdout.trim();
+  const before = await stty('-g');
+  await stty('raw', '-echo');
   const size = () => ({ columns: stream.columns, rows: stream.rows });
   const ends: (() => void)[] = [];
   return {
@@ -54,10 +61,10 @@ export function keyboard(input: ReadStream, stream: WriteStream): Keyboard | nul
       stream.on('resize', resized);
       ends.push(() => stream.off('resize', resized));
     },
-    [Symbol.dispose]() {
+    async [Symbol.asyncDispose]() {
       for (const end of ends) end();
-      input.setRawMode(false);
       input.pause();
+      await stty(before);
     },
   };
 }

@@ -51,10 +51,12 @@ export function treeRestoreArgs({ imagesDir, workDir, externalTerminal, stays }:
   return [
     ...['restore', '--images-dir', imagesDir, '--work-dir', workDir, '--log-file', 'restore.log'],
     ...['--manage-cgroups=ignore', ...COMMON, ...(stays ? [] : ['--restore-detached'])],
-    // The terminal is its standard input.
-    ...(externalTerminal === undefined ? [] : ['--inherit-fd', `fd[0]:${externalTerminal}`]),
+    ...(externalTerminal === undefined ? [] : ['--inherit-fd', `fd[${TERMINAL_FD}]:${externalTerminal}`]),
   ];
 }
+
+/** Where CRIU finds the terminal; it closes what it takes, and needs its standard input as well. */
+export const TERMINAL_FD = 3;
 
 /** A session whose leader is outside of the tree becomes that of the CRIU that restores it. */
 const COMMON = ['--shell-job', '--file-locks', '--tcp-established'];

@@ -43,6 +43,8 @@ export function parseStatus(text: string): ProcessStatus {
 export interface ProcessStat {
   pid: number;
   name: string;
+  /** `R`, `S`, `D`, `T`, `Z` … */
+  state: string;
   parent: number;
   group: number;
   session: number;
@@ -60,6 +62,7 @@ export function parseStat(text: string): ProcessStat {
   return {
     pid: Number(text.slice(0, open)),
     name: text.slice(open + 1, close),
+    state: fields[0] ?? '',
     parent: number(1),
     group: number(2),
     session: number(3),

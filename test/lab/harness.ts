@@ -42,10 +42,10 @@ export class Pair {
     return host.name === 'a' ? this.b : this.a;
   }
 
-  /** Moves it from the host to the other one, as a user would. */
+  /** Moves it from the host to the other one, as a user would; a bare name is a container's. */
   async migrate(from: LabHost, name: string, ...flags: string[]): Promise<Move> {
     const to = `root@${this.other(from).name}`;
-    const args = ['migrate', `docker:${name}`, '--to', to, '--json', '--yes', ...flags];
+    const args = ['migrate', name.includes(':') ? name : `docker:${name}`, '--to', to, '--json', '--yes', ...flags];
     const { code, stdout, stderr } = await from.run('drayage', args, { okCodes: ANY, timeoutMs: 120_000 });
     const events = stdout
       .split('\n')

@@ -46,7 +46,10 @@ export async function enterCgroup({ path }: OwnCgroup, root: number, signal: Abo
   await mkdir(path, { recursive: true });
   for (let round = 0; round < ROUNDS; round++) {
     const inside = new Set(await tasksOf(path));
-    const outside = treeOf(await listProcesses(signal), root).filter((pid) => !inside.has(pid));
+    const processes = await listProcesses(signal);
+    // One that has ended and is still to be waited for is in no cgroup any more.
+    const ended = new Set(processes.filter(({ state }) => /[ZX]/.test(state)).map(({ pid }) => pid));
+    const outside = treeOf(processes, root).filter((pid) => !inside.has(pid) && !ended.has(pid));
     if (outside.length === 0) return;
     for (const pid of outside) moveTo(path, pid);
   }

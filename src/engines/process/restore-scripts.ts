@@ -2,7 +2,7 @@
  * What runs in a restore of a tree of processes. No engine is in front of CRIU here: a launcher leaves the agent's
  * cgroups, waits for the images and starts CRIU, which waits for the commit as with containers.
  */
-import { treeRestoreArgs } from '../../tools/criu-tree.ts';
+import { TERMINAL_FD, treeRestoreArgs } from '../../tools/criu-tree.ts';
 import type { RestoreScripts } from '../docker/rendezvous.ts';
 
 export interface TreeRestore {
@@ -53,7 +53,7 @@ for procs in ${cgroups.map(quote).join(' ')}; do echo $$ >"$procs"; done
 cd /
 echo "waiting $$" 1<>${dir}/events
 if read -r word <${dir}/go && [ "$word" = go ]; then
-  CRIU_CONFIG_FILE=${dir}/criu.conf PATH=${dir}/bin:$PATH ${command.map(quote).join(' ')}
+  CRIU_CONFIG_FILE=${dir}/criu.conf PATH=${dir}/bin:$PATH ${command.map(quote).join(' ')} ${TERMINAL_FD}<&0
   status=$?
 else
   status=1

@@ -1,0 +1,301 @@
+/** Trees of processes that no engine keeps, moved there and back: nothing lost, nothing repeated, nothing left. */
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { LabHost } from '../../lab/host.ts';
+import { ensurePrograms } from '../../lab/packages.ts';
+import { runner, type Started } from '../../src/exec/run.ts';
+import { brokenAt, codes, docker, Pair, until } from './harness.ts';
+
+const PROGRAMS = 'test/lab/programs';
+/** Where the programs of these tests run, on either host. */
+const HOME = '/srv/processes';
+
+describe('processes', () => {
+  let pair: Pair;
+  let scratch: string;
+  /** Numbers of processes are chosen, so that the other host has them free. */
+  let lastPid = 30_000;
+
+  beforeAll(async () => {
+    pair = await Pair.of(26, ['redis']);
+    scratch = await mkdtemp(join(tmpdir(), 'processes-'));
+  });
+  afterAll(() => rm(scratch, { recursive: true }));
+  beforeEach(async () => {
+    for (const host of [pair.a, pair.b]) await host.run('sh', ['-c', `rm -rf ${HOME}; mkdir -p ${HOME}`]);
+  });
+
+  test('a loop on a terminal goes on in the terminal of its user', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
+    const first = await onTerminal(a, `echo ${nextPid()} >/proc/sys/kernel/ns_last_pid; exec bash --norc -i`);
+    first.type(`sh ${HOME}/loop.sh\r`);
+    await until('it counts', async () => first.numbers().length > 5);
+    const pid = await pidOf(a, `sh ${HOME}/loop.sh`);
+
+    const second = await onTerminal(a, `drayage migrate process:${pid} --to root@b --yes --attach`);
+    await until('it counts on', async () => second.numbers().length > 20, 30_000);
+    expect(await isRunning(a, pid)).toBe(false);
+    // What was shown before the move stays on the old terminal.
+    expect(brokenAt([...first.numbers(), ...second.numbers()])).toBeUndefined();
+
+    // Leaving and coming back; meanwhile it goes on.
+    second.type('\u0010\u0011');
+    await second.ended;
+    expect(second.text()).toContain('the processes go on');
+    const third = await onTerminal(a, `stty cols 77 rows 33; drayage attach process:${pid} --host root@b`);
+    const last = second.numbers().at(-1) ?? 0;
+    await until('it is seen again', async () => (third.numbers().at(-1) ?? 0) > last + 10);
+    expect(brokenAt(third.numbers())).toBeUndefined();
+    const size = await b.run('sh', ['-c', `stty -F /proc/${pid}/fd/0 size`]);
+    expect(size.stdout.trim()).toBe('33 77');
+    third.type('\u0010\u0011');
+    await third.ended;
+
+    const home = await onTerminal(b, `drayage migrate process:${pid} --to root@a --yes --attach`);
+    await until('it counts on', async () => home.numbers().length > 20, 30_000);
+    expect(brokenAt(home.numbers())).toBeUndefined();
+    // Ctrl-C is the loop's again, and its end that of the terminal.
+    home.type('\u0003');
+    await home.ended;
+    expect(home.text()).toContain('the terminal has ended');
+    expect(await isRunning(a, pid)).toBe(false);
+    first.end();
+    await cleanEverywhere();
+  });
+
+  test('a shell moves with all that runs in it, as the leader of its session', async () => {
+    const { a, b } = pair;
+    const first = await onTerminal(a, `echo ${nextPid()} >/proc/sys/kernel/ns_last_pid; exec bash --norc -i`);
+    first.type('cd /srv/processes; PS1="ready> "; kept=value; sleep 1000 &\r');
+    await until('it has a job', async () => /\[1\] \d+/.test(first.text()));
+    const pid = Number((await a.run('sh', ['-c', 'pgrep -n -x bash'])).stdout);
+    await pair.move(a, `process:${pid}`);
+    await first.ended;
+    const second = await onTerminal(b, `drayage attach process:${pid}`);
+    second.type('echo $kept; jobs; echo of $(ps -o tpgid= -p $$)\r');
+    await until('it answers', async () => /value\r\n\[1\]\+ +Running +sleep 1000 &\r\nof +\d+/.test(second.text()));
+    second.type('exit\r');
+    await until('it has ended', async () => !(await isRunning(b, pid)));
+    await b.run('pkill', ['-x', 'sleep'], { okCodes: [0, 1] });
+    await cleanEverywhere();
+  });
+
+  test('a C program that only the source has tells of its own gaps', async () => {
+    const { a, b } = pair;
+    await ensurePrograms(runner(), { cc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' }, () => {});
+    await runner()('cc', ['-O2', '-static', '-o', join(scratch, 'gaps'), join(PROGRAMS, 'gaps.c')]);
+    await copyFile(join(scratch, 'gaps'), a.path(`${HOME}/gaps`));
+    const pid = await start(a, `exec ${HOME}/gaps`);
+    await until('it runs', async () => (await lines(a, 'log')).length > 0);
+    for (const [from, to] of there(a, b)) {
+      const { outageMs } = await pair.move(from, `process:${pid}`);
+      await until('it goes on', async () => (await lines(to, 'log')).length > (await lines(from, 'log')).length + 1);
+      expect(await isRunning(from, pid)).toBe(false);
+      const gaps = (await lines(to, 'log')).map((line) => Number(line.split(' ')[1]));
+      const longest = Math.max(...gaps);
+      process.stderr.write(`gaps: the longest took ${longest} ms, the move says ${outageMs}\n`);
+      expect(longest).toBeGreaterThan(20);
+      expect(longest).toBeLessThan(3000);
+    }
+    await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  test('processes with threads and pipes between them lose no number', async () => {
+    const { a, b } = pair;
+    await copyFile(join(PROGRAMS, 'workers.py'), a.path(`${HOME}/workers.py`));
+    const pid = await start(a, `exec python3 ${HOME}/workers.py`);
+    await until('they count', async () => (await lines(a, 'log')).length > 3);
+    for (const [from, to] of there(a, b)) {
+      await pair.move(from, `process:${pid}`);
+      const before = Number((await lines(to, 'log')).at(-1));
+      await until('they count on', async () => Number((await lines(to, 'log')).at(-1)) > before + 100);
+    }
+    expect((await lines(a, 'log')).every((line) => /^\d+$/.test(line))).toBe(true);
+    await kill(a, pid);
+    await a.run('pkill', ['-f', 'workers.py'], { okCodes: [0, 1] });
+    await cleanEverywhere();
+  });
+
+  test('locks, a deleted file, a zombie and a timer go along', async () => {
+    const { a, b } = pair;
+    await copyFile(join(PROGRAMS, 'holder.py'), a.path(`${HOME}/holder.py`));
+    const pid = await start(a, `exec python3 ${HOME}/holder.py`);
+    await until('it counts', async () => (await lines(a, 'log')).length > 3);
+    for (const [from, to] of there(a, b)) {
+      await pair.move(from, `process:${pid}`);
+      const before = (await lines(to, 'log')).length;
+      await until('it counts on', async () => (await lines(to, 'log')).length > before + 5);
+      const rounds = (await lines(to, 'log')).map((line) => Number(line.split(' ')[0]));
+      expect(brokenAt(rounds)).toBeUndefined();
+      const ticks = (await lines(to, 'log')).map((line) => Number(line.split(' ')[1]));
+      expect(ticks.at(-1)).toBeGreaterThan((ticks[before] ?? 0) + 3);
+      for (const command of [
+        'flock -n held.flock true',
+        "python3 -c \"import fcntl; fcntl.lockf(open('held.lock', 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)\"",
+      ]) {
+        const { code } = await to.run('sh', ['-c', `cd ${HOME}; ${command}`], { okCodes: [0, 1] });
+        expect(code).toBe(1);
+      }
+      expect((await to.run('sh', ['-c', `ps -o stat= --ppid ${pid}`])).stdout).toMatch(/^Z/);
+    }
+    await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  test('a redis that was started by hand, with libraries that only the source has', async () => {
+    const { a, b } = pair;
+    await docker(a, 'create', '--pull=never', '--name', 'files', 'redis');
+    await a.run('sh', ['-c', 'docker export files | tar -C / -x --skip-old-files usr/bin usr/lib']);
+    await docker(a, 'rm', 'files');
+    const pid = await start(a, "exec redis-server --port 6400 --save '' --dir .");
+    const ask = async (host: LabHost, ...words: string[]): Promise<string> =>
+      (await a.run('redis-cli', ['-h', host.address, '-p', '6400', ...words])).stdout.trim();
+    await until('it answers', async () => (await a.run('redis-cli', ['-p', '6400', 'ping'])).stdout.trim() === 'PONG');
+    await a.run('redis-cli', ['-p', '6400', 'config', 'set', 'protected-mode', 'no']);
+    await ask(a, 'eval', "for i = 1, 20000 do redis.call('set', 'key:' .. i, string.rep('x', 1000)) end", '0');
+    for (const [from, to] of there(a, b)) {
+      await pair.move(from, 'process:redis-server');
+      expect(await ask(to, 'strlen', 'key:4711')).toBe('1000');
+      expect(await ask(to, 'incr', 'moves')).toBe(from === a ? '1' : '2');
+    }
+    await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  test('what is in the way is told beforehand', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'while :; do sleep 0.1; done\n');
+    await put(b, 'loop.sh', 'while :; do sleep 0.2; done\n');
+    const pid = await start(a, `exec sh ${HOME}/loop.sh`, '/dev/null');
+    expect(codes(await pair.migrate(a, `process:${pid}`))).toContain('FILES_DIFFER');
+    const moved = await pair.migrate(a, `process:${pid}`, '--replace-files');
+    expect(moved.result).toMatchObject({ outcome: 'committed' });
+    expect((await b.run('cat', [`${HOME}/loop.sh`])).stdout).toContain('0.1');
+    // Its number is free no more.
+    await a.run('sh', ['-c', `echo ${pid - 1} >/proc/sys/kernel/ns_last_pid; setsid sleep 1000 >/dev/null 2>&1 &`]);
+    expect(codes(await pair.migrate(b, `process:${pid}`))).toContain('PIDS_TAKEN');
+    await a.run('pkill', ['-x', 'sleep']);
+    await kill(b, pid);
+    await cleanEverywhere();
+  });
+
+  test('a restore that fails is undone in place', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
+    const pid = await start(a, `exec sh ${HOME}/loop.sh`);
+    const freezer = await freezerOf(a, pid);
+    await b.run('sh', [
+      '-c',
+      'mv /usr/sbin/criu /usr/sbin/criu.kept; printf \'#!/bin/sh\\n[ "$1" != restore ] || exit 1\\nexec /usr/sbin/criu.kept "$@"\\n\' >/usr/sbin/criu; chmod 755 /usr/sbin/criu',
+    ]);
+    try {
+      const { result } = await pair.migrate(a, `process:${pid}`);
+      expect(result).toMatchObject({ outcome: 'undone', error: { code: 'RESTORE_FAILED' } });
+    } finally {
+      await b.run('mv', ['/usr/sbin/criu.kept', '/usr/sbin/criu']);
+    }
+    const before = (await lines(a, 'log')).length;
+    await until('it goes on here', async () => (await lines(a, 'log')).length > before + 5);
+    expect(brokenAt((await lines(a, 'log')).map(Number))).toBeUndefined();
+    expect(await freezerOf(a, pid)).toBe(freezer);
+    // What had been put in place on the target is gone.
+    expect((await b.run('ls', ['-A', HOME])).stdout).toBe('');
+    await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  function nextPid(): number {
+    lastPid += 1000;
+    return lastPid;
+  }
+
+  /** Starts a program without a terminal; its output goes to a file in HOME. */
+  async function start(host: LabHost, command: string, output = `${HOME}/log`): Promise<number> {
+    const before = nextPid();
+    await put(
+      host,
+      'start.sh',
+      `cd ${HOME}; echo ${before} >/proc/sys/kernel/ns_last_pid; setsid sh -c 'echo $$ >pid; ${command.replaceAll("'", `'\\''`)}' >${output} 2>&1 </dev/null &\n`,
+    );
+    await host.run('sh', [`${HOME}/start.sh`]);
+    return until('it has started', async () => Number((await host.run('cat', [`${HOME}/pid`])).stdout) || undefined);
+  }
+
+  async function cleanEverywhere(): Promise<void> {
+    await until('nothing is left', async () => (await pair.leftovers()).length === 0);
+    for (const host of [pair.a, pair.b]) {
+      const { stdout } = await host.run('sh', [
+        '-c',
+        'ls -A /var/lib/drayage/carried /run/drayage/terminals 2>/dev/null | grep -v ":$" | grep .; true',
+      ]);
+      expect(stdout).toBe('');
+    }
+  }
+});
+
+interface Terminal {
+  type(keys: string): void;
+  text(): string;
+  /** Whole lines that are a number. */
+  numbers(): number[];
+  ended: Started['exited'];
+  end(): void;
+}
+
+/** A terminal of a user of the host. */
+async function onTerminal(host: LabHost, command: string): Promise<Terminal> {
+  const program = host.start('script', ['--quiet', '--flush', '--command', command, '/dev/null'], {
+    env: { TERM: 'xterm', SHELL: '/bin/sh' },
+  });
+  let seen = '';
+  program.stdout.on('data', (chunk: Buffer) => {
+    seen += chunk.toString();
+  });
+  return {
+    type: (keys) => void program.stdin.write(keys),
+    text: () => seen,
+    numbers: () =>
+      seen
+        .split('\r\n')
+        .slice(0, -1)
+        .filter((line) => /^\d+$/.test(line))
+        .map(Number),
+    ended: program.exited,
+    end: () => program.kill('SIGKILL'),
+  };
+}
+
+function there(a: LabHost, b: LabHost): [LabHost, LabHost][] {
+  return [
+    [a, b],
+    [b, a],
+  ];
+}
+
+async function put(host: LabHost, name: string, text: string): Promise<void> {
+  await writeFile(host.path(`${HOME}/${name}`), text);
+}
+
+async function lines(host: LabHost, name: string): Promise<string[]> {
+  return (await host.run('cat', [`${HOME}/${name}`])).stdout.split('\n').slice(0, -1);
+}
+
+async function pidOf(host: LabHost, command: string): Promise<number> {
+  return until(command, async () => Number((await host.run('pgrep', ['-x', '-f', command])).stdout) || undefined);
+}
+
+async function isRunning(host: LabHost, pid: number): Promise<boolean> {
+  return (await host.run('sh', ['-c', `[ -e /proc/${pid} ]`], { okCodes: [0, 1] })).code === 0;
+}
+
+async function kill(host: LabHost, pid: number): Promise<void> {
+  await host.run('kill', ['-9', `${pid}`]);
+}
+
+async function freezerOf(host: LabHost, pid: number): Promise<string> {
+  return (await host.run('sh', ['-c', `grep freezer /proc/${pid}/cgroup`])).stdout;
+}
