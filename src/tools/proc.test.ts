@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { parseFileMappings, parseLocks, parseMounts, parseSharedShare, parseStatus, parseWatches } from './proc.ts';
+import {
+  parseFileMappings,
+  parseLocks,
+  parseMounts,
+  parseSharedShare,
+  parseStat,
+  parseStatus,
+  parseWatches,
+} from './proc.ts';
 
 describe('parseStatus', () => {
   it('reads what Linux 6.18 says of a process in a container', () => {
@@ -117,3 +125,11 @@ ino:	21
 inotify wd:1 ino:289d sdev:65 mask:fff ignored_mask:0 fhandle-bytes:24 fhandle-type:f8 f_handle:00000000fb21000
 inotify wd:2 ino:1 sdev:10300001 mask:fff ignored_mask:0 fhandle-bytes:c fhandle-type:1 f_handle:928fd7c30100000
 `;
+
+it('a stat line is read whatever its name holds', () => {
+  const rest = 'S 1 20 30 34816 20 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 1000';
+  expect(parseStat(`42 (a) (b c) ${rest}`)).toEqual({
+    ...{ pid: 42, name: 'a) (b c', state: 'S', parent: 1, group: 20, session: 30, terminal: 34816 },
+    startedAt: '123456',
+  });
+});

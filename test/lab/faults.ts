@@ -105,13 +105,14 @@ export async function targetDiskFillsUp(): Promise<void> {
   await expectOneWholeCopy(pair);
 }
 
-/** Moves `web` from a to b and lets the fault strike; returns when both sides have come to rest. */
-async function migrateWith(
+/** Moves it from a to b and lets the fault strike; returns when both sides have come to rest. */
+export async function migrateWith(
   pair: Pair,
   { phase, afterMs }: (typeof POINTS)[number],
   fault: (pair: Pair, interrupt: () => Promise<void>) => Promise<(() => Promise<void>) | undefined>,
+  workload = 'docker:web',
 ): Promise<void> {
-  const cli = startDrayage(pair.a, 'migrate', 'docker:web', '--to', 'root@b', '--json', '--yes');
+  const cli = startDrayage(pair.a, 'migrate', workload, '--to', 'root@b', '--json', '--yes');
   let mend: (() => Promise<void>) | undefined;
   let struck: Promise<void> | undefined;
   let buffered = '';
@@ -196,7 +197,7 @@ async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise<() => 
   return () => pair.lab.restoreLink('b');
 }
 
-async function agentLogs(pair: Pair): Promise<string> {
+export async function agentLogs(pair: Pair): Promise<string> {
   const logs = await Promise.all(
     [pair.a, pair.b].map(
       async (host) =>

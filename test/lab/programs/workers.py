@@ -1,5 +1,8 @@
-"""Three processes, each with three threads, that count through pipes to a parent, which checks every number."""
-import os, select, struct, sys, threading, time
+"""
+Three processes, each with three threads, that count to a parent, which checks every number: through pipes, and one
+through a TCP connection of the host's own loopback device.
+"""
+import os, select, socket, struct, sys, threading, time
 
 
 def work(out):
@@ -18,9 +21,15 @@ def work(out):
     run()
 
 
+def connection():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        return server.accept()[0].detach(), one.detach()
+
+
 pipes = []
-for _ in range(3):
-    r, w = os.pipe()
+for make in (os.pipe, os.pipe, connection):
+    r, w = make()
     if os.fork() == 0:
         os.close(r)
         work(w)

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import { type Candidate, findRoot, treeOf } from './tree.ts';
+
+const NOBODY = new Set<number>();
+
+function process(pid: number, parent: number, name: string, more: Partial<Candidate> = {}): Candidate {
+  const common = { state: 'S', group: pid, session: pid, terminal: 0, startedAt: '1', isInside: false };
+  return { ...common, pid, parent, name, program: name, ...more };
+}
+
+const ALL = [
+  process(1, 0, 'init'),
+  process(10, 1, 'redis-server'),
+  process(11, 10, 'redis-server'),
+  process(20, 1, 'bash'),
+  process(21, 20, 'python3'),
+  process(22, 21, 'sleep'),
+  process(30, 1, 'a-very-long-nam', { program: 'a-very-long-name' }),
+  process(40, 1, 'nginx', { isInside: true }),
+  process(50, 1, 'sleep'),
+];
+
+test('a process is found by its pid, and by a name that only its tree has', () => {
+  expect(findRoot(ALL, '21', NOBODY).pid).toBe(21);
+  expect(findRoot(ALL, 'redis-server', NOBODY).pid).toBe(10);
+  expect(findRoot(ALL, 'a-very-long-name', NOBODY).pid).toBe(30);
+});
+
+test('a name of two trees is told with both', () => {
+  expect(() => findRoot(ALL, 'sleep', NOBODY)).toThrow('process:22 or process:50');
+});
+
+test.each(['99', 'nobody', 'nginx'])('%s is none of the host', (name) => {
+  expect(() => findRoot(ALL, name, NOBODY)).toThrow('There is no process');
+});
+
+test('drayage itself is no workload', () => {
+  expect(() => findRoot(ALL, '20', new Set([20]))).toThrow('There is no process 20');
+});
+
+test('a tree is a process and all that descend from it, each after its parent', () => {
+  expect(treeOf(ALL, 20)).toEqual([20, 21, 22]);
+  expect(treeOf([process(3, 2, 'c'), process(2, 1, 'b'), process(4, 2, 'd')], 2)).toEqual([2, 3, 4]);
+  expect(treeOf(ALL, 50)).toEqual([50]);
+});

@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest';
+import { goodHost } from '../../../test/fixtures/facts.ts';
+import type { HostFacts, ProcessTreeFacts } from '../../engines/facts.ts';
+import type { DigestedFile } from '../../engines/process/compare-files.ts';
+import type { MigrateOptions } from '../events.ts';
+import { preflight } from '../preflight.ts';
+import { TREE_FINDINGS } from './tree.ts';
+
+interface Facts {
+  workload: ProcessTreeFacts;
+  target: HostFacts;
+  options: MigrateOptions;
+}
+
+type Spoil = (facts: Facts) => unknown;
+
+const FILE: DigestedFile = {
+  ...{ path: '/usr/bin/prog', kind: 'file', bytes: 10, mode: 0o755, uid: 0, gid: 0, mtimeMs: 1, isWritten: false },
+  sha256: '0'.repeat(64),
+};
+
+function good(): Facts {
+  const target = goodHost('hostb');
+  return {
+    workload: {
+      ...{ ref: { engine: 'process', name: '4711' }, id: '4711-1', pid: 4711, program: 'prog', command: 'prog' },
+      ...{ files: [structuredClone(FILE)], terminals: [], listening: [], foreign: [], memoryBytes: 1, cgroupPath: '' },
+      processes: [{ pid: 4711, innerPid: 4711, name: 'prog', obstacles: [] }],
+    },
+    target: { ...target, tree: { files: ['same'], takenPids: [], missingPrograms: [] } },
+    options: {
+      ...{ remove: false, carryBinds: false, dropConnections: false, replaceFiles: false, dryRun: false },
+      handover: 'forward',
+    },
+  };
+}
+
+function findings(...spoils: Spoil[]) {
+  const facts = good();
+  for (const spoil of spoils) spoil(facts);
+  const source = { ...goodHost('hosta'), docker: null };
+  return preflight(facts.workload, source, facts.target, facts.options);
+}
+
+const terminal =
+  (path: string): Spoil =>
+  ({ workload }) =>
+    workload.terminals.push({ path, id: 'tty[8800:1]', isLed: false });
+const tree =
+  (has: Partial<NonNullable<HostFacts['tree']>>): Spoil =>
+  ({ target }) =>
+    Object.assign(target.tree ?? {}, has);
+const listens = ({ workload }: Facts) => workload.listening.push('tcp/0.0.0.0:80');
+const uses =
+  (endpoint: string): Spoil =>
+  ({ target }) =>
+    target.listening.push(endpoint);
+
+test('nothing speaks against a good case, and neither host needs Docker', () => {
+  expect(findings(({ target }) => Object.assign(target, { docker: null, runc: null }))).toEqual([]);
+});
+
+const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[][] }> = {
+  FOREIGN_NAMESPACE: { raised: [[({ workload }) => workload.foreign.push('net')]], not: [] },
+  SEVERAL_TERMINALS: { raised: [[terminal('/dev/pts/1'), terminal('/dev/pts/2')]], not: [[terminal('/dev/pts/1')]] },
+  TERMINAL_MOVES: { raised: [[terminal('/dev/pts/1')]], not: [] },
+  SCRIPT_MISSING: {
+    raised: [[terminal('/dev/pts/1'), tree({ missingPrograms: ['script'] })]],
+    not: [[terminal('/dev/pts/1')]],
+  },
+  FILES_DIFFER: {
+    raised: [[tree({ files: ['differs'] })]],
+    not: [
+      [tree({ files: ['left'] })],
+      [tree({ files: ['differs'] }), ({ options }) => Object.assign(options, { replaceFiles: true })],
+    ],
+  },
+  FILES_REPLACED: {
+    raised: [[tree({ files: ['differs'] }), ({ options }) => Object.assign(options, { replaceFiles: true })]],
+    not: [[tree({ files: ['left'] })]],
+  },
+  FILES_CARRIED: { raised: [[tree({ files: ['missing'] })]], not: [[tree({ files: ['differs'] })]] },
+  PIDS_TAKEN: { raised: [[tree({ takenPids: [4711] })]], not: [] },
+  PORT_IN_USE: {
+    raised: [
+      [listens, uses('tcp/127.0.0.1:80')],
+      [listens, uses('tcp/[::]:80')],
+    ],
+    not: [[listens, uses('udp/0.0.0.0:80')], [listens, uses('tcp/0.0.0.0:81')], [uses('tcp/0.0.0.0:80')]],
+  },
+  LISTENERS_MOVE: { raised: [[listens]], not: [] },
+};
+
+test.each(Object.entries(CASES))('%s', (code, { raised, not }) => {
+  for (const spoils of raised) expect(findings(...spoils).map((finding) => finding.code)).toContain(code);
+  for (const spoils of [[], ...not]) expect(findings(...spoils).map((finding) => finding.code)).not.toContain(code);
+  const severities = raised.flatMap((spoils) => findings(...spoils)).filter((finding) => finding.code === code);
+  for (const { severity } of severities)
+    expect(severity).toBe(TREE_FINDINGS[code as keyof typeof TREE_FINDINGS].severity);
+});
+
+const connected =
+  (detail: string): Spoil =>
+  ({ workload }) =>
+    workload.processes[0]?.obstacles.push({ kind: 'tcp-established', detail });
+
+test('connections block, those within the tree do not', () => {
+  const outside = connected('10.0.0.1:80 to 10.0.0.9:5000');
+  expect(findings(outside)).toMatchObject([{ code: 'TCP_ESTABLISHED', severity: 'blocks' }]);
+  const drop: Spoil = ({ options }) => Object.assign(options, { dropConnections: true });
+  expect(findings(outside, drop)).toMatchObject([{ code: 'TCP_ESTABLISHED', severity: 'costs' }]);
+  expect(findings(connected('127.0.0.1:80 to 127.0.0.1:81'), connected('127.0.0.1:81 to 127.0.0.1:80'))).toEqual([]);
+});

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import type { UsedFile } from '../engines/process/used-files.ts';
+import { firstFiles, lastFiles } from './prepare-tree.ts';
+
+function file(path: string, more: Partial<UsedFile> = {}): UsedFile {
+  const common = { kind: 'file', bytes: 1, mode: 0o644, uid: 0, gid: 0, mtimeMs: 1, isWritten: false } as const;
+  return { ...common, path, ...more };
+}
+
+test('before the freeze goes what the target lacks or has otherwise, and what is being written', () => {
+  const files = [file('/same'), file('/missing'), file('/differs'), file('/left'), file('/log', { isWritten: true })];
+  const paths = firstFiles(files, ['same', 'missing', 'differs', 'left', 'same']).map(({ path }) => path);
+  expect(paths).toEqual(['/missing', '/differs', '/left', '/log']);
+});
+
+test('in it goes what may have changed since, and what was opened since', () => {
+  const before = [file('/same'), file('/touched'), file('/log', { isWritten: true }), file('/closed')];
+  const now = [file('/same'), file('/touched', { mtimeMs: 2 }), file('/log', { isWritten: true }), file('/new')];
+  expect(lastFiles(before, now).map(({ path }) => path)).toEqual(['/touched', '/log', '/new']);
+});
