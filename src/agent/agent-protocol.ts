@@ -191,7 +191,7 @@ export const agentProtocol = defineProtocol({
     'target.surveyTree': {
       params: z.object({
         files: usedFiles as unknown as z.ZodType<TreeQuestion['files'], TreeQuestion['files']>,
-        pids: z.array(z.number().int().positive()).max(100_000),
+        taskIds: z.array(z.number().int().positive()).max(100_000),
         terminal: z.boolean(),
       }),
       result: z.custom<TreeSurroundings>(),

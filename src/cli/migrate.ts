@@ -29,6 +29,7 @@ export function migrateCommand(cli: Cli): Command {
 What speaks against it, and what it costs, is told first. The agent drives the move, not this command: closing the terminal does not stop it. Ctrl-C asks for an undo, and until the workload runs on the target there always is one. The exit status is 0 only if the workload has moved.`,
     examples: [
       ['drayage migrate docker:web --to root@hostb', ''],
+      ['drayage migrate process:4711 --to root@hostb --attach', 'processes that no engine keeps, with their terminal'],
       ['drayage migrate web --to hostb --dry-run', 'what would be done, and nothing else'],
       ['drayage migrate web --to hostb --yes --json', 'for programs: events as JSON lines, the result last'],
     ],

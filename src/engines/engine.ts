@@ -58,7 +58,7 @@ export interface CopyMaker {
 }
 
 /** What an engine may make on the target; see migration/resource.ts for how each is removed. */
-export type Made =
+type Made =
   | { kind: 'image'; id: string; tags: string[] }
   | { kind: 'network' | 'volume'; name: string }
   | { kind: 'directory'; path: string }

@@ -122,6 +122,8 @@ export interface ProcessTreeFacts {
   /** Unlike that of any other process of this host since it was booted. */
   id: string;
   pid: number;
+  /** Numbers of its processes and of their threads, which all stay the same. */
+  taskIds: number[];
   /** Base name of the executable. */
   program: string;
   /** With its arguments. */
@@ -132,6 +134,8 @@ export interface ProcessTreeFacts {
   terminals: TerminalFacts[];
   /** Sockets of the host's that it listens on, `tcp/0.0.0.0:80`. */
   listening: string[];
+  /** Pipes that other processes have an end of. */
+  outerPipes: string[];
   /** Namespaces, or `root` directory, that are not the host's. */
   foreign: string[];
   processes: ProcessFacts[];
@@ -149,7 +153,7 @@ export function isTree(workload: AnyWorkload): workload is ProcessTreeFacts {
 /** What a host is to look for, where a tree of processes is to be moved to it. */
 export interface TreeQuestion {
   files: DigestedFile[];
-  pids: number[];
+  taskIds: number[];
   /** It comes with a terminal. */
   terminal: boolean;
 }
@@ -158,7 +162,7 @@ export interface TreeQuestion {
 export interface TreeSurroundings {
   /** What is at the path of each of its files, in their order. */
   files: FileState[];
-  /** Of its pids, those that are in use. */
+  /** Of the numbers of its processes and threads, those that are in use. */
   takenPids: number[];
   /** Programs for terminals that are missing. */
   missingPrograms: string[];

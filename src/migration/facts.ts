@@ -35,8 +35,8 @@ export async function surveyPair(
   const workload = await surveyed;
   const facts = await plain;
   if (!isTree(workload)) return [workload, facts];
-  const { files, processes, terminals } = workload;
-  const tree = { files, pids: processes.map(({ pid }) => pid), terminal: terminals.length > 0 };
+  const { files, taskIds, terminals } = workload;
+  const tree = { files, taskIds, terminal: terminals.length > 0 };
   return [workload, { ...facts, tree: await target.surveyTree(tree) }];
 }
 

@@ -50,10 +50,14 @@ export function makePlan(workload: AnyWorkload, _source: HostFacts, target: Host
 
 function treePlan({ files, memoryBytes }: ProcessTreeFacts, target: HostFacts): Plan {
   const sent = files.filter(({ isWritten }, index) => isWritten || target.tree?.files[index] !== 'same');
+  const carried: FileTree = {
+    ...{ key: 'carried', kind: 'volume', path: '/', entries: sent.length },
+    bytes: sum(sent, (file) => file.bytes),
+  };
   return {
-    ...{ strategy: 'stop-copy', image: { missingLayers: [], bytes: 0 }, trees: [], networksToCreate: [] },
+    ...{ strategy: 'stop-copy', image: { missingLayers: [], bytes: 0 }, trees: [carried], networksToCreate: [] },
     ...{ volumesToCreate: [], memoryBytes, predictedOutageMs: predictOutage(memoryBytes, []) },
-    predictedBytes: memoryBytes + sum(sent, ({ bytes }) => bytes),
+    predictedBytes: memoryBytes + carried.bytes,
   };
 }
 

@@ -2,6 +2,7 @@
 import { type AnyWorkload, type HostFacts, isTree, type ProcessTreeFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
+import { makePlan } from './plan.ts';
 import { type Case, type SourceCase, sourceCase, treeCase } from './preflight/case.ts';
 import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
 import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
@@ -92,7 +93,12 @@ function treeFindings(
   options: MigrateOptions,
 ): Finding[] {
   const name = nameOf(workload);
-  const c: Case = { ...treeCase(workload, source, options), name, target: { ...target, docker: null } };
+  const tree = treeCase(workload, source, options);
+  const { trees } = makePlan(workload, source, target, options);
+  const c: Case = {
+    ...{ ...tree, name, target: { ...target, docker: null } },
+    workload: { ...tree.workload, files: trees },
+  };
   return [
     ...sourceTreeFindings(workload, source, options, target),
     ...ofTrees(checkHost(target)),

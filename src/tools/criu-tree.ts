@@ -30,7 +30,7 @@ export function beginTreeDump(options: TreeDumpOptions): Promise<Checkpoint> {
 }
 
 /** Pure. Cgroups are not CRIU's to save: the one of drayage's own is not that of the copy. */
-export function treeDumpArgs({ pid, imagesDir, workDir, cgroupPath, externalTerminal }: TreeDumpOptions): string[] {
+function treeDumpArgs({ pid, imagesDir, workDir, cgroupPath, externalTerminal }: TreeDumpOptions): string[] {
   return [
     ...['dump', '--tree', `${pid}`, '--images-dir', imagesDir, '--work-dir', workDir, '--log-file', 'dump.log'],
     ...['--leave-running', '--freeze-cgroup', cgroupPath, '--manage-cgroups=ignore'],

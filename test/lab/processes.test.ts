@@ -45,6 +45,9 @@ describe('processes', () => {
     second.type('\u0010\u0011');
     await second.ended;
     expect(second.text()).toContain('the processes go on');
+    // The terminal is not the agent's: nothing ends with it.
+    await b.kill9('drayage-agent');
+    await pair.ready();
     const third = await onTerminal(a, `stty cols 77 rows 33; drayage attach process:${pid} --host root@b`);
     const last = second.numbers().at(-1) ?? 0;
     await until('it is seen again', async () => (third.numbers().at(-1) ?? 0) > last + 10);

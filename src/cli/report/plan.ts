@@ -5,8 +5,11 @@ import { formatBytes, formatMs } from './units.ts';
 
 export function renderPlan(plan: Plan, { style }: Look): string {
   const layers = plan.image.missingLayers.length;
+  const image =
+    layers === 0 ? 'the target has it' : `${count(layers, 'layer')}, about ${formatBytes(plan.image.bytes)}`;
   const rows: [string, string][] = [
-    ['image', layers === 0 ? 'the target has it' : `${count(layers, 'layer')}, about ${formatBytes(plan.image.bytes)}`],
+    // Processes without an engine have none, and one tree of files.
+    ...(plan.trees.some(({ key }) => key === 'carried') ? [] : [['image', image] as [string, string]]),
     ...plan.trees.map((tree): [string, string] => [
       'files',
       `${treeName(tree)}: ${formatBytes(tree.bytes)} in ${count(tree.entries, 'entry', 'entries')}`,

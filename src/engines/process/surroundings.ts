@@ -5,14 +5,14 @@ import type { TreeQuestion, TreeSurroundings } from '../facts.ts';
 import { compareFiles } from './compare-files.ts';
 
 export async function surveySurroundings(
-  { files, pids, terminal }: TreeQuestion,
+  { files, taskIds, terminal }: TreeQuestion,
   signal: AbortSignal,
 ): Promise<TreeSurroundings> {
   const missing = terminal && (await findProgram('script')) === undefined ? ['script'] : [];
   return {
     files: await compareFiles(files, signal),
     // A thread's number is no directory of /proc's own listing, but it is taken all the same.
-    takenPids: pids.filter((pid) => existsSync(`/proc/${pid}`)),
+    takenPids: taskIds.filter((id) => existsSync(`/proc/${id}`)),
     missingPrograms: missing,
   };
 }

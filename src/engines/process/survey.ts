@@ -1,5 +1,6 @@
 /** Everything that plan and preflight need to know of a tree of processes; nothing is touched. */
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
 import { parseStat } from '../../tools/proc.ts';
 import { formatEndpoint } from '../../tools/proc-net.ts';
@@ -8,6 +9,7 @@ import { readSocketTables } from '../processes/socket-tables.ts';
 import { surveyProcesses } from '../processes.ts';
 import { digestFiles } from './compare-files.ts';
 import { listProcesses } from './list.ts';
+import { outerPipes } from './outer-pipes.ts';
 import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
 import { findRoot, treeOf } from './tree.ts';
 import { usedFiles } from './used-files.ts';
@@ -20,23 +22,31 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
   const all = await listProcesses(signal);
   const root = findRoot(all, name, new Set([1, 2, process.pid]));
   const tree = treeOf(all, root.pid);
-  const [{ processes, memoryBytes }, files, terminals, foreign, listening, command] = await Promise.all([
-    surveyProcesses(tree, { run, signal }),
-    usedFiles(tree).then((used) => digestFiles(used, signal)),
-    terminalsOf(tree),
-    foreignNamespaces(tree),
-    listeningOf(tree, run, signal),
-    readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
-  ]);
+  if (tree.includes(process.pid))
+    throw new DrayageError('WORKLOAD_UNKNOWN', `The agent of this host is among the processes below ${root.pid}.`);
+  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, command] = await Promise.all(
+    [
+      surveyProcesses(tree, { run, signal }),
+      usedFiles(tree).then((used) => digestFiles(used, signal)),
+      terminalsOf(tree),
+      foreignNamespaces(tree),
+      listeningOf(tree, run, signal),
+      outerPipes(tree, all, signal),
+      taskIdsOf(tree),
+      readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
+    ],
+  );
   return {
     ref: { engine: 'process', name: `${root.pid}` },
     id: `${root.pid}-${root.startedAt}`,
     pid: root.pid,
+    taskIds,
     program: root.program || root.name,
     command: command.split('\0').join(' ').trim(),
     files,
     terminals,
     foreign,
+    outerPipes: pipes,
     listening,
     processes: processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(concernsTree) })),
     memoryBytes,
@@ -77,6 +87,11 @@ async function openTerminals(pid: number): Promise<OpenTerminal[]> {
     }),
   );
   return found.filter((one) => one !== undefined);
+}
+
+async function taskIdsOf(pids: readonly number[]): Promise<number[]> {
+  const threads = await Promise.all(pids.map((pid) => readdir(`/proc/${pid}/task`).catch(() => [`${pid}`])));
+  return threads.flat().map(Number);
 }
 
 async function listeningOf(pids: readonly number[], run: Run, signal: AbortSignal): Promise<string[]> {

@@ -23,8 +23,23 @@ function good(): Facts {
   const target = goodHost('hostb');
   return {
     workload: {
-      ...{ ref: { engine: 'process', name: '4711' }, id: '4711-1', pid: 4711, program: 'prog', command: 'prog' },
-      ...{ files: [structuredClone(FILE)], terminals: [], listening: [], foreign: [], memoryBytes: 1, cgroupPath: '' },
+      ...{
+        ref: { engine: 'process', name: '4711' },
+        id: '4711-1',
+        pid: 4711,
+        taskIds: [4711],
+        program: 'prog',
+        command: 'prog',
+      },
+      ...{
+        files: [structuredClone(FILE)],
+        terminals: [],
+        listening: [],
+        foreign: [],
+        outerPipes: [],
+        memoryBytes: 1,
+        cgroupPath: '',
+      },
       processes: [{ pid: 4711, innerPid: 4711, name: 'prog', obstacles: [] }],
     },
     target: { ...target, tree: { files: ['same'], takenPids: [], missingPrograms: [] } },
@@ -62,6 +77,7 @@ test('nothing speaks against a good case, and neither host needs Docker', () => 
 
 const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[][] }> = {
   FOREIGN_NAMESPACE: { raised: [[({ workload }) => workload.foreign.push('net')]], not: [] },
+  OUTSIDE_PIPE: { raised: [[({ workload }) => workload.outerPipes.push('pipe:[1] of process 2 (sshd)')]], not: [] },
   SEVERAL_TERMINALS: { raised: [[terminal('/dev/pts/1'), terminal('/dev/pts/2')]], not: [[terminal('/dev/pts/1')]] },
   TERMINAL_MOVES: { raised: [[terminal('/dev/pts/1')]], not: [] },
   SCRIPT_MISSING: {

@@ -15,11 +15,12 @@ export interface TreeCase {
 
 /** As far as the source alone can tell. */
 export function checkTree({ workload, name }: Pick<TreeCase, 'workload' | 'name'>): Finding[] {
-  const { foreign, terminals } = workload;
+  const { foreign, terminals, outerPipes } = workload;
   return [
     ...(foreign.length === 0
       ? []
       : [raise('FOREIGN_NAMESPACE', `${name} has namespaces of its own: ${foreign.join(', ')}.`)]),
+    ...(outerPipes.length === 0 ? [] : [raise('OUTSIDE_PIPE', `${name} has ends of pipes: ${shorten(outerPipes)}.`)]),
     ...(terminals.length > 1
       ? [raise('SEVERAL_TERMINALS', `${name} is on ${terminals.map(({ path }) => path).join(' and ')}.`)]
       : []),
@@ -62,6 +63,12 @@ export const TREE_FINDINGS = {
     severity: 'blocks',
     meaning: 'Processes of containers and sandboxes see another system than the host, which does not move with them.',
     remedy: 'Move the container that they are in, or start the program without its sandbox.',
+  },
+  OUTSIDE_PIPE: {
+    severity: 'blocks',
+    meaning: 'The other end stays behind: what it reads there ends, and what it writes there ends the program.',
+    remedy:
+      'Start it with its input and output from and to files, or on a terminal; or move the other process with it.',
   },
   SEVERAL_TERMINALS: {
     severity: 'blocks',
