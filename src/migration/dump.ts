@@ -21,7 +21,7 @@ export interface Frozen {
 /** From here on the workload stands still. */
 export async function freezeWorkload(
   m: SourceMigration,
-  { facts, handover }: Prepared,
+  { facts, handover, untilStill }: Prepared,
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
@@ -32,6 +32,7 @@ export async function freezeWorkload(
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));
   const atMs = m.trace.now();
   await freeze(cgroupPath);
+  await untilStill?.();
   return { atMs };
 }
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { ProcessTreeFacts } from '../engines/facts.ts';
 import type { FileState } from '../engines/process/compare-files.ts';
-import { assertWhole, enterCgroup, leaveCgroup, planCgroup } from '../engines/process/own-cgroup.ts';
+import { assertWhole, enterCgroup, leaveCgroup, planCgroup, untilStill } from '../engines/process/own-cgroup.ts';
 import { CARRIED } from '../engines/process/tree-copy.ts';
 import { type UsedFile, usedFiles } from '../engines/process/used-files.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
@@ -56,7 +56,17 @@ export async function prepareTree(
     if (changed.length === 0) return last.abandon();
     m.bytes += (await last.send(changed.map(toRelative))).bytes;
   };
-  return { facts: { ...facts, workload }, started, containerId, memory, checkpoint, handover: undefined, sync };
+  const { path } = cgroup;
+  return {
+    facts: { ...facts, workload },
+    untilStill: () => untilStill(path),
+    started,
+    containerId,
+    memory,
+    checkpoint,
+    handover: undefined,
+    sync,
+  };
 }
 
 /** Pure: those that the target lacks, has otherwise, or that are still being written. */

@@ -26,6 +26,8 @@ export interface Prepared {
   checkpoint: Checkpoint;
   /** Undefined where no traffic follows. */
   handover: Handover | undefined;
+  /** Waits until CRIU can begin with what has just been frozen. */
+  untilStill?: () => Promise<void>;
   /** While it stands still: sends the last differences of what is not memory; `dumped` is the dump that goes on beside. */
   sync: (dumped: Promise<void>) => Promise<void>;
 }

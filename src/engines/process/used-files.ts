@@ -47,9 +47,13 @@ async function linksOf(dir: string): Promise<Link[]> {
   return [...places, ...open, ...mapped].filter(({ path }) => isCarried(path));
 }
 
-/** Made by the kernel wherever it runs; but what lies in /dev/shm is a file like others. */
+/**
+ * Not what the kernel makes wherever it runs, though what lies in /dev/shm is a file like others; and not CRIU's log,
+ * which its code in the processes has open while it dumps them.
+ */
 function isCarried(path: string): boolean {
-  return path.startsWith('/') && !/^\/(proc|sys|dev(?!\/shm\/))(\/|$)/.test(path) && !path.endsWith(' (deleted)');
+  const isElsewhere = /^\/(proc|sys|dev(?!\/shm\/)|run\/drayage)(\/|$)/.test(path);
+  return path.startsWith('/') && !isElsewhere && !path.endsWith(' (deleted)');
 }
 
 async function placesOf(dir: string): Promise<Link[]> {
