@@ -12,6 +12,7 @@ export class CountingClient {
   #rest = '';
   #last = '';
   #fault: string | undefined;
+  #isOver = false;
 
   /** Begins at once, as a program that connects once and ends with its connection. */
   constructor(host: LabHost, address: string, port: number) {
@@ -41,13 +42,18 @@ export class CountingClient {
     return Math.max(0, ...times.map((time, i) => time - (times[i - 1] ?? time)));
   }
 
-  summary(): string {
+  /** The way from the client to the server, and what became of the count. */
+  get summary(): { way: string; count: string } {
     const [, number, address, port] = LINE.exec(this.#last) ?? [];
-    const way = `${address}:${port} → ${this.#server}`;
-    return `${way}, from first to last the container’s connection ${number}: counted to ${this.counted}, ${this.#fault ?? 'no number missing, none twice'}`;
+    return {
+      way: `${address}:${port} → ${this.#server}, the container's connection ${number} from first to last`,
+      count: `counted to ${this.counted}, ${this.#fault ?? 'no number missing, none twice'}`,
+    };
   }
 
+  /** What happens from now on is not told. */
   end(): void {
+    this.#isOver = true;
     this.#nc.stdout.removeAllListeners('data');
     this.#nc.kill('SIGKILL');
   }
@@ -66,6 +72,6 @@ export class CountingClient {
   }
 
   #wrong(what: string): void {
-    this.#fault ??= what;
+    if (!this.#isOver) this.#fault ??= what;
   }
 }

@@ -9,6 +9,8 @@ const WIDTH = 1128;
 const MARGIN = 24;
 const TILES_TOP = 30;
 const CHART_TOP = 96;
+/** About the width of a character of a figure, and of what is said of it. */
+const [DIGIT, LETTER] = [17, 6.9];
 
 /** @throws Error where it is no report with a move in it */
 export function reportPicture(report: string): string {
@@ -27,17 +29,24 @@ ${chart.replace('<svg ', `<svg x="${MARGIN}" y="${CHART_TOP}" width="${width}" h
 `;
 }
 
-const STYLE = `.paper { fill: var(--card); stroke: var(--line); }
+/** Text is larger than in the report, for a README shows it smaller. */
+const STYLE = `.axis, .phase-name { font-size: 12.5px; } .panel-title { font-size: 13.5px; } .dimension text { font-size: 13px; }
+.paper { fill: var(--card); stroke: var(--line); }
 .value { fill: var(--ink); font-size: 26px; font-weight: 650; letter-spacing: -0.02em; } .label { fill: var(--soft); font-size: 13px; }
 .value.good { fill: var(--green); } .value.bad { fill: var(--red); }
 `;
 
+/** Side by side over the whole width, with as much room between any two. */
 function tilesOf(report: string): string {
   const tiles = [...report.matchAll(/<div class="tile( good| bad)?"><b>(.*?)<\/b><span>(.*?)<\/span><\/div>/g)];
-  const step = (WIDTH - 2 * MARGIN) / Math.max(1, tiles.length);
+  const widths = tiles.map(([, , value = '', label = '']) => Math.max(value.length * DIGIT, label.length * LETTER));
+  const room = WIDTH - 2 * MARGIN - widths.reduce((sum, width) => sum + width, 0);
+  const between = room / Math.max(1, tiles.length - 1);
+  let left = MARGIN;
   return tiles
     .map(([, kind = '', value, label], i) => {
-      const x = Math.round(MARGIN + i * step);
+      const x = Math.round(left);
+      left += (widths[i] ?? 0) + between;
       return `<text class="value${kind}" x="${x}" y="${TILES_TOP + 24}">${value}</text><text class="label" x="${x}" y="${TILES_TOP + 45}">${label}</text>`;
     })
     .join('\n');

@@ -4,20 +4,20 @@
 export const CHART_STYLE = `
 :root {
   color-scheme: light dark;
-  --page: #f6f7f9; --card: #fff; --ink: #16191d; --soft: #5d6672; --line: #e3e6ea; --grid: #e9ecef;
+  --page: #f6f7f9; --card: #fff; --ink: #16191d; --soft: #5d6672; --line: #e3e6ea;
   --blue: #2f6fde; --violet: #7a5af0; --red: #d32f3c; --green: #16874b; --amber: #c46a00;
   --running: #4f7fe0; --frozen: #f0553a; --released: #1fa463;
   --tint: 0.09; --tint-frozen: 0.16;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #0e1116; --card: #161b22; --ink: #e8ebef; --soft: #93a0ae; --line: #272e37; --grid: #242b34;
+    --page: #0e1116; --card: #161b22; --ink: #e8ebef; --soft: #93a0ae; --line: #272e37;
     --blue: #6ea8ff; --violet: #a48bff; --red: #ff6b6b; --green: #4cc38a; --amber: #f0a04b;
     --running: #6ea8ff; --frozen: #ff7352; --released: #4cc38a;
     --tint: 0.11; --tint-frozen: 0.2;
   }
 }
-.grid { stroke: var(--grid); stroke-width: 1; }
+.grid { stroke: var(--ink); stroke-opacity: 0.09; stroke-width: 1; }
 .axis { fill: var(--soft); font-size: 10.5px; font-variant-numeric: tabular-nums; }
 .panel-title { fill: var(--soft); font-size: 11.5px; }
 .phase { fill-opacity: var(--tint); stroke: var(--card); stroke-width: 1; } .phase.running { fill: var(--running); }
