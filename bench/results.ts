@@ -95,6 +95,7 @@ export function webTable({ docker26, docker28, baseline }: WebEntry): string {
     ),
     row('success in the worst round of 100', ({ rounds }) => `${Math.round(rounds.worst.min * 100)} %`),
     row('rounds with failures', ({ rounds }) => String(rounds.broken)),
+    row('longest round, usual one', ({ rounds }) => `${ms(rounds.longestMs.max)}, ${ms(rounds.usualMs)}`),
     row('forwarded / direct throughput', ({ forwardedVsDirect, forwardedMBps, directMBps }) => {
       return `${forwardedVsDirect.median} (${forwardedMBps} / ${directMBps} MB/s)`;
     }),
