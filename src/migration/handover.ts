@@ -24,6 +24,7 @@ import {
   endHold,
   type Hold,
   hold,
+  holdNew,
   prepareHold,
   releaseToSource,
   releaseToTarget,
@@ -114,13 +115,13 @@ export async function prepareHandover(
 export async function holdTraffic(m: SourceMigration, handover: Handover, undo: UndoStack): Promise<void> {
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
-  if (!m.options.dropConnections) {
-    await hold(m.run, { ...held, spec: { ...held.spec, only: 'new' } });
-    const left = await settleHandshakes(pid, PATIENCE);
-    if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
-  }
-  const before = await readFlows(m.run, pid, source.addresses);
-  held.spec = { ...held.spec, flows: before };
+  if (!m.options.dropConnections) await holdNew(m.run, held);
+  const [left, flows] = await Promise.all([
+    m.options.dropConnections ? [] : settleHandshakes(pid, PATIENCE),
+    readFlows(m.run, pid, source.addresses),
+  ]);
+  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  held.spec = { ...held.spec, flows };
   await hold(m.run, held);
 }
 
@@ -170,20 +171,20 @@ export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): S
   return { ...source, published, flows, addresses };
 }
 
-/** Before the commit: the rules are there, and only the queues are left to be opened. */
+/** Before the commit, and behind the hold: only the queues are left to be opened. May be repeated. */
 export async function armForward(
   m: SourceMigration,
   { held, older, way }: Handover,
   side: SourceSide,
   undo: UndoStack,
 ): Promise<void> {
+  for (const { forward, passing } of older) {
+    undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
+  }
   const network = await readNetwork(m.run);
   const passed = older.map(({ forward, passing }) =>
     targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
   );
-  for (const { forward, passing } of older) {
-    undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
-  }
   await armTarget(m.run, [armedRules(side, network, held.lanes), ...passed].join('\n'));
 }
 
