@@ -4,6 +4,7 @@
 import type { TrafficFacts } from '../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
 import type { DigestedFile, FileState } from './process/compare-files.ts';
+import type { OuterPipe } from './process/outer-pipes.ts';
 import type { TerminalFacts } from './process/terminal.ts';
 
 export interface WorkloadRef {
@@ -124,7 +125,7 @@ export interface ProcessTreeFacts {
   pid: number;
   /** Numbers of its processes and of their threads, which all stay the same. */
   taskIds: number[];
-  /** Base name of the executable. */
+  /** As users know it. */
   program: string;
   /** With its arguments. */
   command: string;
@@ -135,7 +136,7 @@ export interface ProcessTreeFacts {
   /** Sockets of the host's that it listens on, `tcp/0.0.0.0:80`. */
   listening: string[];
   /** Pipes that other processes have an end of. */
-  outerPipes: string[];
+  outerPipes: OuterPipe[];
   /** Namespaces, or `root` directory, that are not the host's. */
   foreign: string[];
   processes: ProcessFacts[];

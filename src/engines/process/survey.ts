@@ -41,7 +41,8 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
     id: `${root.pid}-${root.startedAt}`,
     pid: root.pid,
     taskIds,
-    program: root.program || root.name,
+    // The kernel cuts it to 15 bytes; before that it is what people call the program, as sh is not dash to them.
+    program: root.name.length < 15 ? root.name : root.program,
     command: command.split('\0').join(' ').trim(),
     files,
     terminals,

@@ -57,7 +57,7 @@ export const OBSTACLE_FINDINGS = {
   },
   OUTSIDE_UNIX_SOCKET: {
     severity: 'blocks',
-    meaning: 'The other end of the connection is a process outside of the container, and stays behind.',
+    meaning: 'The other end of the connection is a process outside of it, and stays behind.',
     remedy: 'Let the program close the connection before the move, or run it without the mounted socket.',
   },
   OPEN_DEVICE: {
@@ -169,7 +169,7 @@ const PHRASES: Readonly<Record<ObstacleKind, string>> = {
   'listen-backlog': 'has connections that are not accepted yet',
   sctp: 'has SCTP or DCCP sockets',
   'unsupported-socket': 'has sockets of a family that cannot move',
-  'outside-unix-socket': 'is connected to a unix socket outside of the container',
+  'outside-unix-socket': 'is connected to a unix socket outside of it',
   device: 'has a device open',
   'unsupported-fd': 'has a descriptor that cannot move',
   'file-lock': 'holds file locks',

@@ -65,6 +65,10 @@ const tree =
   (has: Partial<NonNullable<HostFacts['tree']>>): Spoil =>
   ({ target }) =>
     Object.assign(target.tree ?? {}, has);
+const pipe =
+  (isStandard: boolean): Spoil =>
+  ({ workload }) =>
+    workload.outerPipes.push({ pipe: 'pipe:[1]', with: 'process 2 (sshd)', isStandard });
 const listens = ({ workload }: Facts) => workload.listening.push('tcp/0.0.0.0:80');
 const uses =
   (endpoint: string): Spoil =>
@@ -77,7 +81,8 @@ test('nothing speaks against a good case, and neither host needs Docker', () => 
 
 const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[][] }> = {
   FOREIGN_NAMESPACE: { raised: [[({ workload }) => workload.foreign.push('net')]], not: [] },
-  OUTSIDE_PIPE: { raised: [[({ workload }) => workload.outerPipes.push('pipe:[1] of process 2 (sshd)')]], not: [] },
+  OUTSIDE_PIPE: { raised: [[pipe(true)]], not: [[pipe(false)]] },
+  INHERITED_PIPE: { raised: [[pipe(false)]], not: [[pipe(true)]] },
   SEVERAL_TERMINALS: { raised: [[terminal('/dev/pts/1'), terminal('/dev/pts/2')]], not: [[terminal('/dev/pts/1')]] },
   TERMINAL_MOVES: { raised: [[terminal('/dev/pts/1')]], not: [] },
   SCRIPT_MISSING: {

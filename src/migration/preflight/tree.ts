@@ -20,7 +20,7 @@ export function checkTree({ workload, name }: Pick<TreeCase, 'workload' | 'name'
     ...(foreign.length === 0
       ? []
       : [raise('FOREIGN_NAMESPACE', `${name} has namespaces of its own: ${foreign.join(', ')}.`)]),
-    ...(outerPipes.length === 0 ? [] : [raise('OUTSIDE_PIPE', `${name} has ends of pipes: ${shorten(outerPipes)}.`)]),
+    ...pipeFindings(outerPipes, name),
     ...(terminals.length > 1
       ? [raise('SEVERAL_TERMINALS', `${name} is on ${terminals.map(({ path }) => path).join(' and ')}.`)]
       : []),
@@ -70,6 +70,11 @@ export const TREE_FINDINGS = {
     remedy:
       'Start it with its input and output from and to files, or on a terminal; or move the other process with it.',
   },
+  INHERITED_PIPE: {
+    severity: 'note',
+    meaning: 'The other end stays behind. As a rule such descriptors are inherited by mistake, and nobody uses them.',
+    remedy: 'Nothing is to be done, unless the program talks to that process.',
+  },
   SEVERAL_TERMINALS: {
     severity: 'blocks',
     meaning: 'CRIU gives a tree of processes one terminal from outside, and no more.',
@@ -118,6 +123,15 @@ export const TREE_FINDINGS = {
 } as const satisfies Record<string, Entry>;
 
 const raise = raising(TREE_FINDINGS);
+function pipeFindings(pipes: ProcessTreeFacts['outerPipes'], name: string): Finding[] {
+  const told = (some: typeof pipes) => shorten(some.map((one) => `${one.pipe} of ${one.with}`));
+  const [standard, others] = [pipes.filter((one) => one.isStandard), pipes.filter((one) => !one.isStandard)];
+  return [
+    ...(standard.length === 0 ? [] : [raise('OUTSIDE_PIPE', `${name} has ends of pipes: ${told(standard)}.`)]),
+    ...(others.length === 0 ? [] : [raise('INHERITED_PIPE', `${name} has ends of pipes: ${told(others)}.`)]),
+  ];
+}
+
 /** Paths that one finding names. */
 const MOST_TOLD = 4;
 
