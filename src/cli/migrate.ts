@@ -74,7 +74,11 @@ async function migrate(cli: Cli, workload: string, flags: Flags): Promise<void> 
 async function attachThere(cli: Cli, to: string, id: string): Promise<void> {
   const { attach } = await import('./attach.ts');
   await using there = await cli.connect(to);
-  await attach(cli, there, id);
+  await attach(cli, there, id).catch((error: unknown) => {
+    // It has moved: that it is on no terminal is no failure of the move.
+    if (!(error instanceof DrayageError) || error.code !== 'TERMINAL_UNKNOWN') throw error;
+    cli.err.write('drayage: it is on no terminal\n');
+  });
 }
 
 interface Request {

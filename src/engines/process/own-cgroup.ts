@@ -61,7 +61,11 @@ export async function enterCgroup({ path }: OwnCgroup, root: number, signal: Abo
 /** Gives the processes back, also those born meanwhile, and removes the cgroup. May be repeated. */
 export async function leaveCgroup({ path, homes }: OwnCgroup): Promise<void> {
   const [first = dirname(path)] = Object.values(homes);
-  for (const pid of await tasksOf(path)) moveTo(homes[pid] ?? first, pid);
+  const homeOfEach = (pid: number): string => {
+    const home = homes[pid] ?? first;
+    return existsSync(home) ? home : dirname(path); // Whoever made it may have removed it since.
+  };
+  for (const pid of await tasksOf(path)) moveTo(homeOfEach(pid), pid);
   await removeCgroup(path);
 }
 
