@@ -11,6 +11,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { type ArrivingAddress, removeArrival } from '../traffic/address-arrival.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { Resource as JournalResource } from './journal-records.ts';
 
@@ -29,6 +30,7 @@ const resourceSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('guard'), containerId: z.string() }),
   z.object({ kind: z.literal('rendezvous'), containerId: z.string() }),
+  z.object({ kind: z.literal('address'), arriving: z.custom<ArrivingAddress>() }),
   z.object({ kind: z.literal('forward'), id: z.string(), side: z.custom<TargetSide>() }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
@@ -48,6 +50,8 @@ export function toJournal(resource: Resource): JournalResource {
       return { ...resource, key: `container:${resource.temporaryName}` };
     case 'forward':
       return { ...resource, key: `forward:${resource.id}` };
+    case 'address':
+      return { ...resource, key: `address:${resource.arriving.id}` };
     case 'guard':
     case 'rendezvous':
       return { ...resource, key: `${resource.kind}:${resource.containerId}` };
@@ -89,6 +93,8 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
       return removeRendezvous(run, resource.containerId);
     case 'forward':
       return removeTarget(run, resource.side);
+    case 'address':
+      return removeArrival(run, undefined, resource.arriving);
     default:
       return resource satisfies never;
   }

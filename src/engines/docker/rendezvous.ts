@@ -37,6 +37,8 @@ export interface RendezvousOptions {
   criuPath: string;
   /** Lines of CRIU's configuration file besides the action script. */
   criuOptions: readonly string[];
+  /** For nft in the copy's network namespace, before there is anything in it. */
+  rules?: string;
   run: Run;
 }
 
@@ -62,7 +64,14 @@ export class Rendezvous {
   }
 
   /** Lays the directory out. From now on the engine's start of this container is a restore. */
-  static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
+  static async open({
+    containerId,
+    imagesDir,
+    criuPath,
+    criuOptions,
+    rules = '',
+    run,
+  }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
     const draft = draftOf(dir);
@@ -73,6 +82,7 @@ export class Rendezvous {
     await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(draft, name))]);
     await symlink(imagesDir, join(draft, 'images'));
     await writeFile(join(draft, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
+    await writeFile(join(draft, 'rules'), rules);
     await writeFile(join(draft, 'action'), actionScript(dir), { mode: 0o700 });
     await writeFile(join(draft, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
     await rename(draft, dir);
@@ -252,6 +262,7 @@ case $CRTOOLS_SCRIPT_ACTION in
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
+    [ ! -s ${dir}/rules ] || in_namespace 'nft -f -' <${dir}/rules || exit 1
     in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ -e ${dir}/terminal ] || until_started
     [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}' <${dir}/addresses
