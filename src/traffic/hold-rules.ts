@@ -70,13 +70,11 @@ export function takingRules(
   lanes: readonly Lane[],
   { how, what }: { how: 'queue' | 'drop'; what: 'new' | 'all' },
 ): string {
-  const opening = what === 'new' ? 'tcp flags & (syn | ack) == syn ' : '';
   const into = ({ near }: Lane): string =>
     how === 'drop' ? 'drop' : `meta mark set ${RELEASED} fwd to ${quote(near)}`;
   const rules = lanes.flatMap((lane, index) =>
-    (lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
-      (match) =>
-        `add rule netdev ${tableName('hold', spec.id)} take_${index} ${match} ${opening}counter name held ${into(lane)}`,
+    (lane.kind === 'uplink' ? matches(spec, what) : addressMatches(spec, what)).map(
+      (match) => `add rule netdev ${tableName('hold', spec.id)} take_${index} ${match} counter name held ${into(lane)}`,
     ),
   );
   return rules.join('\n');
@@ -107,15 +105,20 @@ export function sealName(id: string): string {
   return `${tableName('hold', id)}_seal`;
 }
 
-function matches(spec: HoldSpec): string[] {
-  const published = spec.published.map(({ protocol, hostAddress, hostPort, address }) => {
+const OPENING = 'tcp flags & (syn | ack) == syn';
+
+/** nft refuses a rule that asks for two protocols. */
+function matches(spec: HoldSpec, what: 'new' | 'all'): string[] {
+  const concerned = spec.published.filter(({ protocol }) => what === 'all' || protocol === 'tcp');
+  const published = concerned.map(({ protocol, hostAddress, hostPort, address }) => {
     const family = familyOf(address);
     const host =
       hostAddress === undefined
         ? `meta protocol ${NFT_WORDS[family].ip} fib daddr type local`
         : `${NFT_WORDS[family].ip} daddr ${hostAddress}`;
-    return `${host} ${protocol} dport ${hostPort}`;
+    return `${host} ${protocol} dport ${hostPort}${what === 'new' ? ` ${OPENING}` : ''}`;
   });
+  if (what === 'new') return [...published, ...addressMatches(spec, what)];
   const opened = spec.flows.flatMap(({ by, known, peer, peerPort, protocol }) => {
     if (by !== 'workload' || known === undefined) return [];
     const { ip } = NFT_WORDS[familyOf(peer)];
@@ -123,12 +126,14 @@ function matches(spec: HoldSpec): string[] {
       `${ip} saddr ${peer} ${ip} daddr ${known.address} ${protocol} sport ${peerPort} ${protocol} dport ${known.port}`,
     ];
   });
-  return [...published, ...opened, ...addressMatches(spec)];
+  return [...published, ...opened, ...addressMatches(spec, what)];
 }
 
 /** Of IPv6 not all: neighbour discovery goes on, and the frozen kernel answers it. */
-function addressMatches({ addresses }: HoldSpec): string[] {
-  return addresses.map(({ address }) =>
-    familyOf(address) === 6 ? `ip6 daddr ${address} meta l4proto { tcp, udp }` : `ip daddr ${address}`,
-  );
+function addressMatches({ addresses }: HoldSpec, what: 'new' | 'all'): string[] {
+  return addresses.map(({ address }) => {
+    const { ip } = NFT_WORDS[familyOf(address)];
+    if (what === 'new') return `${ip} daddr ${address} ${OPENING}`;
+    return familyOf(address) === 6 ? `${ip} daddr ${address} meta l4proto { tcp, udp }` : `${ip} daddr ${address}`;
+  });
 }
