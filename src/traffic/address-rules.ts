@@ -44,11 +44,14 @@ export function parentTable({ id, own, macs }: AddressMove, lanes: readonly Lane
         hook: { type: 'filter', hook: 'egress', priority: PRIORITY, devices: parentsOf(own) },
         rules: [],
       },
-      // Met when the lanes are opened towards the target. A switch must not take the client for one of this host's.
+      // Met when the lanes are opened towards the target. A switch must not take the client for one of this host's; and
+      // what opens a queue is an ARP request, by which others would take the lane's MAC address for this host's.
       ...lanes.map(({ far, device }, index) => ({
         name: `onward_${index}`,
         hook: { type: 'filter' as const, hook: 'ingress' as const, priority: PRIORITY, devices: [far] },
-        rules: [`ether saddr set ${macs[device]} fwd to ${quote(device)}`],
+        rules: own
+          .filter(({ parent }) => parent === device)
+          .map(({ mac }) => `ether daddr ${mac} ether saddr set ${macs[device]} fwd to ${quote(device)}`),
       })),
     ],
   };
