@@ -19,6 +19,8 @@ export type AddressMove = {
 };
 
 const PRIORITY = -600;
+/** The highest index there is. */
+const NO_DEVICE = 2 ** 31 - 1;
 const DISCOVERY = 'icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert }';
 
 /** What comes by the parents waits in lanes like those of a forward; ARP and neighbour discovery go on. */
@@ -103,24 +105,32 @@ export function openRules({ id }: Pick<AddressMove, 'id'>, family: 'netdev' | 'i
   return [`add table ${table}`, ...opened].join('\n');
 }
 
-/** On the parents of the target, from before the copy's devices are made until the commit. */
+/**
+ * On the parents of the target, from before the copy's devices are made until the commit. Docker 28 announces a new
+ * container, and does not start it where that fails: a `drop` in an egress hook fails the sender (ENOBUFS), and what is
+ * sent to a device that nobody has does not (nf_fwd_netdev_egress frees it, and the verdict is "stolen").
+ */
 export function arrivalTable({ id, own }: Omit<AddressMove, 'macs'>): NftTable {
   const hook = { type: 'filter', hook: 'egress', priority: PRIORITY, devices: parentsOf(own) } as const;
-  const rules = own.map(({ mac }) => `ether saddr ${mac} drop`);
+  const rules = own.map(({ mac }) => `ether saddr ${mac} fwd to ${NO_DEVICE}`);
   return { family: 'netdev', name: tableName('own', id), objects: [], chains: [{ name: 'sent', hook, rules }] };
 }
 
 /**
  * In the copy's namespace, which has no devices yet: until the commit it neither hears nor says anything, or it would
- * refuse what neighbours on the same parent send for connections that it does not know yet.
+ * refuse what neighbours on the same parent send for connections that it does not know yet. They may hear of its
+ * address, which is the one that they know; Docker 28 insists on it.
  */
 export function copySeal({ id }: Pick<AddressMove, 'id'>): NftTable {
-  const chain = (name: string, hook: 'prerouting' | 'output', loopback: string) => ({
+  const chain = (name: string, hook: 'prerouting' | 'output', passing: string[]) => ({
     name,
     hook: { type: 'filter' as const, hook, priority: PRIORITY },
-    rules: [`${loopback} "lo" accept`, 'drop'],
+    rules: [...passing.map((rule) => `${rule} accept`), 'drop'],
   });
-  const chains = [chain('ingress', 'prerouting', 'iifname'), chain('egress', 'output', 'oifname')];
+  const chains = [
+    chain('ingress', 'prerouting', ['iifname "lo"']),
+    chain('egress', 'output', ['oifname "lo"', DISCOVERY]),
+  ];
   return { family: 'inet', name: tableName('own', id), objects: [], chains };
 }
 
