@@ -20,7 +20,7 @@ import {
   silence,
   unprepared,
 } from '../traffic/address-move.ts';
-import { endHandshakes } from './handshakes.ts';
+import { settle } from './handover.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
@@ -54,8 +54,10 @@ export async function holdAddresses(m: SourceMigration, handover: AddressHandove
   undo.push('the hold of the address', () =>
     untilDone(m.stopping, () => returnAddress(m.run, inside, leaving), m.noteRetry),
   );
-  if (!m.options.dropConnections) await holdNewToAddress(m.run, leaving);
-  await endHandshakes(m, pid);
+  if (!m.options.dropConnections) {
+    await holdNewToAddress(m.run, leaving);
+    await settle(m, pid);
+  }
   await holdAddress(m.run, inside, leaving);
 }
 

@@ -2,6 +2,7 @@
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
  * workload runs, and forwarded to the target from then on. What fails here after the commit stops no workload.
  */
+import { settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { removeTable } from '../tools/nft.ts';
@@ -36,7 +37,6 @@ import { ingressDevices } from '../traffic/routes.ts';
 import { notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import type { Facts } from './facts.ts';
-import { endHandshakes } from './handshakes.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -58,6 +58,9 @@ export interface Handover {
   homes: (StoredForward & { role: 'source' })[];
   target: { name: string; machine: string };
 }
+
+/** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
+const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
@@ -104,14 +107,29 @@ export async function prepareHandover(
   return { pid: workload.pid, held, way, source, flows: [], older, homes, target };
 }
 
-/** From now on packets wait. @throws DrayageError NOT_ACCEPTED where the program does not accept its connections */
+/**
+ * From now on packets wait. Handshakes that are under way come to their end first, while the workload runs: CRIU moves
+ * connections that a process holds, and a client whose handshake was forgotten would be reset.
+ * @throws DrayageError NOT_ACCEPTED where the program does not accept its connections
+ */
 export async function holdTraffic(m: SourceMigration, handover: Handover, undo: UndoStack): Promise<void> {
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) await holdNew(m.run, held);
-  const [flows] = await Promise.all([readFlows(m.run, pid, source.addresses), endHandshakes(m, pid)]);
+  const [flows] = await Promise.all([
+    readFlows(m.run, pid, source.addresses),
+    m.options.dropConnections ? 0 : settle(m, pid),
+  ]);
   held.spec = { ...held.spec, flows };
   await hold(m.run, held);
+}
+
+/** @returns how long it took, in milliseconds */
+export async function settle(m: SourceMigration, pid: number): Promise<number> {
+  const began = m.trace.now();
+  const left = await settleHandshakes(pid, PATIENCE);
+  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  return m.trace.now() - began;
 }
 
 /** The workload stands still: its kernel is silent from now on, and these connections are open. */

@@ -2,12 +2,12 @@
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
-import { ADDRESS_FINDINGS, checkAddresses, checkOwnAddresses } from './preflight/addresses.ts';
 import { type Case, type SourceCase, sourceCase } from './preflight/case.ts';
 import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
 import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
 import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
+import { ADDRESS_FINDINGS, checkAddresses, checkOwnAddresses } from './preflight/own-addresses.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';

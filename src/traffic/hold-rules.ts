@@ -70,10 +70,11 @@ export function takingRules(
   lanes: readonly Lane[],
   { how, what }: { how: 'queue' | 'drop'; what: 'new' | 'all' },
 ): string {
+  const taken = what === 'all' ? { uplink: matches(spec), port: addressMatches(spec) } : openingMatches(spec);
   const into = ({ near }: Lane): string =>
     how === 'drop' ? 'drop' : `meta mark set ${RELEASED} fwd to ${quote(near)}`;
   const rules = lanes.flatMap((lane, index) =>
-    (lane.kind === 'uplink' ? matches(spec, what) : addressMatches(spec, what)).map(
+    taken[lane.kind].map(
       (match) => `add rule netdev ${tableName('hold', spec.id)} take_${index} ${match} counter name held ${into(lane)}`,
     ),
   );
@@ -105,20 +106,14 @@ export function sealName(id: string): string {
   return `${tableName('hold', id)}_seal`;
 }
 
-const OPENING = 'tcp flags & (syn | ack) == syn';
+function openingMatches(spec: HoldSpec): Record<Lane['kind'], string[]> {
+  const opening = 'tcp flags & (syn | ack) == syn';
+  const published = publishedMatches(spec.published.filter(({ protocol }) => protocol === 'tcp'));
+  const direct = spec.addresses.map(({ address }) => `${NFT_WORDS[familyOf(address)].ip} daddr ${address} ${opening}`);
+  return { uplink: [...published.map((match) => `${match} ${opening}`), ...direct], port: direct };
+}
 
-/** nft refuses a rule that asks for two protocols. */
-function matches(spec: HoldSpec, what: 'new' | 'all'): string[] {
-  const concerned = spec.published.filter(({ protocol }) => what === 'all' || protocol === 'tcp');
-  const published = concerned.map(({ protocol, hostAddress, hostPort, address }) => {
-    const family = familyOf(address);
-    const host =
-      hostAddress === undefined
-        ? `meta protocol ${NFT_WORDS[family].ip} fib daddr type local`
-        : `${NFT_WORDS[family].ip} daddr ${hostAddress}`;
-    return `${host} ${protocol} dport ${hostPort}${what === 'new' ? ` ${OPENING}` : ''}`;
-  });
-  if (what === 'new') return [...published, ...addressMatches(spec, what)];
+function matches(spec: HoldSpec): string[] {
   const opened = spec.flows.flatMap(({ by, known, peer, peerPort, protocol }) => {
     if (by !== 'workload' || known === undefined) return [];
     const { ip } = NFT_WORDS[familyOf(peer)];
@@ -126,14 +121,23 @@ function matches(spec: HoldSpec, what: 'new' | 'all'): string[] {
       `${ip} saddr ${peer} ${ip} daddr ${known.address} ${protocol} sport ${peerPort} ${protocol} dport ${known.port}`,
     ];
   });
-  return [...published, ...opened, ...addressMatches(spec, what)];
+  return [...publishedMatches(spec.published), ...opened, ...addressMatches(spec)];
+}
+
+function publishedMatches(published: HoldSpec['published']): string[] {
+  return published.map(({ protocol, hostAddress, hostPort, address }) => {
+    const family = familyOf(address);
+    const host =
+      hostAddress === undefined
+        ? `meta protocol ${NFT_WORDS[family].ip} fib daddr type local`
+        : `${NFT_WORDS[family].ip} daddr ${hostAddress}`;
+    return `${host} ${protocol} dport ${hostPort}`;
+  });
 }
 
 /** Of IPv6 not all: neighbour discovery goes on, and the frozen kernel answers it. */
-function addressMatches({ addresses }: HoldSpec, what: 'new' | 'all'): string[] {
-  return addresses.map(({ address }) => {
-    const { ip } = NFT_WORDS[familyOf(address)];
-    if (what === 'new') return `${ip} daddr ${address} ${OPENING}`;
-    return familyOf(address) === 6 ? `${ip} daddr ${address} meta l4proto { tcp, udp }` : `${ip} daddr ${address}`;
-  });
+function addressMatches({ addresses }: HoldSpec): string[] {
+  return addresses.map(({ address }) =>
+    familyOf(address) === 6 ? `ip6 daddr ${address} meta l4proto { tcp, udp }` : `ip daddr ${address}`,
+  );
 }

@@ -63,7 +63,7 @@ export const ADDRESS_FINDINGS = {
     severity: 'note',
     meaning:
       'What neighbours on the same device send goes past the queue: during the freeze it is dropped, and they send it again.',
-    remedy: 'Nothing is to be done: their connections live on after a pause that may be some 200 ms longer.',
+    remedy: 'Nothing is to be done: their connections live on, after a pause that may be twice as long.',
   },
   BRIDGES_NOT_FOLLOWED: {
     severity: 'costs',
