@@ -98,7 +98,8 @@ export async function interrupted(from: LabHost): Promise<MigrationResult> {
   return result;
 }
 
-function output({ stdout, stderr }: Started): { out(): string; err(): string } {
+/** What a program has said so far. */
+export function output({ stdout, stderr }: Started): { out(): string; err(): string } {
   let [out, err] = ['', ''];
   stdout.on('data', (chunk: Buffer) => {
     out += chunk.toString();
