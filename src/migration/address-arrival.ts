@@ -11,14 +11,18 @@ import {
   openArrival,
   removeArrival,
   sealArrival,
+  shutArrival,
 } from '../traffic/address-arrival.ts';
 import { announce, prepareAnnouncement, type Settings } from '../traffic/announce.ts';
 import { type OwnDevice, parentOf } from '../traffic/own-device.ts';
+import { innerDevices } from '../traffic/workload.ts';
 import type { Resource } from './resource.ts';
 
 interface Options {
   /** Of the migration. */
   id: string;
+  /** The copy's name. */
+  container: string;
   /** As they are on the source. */
   own: readonly OwnDevice[];
   docker: Docker;
@@ -27,15 +31,23 @@ interface Options {
   acquire: (resource: Resource) => Promise<void>;
 }
 
+/** The copy, once it has its devices. */
+interface Wired {
+  /** In its namespace. */
+  inside: Run;
+  own: OwnDevice[];
+  /** What is to be set back. */
+  settings: Settings;
+}
+
 /** A frame may get lost, and a switch that is busy learns late. */
 const REPEAT_MS = 200;
 
 export class AddressArrival {
   readonly #arriving: ArrivingAddress;
   readonly #run: Run;
-  #inside: Run | undefined;
-  #settings: Settings = {};
-  #announced: Promise<void> = Promise.resolve();
+  #wired: Wired | undefined;
+  #open = false;
 
   private constructor(arriving: ArrivingAddress, run: Run) {
     this.#arriving = arriving;
@@ -43,7 +55,7 @@ export class AddressArrival {
   }
 
   /** Once the networks are there, and before the copy is: an undo takes it back after the copy. */
-  static async seal({ id, own, docker, run, acquire }: Options): Promise<AddressArrival | undefined> {
+  static async seal({ id, container, own, docker, run, acquire }: Options): Promise<AddressArrival | undefined> {
     if (own.length === 0) return undefined;
     const here = await Promise.all(
       own.map(async (one) => ({ ...one, parent: parentOf(await docker.inspectNetwork(one.network)) ?? '' })),
@@ -52,7 +64,7 @@ export class AddressArrival {
     if (astray !== undefined)
       throw new DrayageError('PROTOCOL', `The network ${astray.network} hangs on no device of the target.`);
     const arriving = { id: `${id}/own`, own: here };
-    await acquire({ kind: 'address', arriving });
+    await acquire({ kind: 'address', container, arriving });
     await sealArrival(run, arriving);
     return new AddressArrival(arriving, run);
   }
@@ -66,31 +78,50 @@ export class AddressArrival {
     return this.#arriving.own.flatMap(({ addresses }) => addresses);
   }
 
-  /** The copy has its devices. @param pid of its init process */
+  /**
+   * The copy has its devices, which may have other names than on the source.
+   * @param pid of its init process
+   * @throws DrayageError RESTORE_FAILED where the engine did not give it its MAC address
+   */
   async wired(pid: number): Promise<void> {
-    this.#inside = inNetworkOf(pid, this.#run);
-    this.#settings = await prepareAnnouncement(this.#inside, this.#arriving.own);
+    const inside = inNetworkOf(pid, this.#run);
+    const devices = await innerDevices(this.#run, pid);
+    const own = this.#arriving.own.map((one) => {
+      const device = devices.find(({ mac }) => mac === one.mac)?.name;
+      if (device === undefined)
+        throw new DrayageError('RESTORE_FAILED', `The copy has no device with the MAC address ${one.mac}.`);
+      return { ...one, device };
+    });
+    this.#wired = { inside, own, settings: await prepareAnnouncement(inside, own) };
   }
 
   /** Beside the commit record: the copy is heard, and hears. */
   async open(): Promise<void> {
-    if (this.#inside !== undefined) await openArrival(this.#run, this.#inside, this.#arriving);
+    if (this.#wired === undefined) return;
+    this.#open = true;
+    await openArrival(this.#run, this.#wired.inside, this.#arriving);
   }
 
-  /** As soon as it is committed. What fails is told by `settle`. */
-  announce(): Promise<void> {
-    this.#announced = this.#inside === undefined ? Promise.resolve() : announce(this.#inside, this.#arriving.own);
-    return this.#announced.catch(() => {});
+  /** The commit came to nothing; to be called before the copy is killed. May be repeated. */
+  async shut(): Promise<void> {
+    if (this.#wired === undefined || !this.#open) return;
+    this.#open = false;
+    await shutArrival(this.#run, this.#wired.inside, this.#arriving).catch(() => {});
+  }
+
+  /** As soon as it is committed. What fails is made up for by the copy's own packets, and by `settle`. */
+  async announce(): Promise<void> {
+    if (this.#wired !== undefined) await announce(this.#wired.inside, this.#wired.own).catch(() => {});
   }
 
   /** Announces them once more, and leaves no rule behind. @returns what went wrong */
   async settle(): Promise<string[]> {
-    const inside = this.#inside;
-    if (inside === undefined) return [];
+    if (this.#wired === undefined) return [];
+    const { inside, own, settings } = this.#wired;
     try {
       await sleep(REPEAT_MS);
-      await announce(inside, this.#arriving.own);
-      await setSysctls(inside, this.#settings);
+      await announce(inside, own);
+      await setSysctls(inside, settings);
       await removeArrival(this.#run, inside, this.#arriving);
       return [];
     } catch (error) {

@@ -371,7 +371,10 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
       ({ target }) => target.subnets.push('172.30.1.0/24'),
       ({ target }) => target.subnets.push('fd00::/8'),
       // Both hosts are on that LAN.
-      ({ workload, target }) => [(workload.networks.lan = macvlan()), target.subnets.push('10.5.0.0/24')],
+      ({ workload, target }) => [
+        Object.assign(workload.networks, { lan: macvlan() }),
+        target.subnets.push('10.5.0.0/24'),
+      ],
     ],
   },
   VOLUME_EXISTS: {

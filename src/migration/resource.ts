@@ -10,6 +10,7 @@ import { abortLeftRendezvous, removeRendezvous } from '../engines/docker/rendezv
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
+import { inNetworkOf } from '../tools/nsenter.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import { type ArrivingAddress, removeArrival } from '../traffic/address-arrival.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
@@ -30,7 +31,8 @@ const resourceSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('guard'), containerId: z.string() }),
   z.object({ kind: z.literal('rendezvous'), containerId: z.string() }),
-  z.object({ kind: z.literal('address'), arriving: z.custom<ArrivingAddress>() }),
+  // `container`: the name of the copy.
+  z.object({ kind: z.literal('address'), container: z.string(), arriving: z.custom<ArrivingAddress>() }),
   z.object({ kind: z.literal('forward'), id: z.string(), side: z.custom<TargetSide>() }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
@@ -94,10 +96,16 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
     case 'forward':
       return removeTarget(run, resource.side);
     case 'address':
-      return removeArrival(run, undefined, resource.arriving);
+      return removeArrival(run, await insideOf(docker, run, resource.container), resource.arriving);
     default:
       return resource satisfies never;
   }
+}
+
+/** The network namespace of a container, where it runs. */
+async function insideOf(docker: Docker, run: Run, container: string): Promise<Run | undefined> {
+  const { State: state } = await docker.inspect(container).catch(() => ({ State: undefined }));
+  return state === undefined || state.Pid === 0 ? undefined : inNetworkOf(state.Pid, run);
 }
 
 /** What the engine does not have any more is as good as removed. */

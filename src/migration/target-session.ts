@@ -168,7 +168,8 @@ export class TargetSession {
       await this.#docker.createNetwork(body);
     }
     this.#addresses = await AddressArrival.seal({
-      ...{ id: this.id, own: workload.traffic?.own ?? [], docker: this.#docker, run: this.#run },
+      ...{ id: this.id, container: workload.ref.name, own: workload.traffic?.own ?? [] },
+      ...{ docker: this.#docker, run: this.#run },
       acquire: (resource) => this.#acquire(resource),
     });
     for (const body of spec.volumes) {
@@ -576,6 +577,7 @@ export class TargetSession {
   /** When it resolves nothing of the copy runs any more, also where runc or CRIU were killed and left something behind. */
   async #endRestore(): Promise<void> {
     if (this.#rendezvous === undefined) return;
+    await this.#addresses?.shut();
     this.#rendezvous.abort();
     await this.#rendezvous.until('ended', AbortSignal.timeout(ABORT_WAIT_MS)).catch(() => {});
     await killContainerProcesses(this.#created().containerId);

@@ -4,7 +4,7 @@
  */
 import type { Run } from '../exec/run.ts';
 import { applyNft, removeTable, replaceTable } from '../tools/nft.ts';
-import { type AddressMove, arrivalTable, copySeal, openRules } from './address-rules.ts';
+import { type AddressMove, arrivalTable, copySeal, openRules, shutRules } from './address-rules.ts';
 import { tableName } from './names.ts';
 
 export type ArrivingAddress = Pick<AddressMove, 'id' | 'own'>;
@@ -25,6 +25,12 @@ export async function openArrival(run: Run, inside: Run, arriving: ArrivingAddre
     applyNft(run, openRules(arriving, 'netdev', ['sent'])),
     applyNft(inside, openRules(arriving, 'inet', ['ingress', 'egress'])),
   ]);
+}
+
+/** It came to nothing after all: nobody hears the copy's sockets being closed. */
+export async function shutArrival(run: Run, inside: Run, arriving: ArrivingAddress): Promise<void> {
+  const rules = shutRules(arriving);
+  await Promise.all([applyNft(run, rules.outside), applyNft(inside, rules.inside)]);
 }
 
 /** `inside` is undefined where the copy is gone; no error where nothing is there. */

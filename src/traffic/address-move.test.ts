@@ -90,12 +90,8 @@ it('the address moves: connections live on, and neighbours find it', async () =>
 
   expect(await asked).toMatchObject({ answer: 'W hi' });
   expect(await forgetful).toMatchObject({ answer: 'W hi' });
-  const late = await Promise.all([
-    rig.ask('K', 'udp', W[6], 53),
-    rig.ask('P', 'tcp', W[4], 80),
-    rig.ask('T', 'tcp', '10.9.0.1', 80),
-  ]);
-  expect(late.slice(0, 2)).toMatchObject([{ answer: 'W hi' }, { answer: 'W hi' }]);
+  const late = await Promise.all([rig.ask('K', 'udp', W[6], 53), rig.ask('P', 'tcp', W[4], 80)]);
+  expect(late).toMatchObject([{ answer: 'W hi' }, { answer: 'W hi' }]);
   const results = await Promise.all(counting.map((one) => one.result));
   for (const result of results) expect(result).not.toHaveProperty('error');
   // Else it was over before the freeze, and proves nothing.

@@ -90,6 +90,15 @@ export function goneRules({ id }: AddressMove): string {
   return ['ingress', 'egress'].map((chain) => `insert rule ${table} ${chain} drop`).join('\n');
 }
 
+/** As `arrivalTable` and `copySeal` begin, where they have been opened: `inside` is for the copy's namespace. */
+export function shutRules({ id, own }: Pick<AddressMove, 'id' | 'own'>): { outside: string; inside: string } {
+  const table = tableName('own', id);
+  return {
+    outside: own.map(({ mac }) => `insert rule netdev ${table} sent ${unheard(mac)}`).join('\n'),
+    inside: ['ingress', 'egress'].map((chain) => `insert rule inet ${table} ${chain} drop`).join('\n'),
+  };
+}
+
 /** On a parent: nothing with an address of the workload gets onto the LAN. */
 export function silentRules({ id, own }: AddressMove): string {
   return own.map(({ mac }) => `add rule netdev ${tableName('own', id)} sent ether saddr ${mac} drop`).join('\n');
@@ -112,7 +121,7 @@ export function openRules({ id }: Pick<AddressMove, 'id'>, family: 'netdev' | 'i
  */
 export function arrivalTable({ id, own }: Omit<AddressMove, 'macs'>): NftTable {
   const hook = { type: 'filter', hook: 'egress', priority: PRIORITY, devices: parentsOf(own) } as const;
-  const rules = own.map(({ mac }) => `ether saddr ${mac} fwd to ${NO_DEVICE}`);
+  const rules = own.map(({ mac }) => unheard(mac));
   return { family: 'netdev', name: tableName('own', id), objects: [], chains: [{ name: 'sent', hook, rules }] };
 }
 
@@ -132,6 +141,10 @@ export function copySeal({ id }: Pick<AddressMove, 'id'>): NftTable {
     chain('egress', 'output', ['oifname "lo"', DISCOVERY]),
   ];
   return { family: 'inet', name: tableName('own', id), objects: [], chains };
+}
+
+function unheard(mac: string): string {
+  return `ether saddr ${mac} fwd to ${NO_DEVICE}`;
 }
 
 function noPackets(id: string, chain: 'ingress' | 'egress'): string {
