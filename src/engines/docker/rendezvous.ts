@@ -246,6 +246,7 @@ function isResuming(dir: string): boolean {
 // with one is held back at the second only.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
+// No route is taken by a device that is down, which the loopback device is until the engine has wired the network.
 // An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
 // connections cannot be restored without an address and a route, wherever they are.
 const ADD_ADDRESSES = [
@@ -262,6 +263,7 @@ case $CRTOOLS_SCRIPT_ACTION in
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
+    [ ! -e ${dir}/terminal ] || in_namespace 'ip link set dev lo up'
     [ ! -s ${dir}/rules ] || in_namespace 'nft -f -' <${dir}/rules || exit 1
     in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ -e ${dir}/terminal ] || until_started
