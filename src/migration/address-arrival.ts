@@ -74,8 +74,9 @@ export class AddressArrival {
     return copySealScript(this.#arriving);
   }
 
+  /** Link-local ones are the device's, wherever else they are. */
   get addresses(): string[] {
-    return this.#arriving.own.flatMap(({ addresses }) => addresses);
+    return this.#arriving.own.flatMap(({ addresses }) => addresses.filter((one) => !one.startsWith('fe80:')));
   }
 
   /**

@@ -61,6 +61,17 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await running(b)).toEqual(['web']);
   });
 
+  test('with a terminal, for which the engine makes devices when all is restored', async () => {
+    const { a, b } = pair;
+    await serve(pair, '-it');
+    const { outageMs, summary } = await underProbe(pair, byAddress(pair), () => pair.move(a, 'web'));
+    expectUnnoticed(summary, outageMs);
+    expect(await running(b)).toEqual(['web']);
+    expect(await running(a)).toEqual([]);
+    expect(await get(pair, `[${IPV6.web}]`)).toBe('ok');
+    await expectNothingLeft(pair);
+  });
+
   test('neighbours on the device of either host', async () => {
     const { a, b } = pair;
     await serve(pair);

@@ -247,11 +247,12 @@ function isResuming(dir: string): boolean {
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
 // No route is taken by a device that is down, which the loopback device is until the engine has wired the network.
+// Docker adds a default route by its metric, and gives a device no address of IPv6 that there is a route to.
 // An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
 // connections cannot be restored without an address and a route, wherever they are.
 const ADD_ADDRESSES = [
-  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo; done',
-  'ip route show default | grep -q . || ip route add default dev lo',
+  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo noprefixroute; done',
+  'ip route show default | grep -q . || ip route add default dev lo metric 424242',
 ].join('; ');
 
 function actionScript(dir: string): string {
@@ -274,7 +275,7 @@ case $CRTOOLS_SCRIPT_ACTION in
       : >${dir}/restored
       echo restored 1<>${dir}/wake
       until_started
-      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo 2>/dev/null'
+      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo metric 424242 2>/dev/null'
     fi
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1
