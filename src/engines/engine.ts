@@ -27,6 +27,8 @@ export interface RestoreStart {
   /** Where the standard streams of the workload lead, as its engine noted it. */
   descriptors: string[];
   criuOptions: string[];
+  /** For nft in the copy's network namespace, before there is anything in it. */
+  rules?: string;
 }
 
 /** A restore that waits for its images. */

@@ -5,6 +5,8 @@ import type { AnyWorkload } from '../engines/facts.ts';
 import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
 import { DrayageError } from '../errors.ts';
 import type { Checkpoint } from '../tools/checkpoint.ts';
+import { holdAddresses, silenceAddresses } from './address-handover.ts';
+import { allOf } from './all-of.ts';
 import { explainFailure } from './explain-failure.ts';
 import { holdTraffic, noteFlows } from './handover.ts';
 import { frozenByAnother, type Prepared } from './prepared.ts';
@@ -21,13 +23,15 @@ export interface Frozen {
 /** From here on the workload stands still. */
 export async function freezeWorkload(
   m: SourceMigration,
-  { facts, handover, untilStill }: Prepared,
+  { facts, handover, addresses, untilStill }: Prepared,
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
   // On disk before the freeze, for a recovery; and before the hold, for it takes its time.
   await m.journal.append({ type: 'state', state: 'frozen' });
-  if (handover !== undefined) await m.trace.step('hold traffic', () => holdTraffic(m, handover, undo));
+  await m.trace.step('hold traffic', () =>
+    allOf(handover && holdTraffic(m, handover, undo), addresses && holdAddresses(m, addresses, undo)),
+  );
   if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));
   const atMs = m.trace.now();
@@ -51,9 +55,8 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
   // A transfer that nobody waits for any more must not hold up the thaw.
   m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
   const noted = prepared.handover && noteFlows(m, prepared.handover, undo);
-  const outcomes = await Promise.allSettled([dumped, synced, transferred, sent, noted]);
-  m.checkpoint();
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  const silenced = prepared.addresses && silenceAddresses(prepared.addresses, undo);
+  await allOf(dumped, synced, transferred, sent, noted, silenced).finally(() => m.checkpoint());
   assertFrozen(facts.workload);
   m.bytes += memory.bytes;
   memory[Symbol.dispose]();

@@ -8,6 +8,7 @@ import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
 import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
 import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
+import { ADDRESS_FINDINGS, checkAddresses, checkOwnAddresses } from './preflight/own-addresses.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
@@ -30,6 +31,7 @@ export function preflight(
     ...checkNames(c),
     ...checkRoom(c),
     ...checkTraffic(c),
+    ...checkAddresses(c),
   ];
   return sorted(findings);
 }
@@ -38,7 +40,7 @@ export function preflight(
 export function sourceHindrances(workload: AnyWorkload, source: HostFacts): string[] {
   const options: MigrateOptions = {
     ...{ remove: false, carryBinds: false, dropConnections: false },
-    ...{ handover: 'forward', replaceFiles: false, dryRun: true },
+    ...{ handover: 'auto', replaceFiles: false, dryRun: true },
   };
   const findings = isTree(workload)
     ? sourceTreeFindings(workload, source, options)
@@ -65,6 +67,7 @@ export const FINDINGS = {
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,
   ...TREE_FINDINGS,
+  ...ADDRESS_FINDINGS,
 } as const;
 
 export type FindingCode = keyof typeof FINDINGS;
@@ -77,6 +80,7 @@ function sourceFindings(c: SourceCase): Finding[] {
     ...checkObstacles(c),
     ...checkMounts(c),
     ...checkBelongings(c),
+    ...checkOwnAddresses(c),
     ...checkHost(c.source),
     ...checkOwnRoom(c),
   ];

@@ -25,7 +25,7 @@ export async function prepareTree(
   const workload = { ...facts.workload, cgroupPath: cgroup.path };
   const started = startedTree(m.id, workload, cgroup);
   const { stage } = started;
-  await beginOnTarget(m, workload, started, undo);
+  await beginOnTarget(m, { workload, options: m.options, parents: {} }, started, undo);
   undo.push('the cgroup', () => leaveCgroup(cgroup));
   await enterCgroup(cgroup, pid, m.signal);
   const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
@@ -65,6 +65,7 @@ export async function prepareTree(
     memory,
     checkpoint,
     handover: undefined,
+    addresses: undefined,
     sync,
   };
 }

@@ -14,9 +14,10 @@ import { sharedWritableMappings } from '../files/mappings.ts';
 import { TreeSync } from '../files/sync.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { beginCheckpoint, externalDescriptors } from '../tools/runc.ts';
+import { prepareAddresses } from './address-handover.ts';
 import type { ContainerFacts, Facts } from './facts.ts';
 import { prepareHandover } from './handover.ts';
-import { carriedTrees } from './plan.ts';
+import { carriedTrees, parentsThere } from './plan.ts';
 import { prepareTree } from './prepare-tree.ts';
 import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import { restoreRestart } from './retire.ts';
@@ -48,7 +49,7 @@ export function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Prom
 async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo: UndoStack): Promise<Prepared> {
   const { workload, target } = facts;
   const started = startedData(m.id, workload);
-  await beginOnTarget(m, workload, started, undo);
+  await beginOnTarget(m, { workload, options: m.options, parents: parentsThere(facts) }, started, undo);
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
   if (planImage(workload.image, target).load) {
     await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
@@ -85,9 +86,10 @@ async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo:
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   await disableRestart(m, started, undo);
   const handover = await m.trace.step('prepare handover', () => prepareHandover(m, facts, undo));
+  const addresses = await m.trace.step('prepare addresses', () => prepareAddresses(m, workload, undo));
   await touched.release();
   const sync = (dumped: Promise<void>) => finalPasses(m, { workload, trees, logs }, dumped);
-  return { facts, started, containerId, memory, checkpoint, handover, sync };
+  return { facts, started, containerId, memory, checkpoint, handover, addresses, sync };
 }
 
 /** A restart policy would revive the source's copy when it is killed, or when its engine restarts. */

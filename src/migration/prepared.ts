@@ -11,10 +11,12 @@ import { TouchedMemory } from '../memory/touch.ts';
 import type { Checkpoint } from '../tools/checkpoint.ts';
 import { placeTar } from '../tools/criu-tar.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
+import type { AddressHandover } from './address-handover.ts';
 import type { Facts } from './facts.ts';
 import type { Handover } from './handover.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
+import type { OpenTarget } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
 
 export interface Prepared {
@@ -26,6 +28,8 @@ export interface Prepared {
   checkpoint: Checkpoint;
   /** Undefined where no traffic follows. */
   handover: Handover | undefined;
+  /** Undefined where it has none of its own on the LAN. */
+  addresses: AddressHandover | undefined;
   /** Waits until CRIU can begin with what has just been frozen. */
   untilStill?: () => Promise<void>;
   /** While it stands still: sends the last differences of what is not memory; `dumped` is the dump that goes on beside. */
@@ -40,17 +44,17 @@ const PRECOPY_FROM_BYTES = 24 << 20;
 /** Writes down what a recovery must know, and begins the migration on the target. */
 export async function beginOnTarget(
   m: SourceMigration,
-  workload: AnyWorkload,
+  request: Omit<OpenTarget, 'id'>,
   started: StartedData,
   undo: UndoStack,
 ): Promise<void> {
-  if (isFrozen(started.cgroupPath)) throw frozenByAnother(workload);
+  if (isFrozen(started.cgroupPath)) throw frozenByAnother(request.workload);
   await m.journal.append({ type: 'state', state: 'started', data: started });
   undo.push('the target', async () => {
     const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
     m.trace.adopt(spans, m.targetOffsetMs);
   });
-  await m.target.open({ id: m.id, workload, options: m.options });
+  await m.target.open({ id: m.id, ...request });
   m.targetOffsetMs = m.trace.now();
 }
 

@@ -56,7 +56,7 @@ export function exampleEvents(): MigrationEvent[] {
     carryBinds: true,
     replaceFiles: false,
     dropConnections: false,
-    handover: 'forward' as const,
+    handover: 'auto' as const,
     dryRun: false,
   };
   const events: MigrationEvent[] = [

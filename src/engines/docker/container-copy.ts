@@ -34,6 +34,8 @@ export interface ContainerCopyOptions {
   /** Notes how long something took. */
   step: <T>(name: string, work: () => Promise<T>) => Promise<T>;
   acquire: Acquire;
+  /** Called when its networks are there, and before the copy is. */
+  networked: () => Promise<void>;
 }
 
 interface Copy {
@@ -63,12 +65,13 @@ export class ContainerCopy implements CopyMaker {
   }
 
   async create(): Promise<MadeCopy> {
-    const { id, workload, host, options, docker, acquire, trees } = this.#o;
+    const { id, workload, host, options, docker, acquire, trees, networked } = this.#o;
     const spec = cloneSpec(workload, host, options);
     for (const body of spec.networks) {
       await acquire({ kind: 'network', name: body.Name });
       await docker.createNetwork(body);
     }
+    await networked();
     for (const body of spec.volumes) {
       await acquire({ kind: 'volume', name: body.Name });
       await docker.createVolume(body);
@@ -114,13 +117,16 @@ export class ContainerCopy implements CopyMaker {
     stream.end();
   }
 
-  async start({ imagesDir, descriptors, criuOptions }: RestoreStart): Promise<StartedRestore> {
+  async start({ imagesDir, descriptors, criuOptions, rules }: RestoreStart): Promise<StartedRestore> {
     const { host, docker, run, acquire } = this.#o;
     const { containerId } = this.#created();
     await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
     await acquire({ kind: 'rendezvous', containerId });
     const criuPath = host.criu?.path ?? '/usr/sbin/criu';
-    const rendezvous = await Rendezvous.open({ containerId, imagesDir, criuPath, criuOptions, run });
+    const rendezvous = await Rendezvous.open({
+      ...{ containerId, imagesDir, criuPath, criuOptions, run },
+      ...(rules !== undefined && { rules }),
+    });
     this.#started = docker.start(containerId);
     this.#started.catch(() => {});
     return { rendezvous, started: this.#started };
