@@ -59,7 +59,7 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
+const PATIENCE = { answerMs: 1100, acceptMs: 1000, againMs: 4500, limitMs: 20_000 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
@@ -116,8 +116,11 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) {
     await hold(m.run, { ...held, spec: { ...held.spec, only: 'new' } });
-    const left = await settleHandshakes(pid, PATIENCE);
-    if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+    const { waiting, unanswered } = await settleHandshakes(pid, PATIENCE, m.signal);
+    if (waiting.length > 0) {
+      throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${waiting.join(', ')}.`);
+    }
+    if (unanswered > 0) m.emit({ type: 'note', message: `handshakes that their clients left unanswered end: ${unanswered}` });
   }
   const before = await readFlows(m.run, pid, source.addresses);
   held.spec = { ...held.spec, flows: before };
