@@ -29,8 +29,9 @@ export async function freezeWorkload(
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
-  if (handover !== undefined) await m.trace.step('hold traffic', () => holdTraffic(m, handover, undo));
+  // On disk before the freeze, for a recovery; and before the hold, for it takes its time.
   await m.journal.append({ type: 'state', state: 'frozen' });
+  if (handover !== undefined) await m.trace.step('hold traffic', () => holdTraffic(m, handover, undo));
   if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));
   const atMs = m.trace.now();

@@ -61,11 +61,17 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
 async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoStack): Promise<SourceSide | undefined> {
-  const moved = await m.target.restore(m.id, handover && arrivingTraffic(m, handover));
-  if (handover === undefined) return undefined;
+  const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
+  if (handover === undefined) return void (await restored);
+  // Meanwhile, and for the addresses that most copies get: their own.
+  const armed = armForward(m, handover, forwardOf(handover, {}), undo);
+  const [answer, outcome] = await Promise.allSettled([restored, armed]);
+  if (answer.status === 'rejected') throw answer.reason;
+  if (outcome.status === 'rejected') throw outcome.reason;
+  const moved = answer.value;
   const forward = forwardOf(handover, moved);
   if (!m.options.dropConnections) assertAddressesKept(handover, moved);
-  await armForward(m, handover, forward, undo);
+  if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);
   return forward;
 }
 

@@ -67,8 +67,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
     const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
     m.trace.adopt(spans, m.targetOffsetMs);
   });
-  m.targetOffsetMs = m.trace.now();
   await m.target.open({ id: m.id, workload, options: m.options });
+  m.targetOffsetMs = m.trace.now();
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
   if (planImage(workload.image, target).load) {
     await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));

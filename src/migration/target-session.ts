@@ -25,10 +25,8 @@ import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
-import { readNetwork } from '../tools/ip-network.ts';
-import { applyNft } from '../tools/nft.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
-import { installTarget, targetRules } from '../traffic/forward.ts';
+import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { bridgeOf, innerDevices, movedAddresses } from '../traffic/workload.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
@@ -255,8 +253,13 @@ export class TargetSession {
     rendezvous.giveImages(traffic === undefined ? [] : localAddresses(traffic));
     // CRIU sets up namespaces first, and takes the memory some 100 ms later.
     void this.#touched?.release();
-    await this.#inTime(this.#reach('ready'));
-    const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic);
+    const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
+    const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
+    const receiving = wired.then(() => (traffic === undefined ? {} : this.#receiveTraffic(traffic)));
+    const [restored, received] = await Promise.allSettled([ready, receiving]);
+    if (restored.status === 'rejected') throw restored.reason;
+    if (received.status === 'rejected') throw received.reason;
+    const moved = received.value;
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
@@ -347,11 +350,11 @@ export class TargetSession {
 
   async #commit(): Promise<CommitAnswer> {
     const rendezvous = this.#rendezvous as Rendezvous;
-    await Promise.all([this.#state('committed'), this.#unseal()]);
+    await Promise.all([this.#trace.step('record commit', () => this.#state('committed')), this.#unseal()]);
     rendezvous.giveCommit();
-    const resumed = await rendezvous.hasResumed();
+    const resumed = await this.#trace.step('criu resume', () => rendezvous.hasResumed());
     const resumedAt = performance.now();
-    if (resumed && (await this.#isEngines())) {
+    if (resumed && (await this.#trace.step('engine notes start', () => this.#isEngines()))) {
       this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
       return { outcome: 'running', sinceMs: performance.now() - resumedAt };
     }
@@ -364,9 +367,10 @@ export class TargetSession {
   /** It comes to nothing if the record cannot be written: then no task of the copy ever runs. */
   async #unseal(): Promise<void> {
     if (this.#arrival === undefined) return;
-    const network = await readNetwork(this.#run);
-    const rules = this.#arrival.sides.map(({ side }) => targetRules(side, network));
-    await applyNft(this.#run, rules.join('\n'));
+    await unsealTargets(
+      this.#run,
+      this.#arrival.sides.map(({ id }) => id),
+    );
   }
 
   /** Kept over a restart of the host from now on. What fails here is told: the workload runs. */
@@ -536,7 +540,7 @@ export class TargetSession {
   }
 
   /** @throws DrayageError RESTORE_FAILED where the restore ends before that step, or the engine gives up. */
-  async #reach(step: 'waiting' | 'ready'): Promise<void> {
+  async #reach(step: 'waiting' | 'wired' | 'ready'): Promise<void> {
     const gaveUp = (this.#started as Promise<void>).then(
       () => false,
       () => false,

@@ -4,6 +4,7 @@
  *
  *   waiting   runc is set up and waits for the memory images     (the source may still run)
  *   created   the namespaces exist, the engine wires the network
+ *   wired     it has
  *   ready     everything is restored, nothing has run yet        (the GO is awaited)
  *   resumed   the workload runs
  *   status N  runc restore has ended
@@ -23,7 +24,7 @@ import { containerProcesses, killContainerProcesses } from './container-processe
 
 const RESTORE_DIR = '/run/drayage/restore';
 
-export type RestoreStep = 'waiting' | 'created' | 'ready' | 'resumed' | 'ended';
+export type RestoreStep = 'waiting' | 'created' | 'wired' | 'ready' | 'resumed' | 'ended';
 
 const WATCH_MS = 200;
 const WATCH_AFTER_GO_MS = 5;
@@ -98,7 +99,7 @@ export class Rendezvous {
     this.#write('go', 'go');
   }
 
-  /** Of the copy's init process, as this host sees it; once the step `created` is reached. */
+  /** Of the copy's init process, as this host sees it; from the step `created` on. */
   initPid(): number {
     return Number(readFileSync(join(this.dir, 'initpid'), 'utf8'));
   }
@@ -245,7 +246,7 @@ const ADD_ADDRESSES = [
 function actionScript(dir: string): string {
   return `#!/bin/sh
 in_namespace() { nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c "$1"; }
-until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; }
+until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; echo wired 1<>${dir}/events; }
 case $CRTOOLS_SCRIPT_ACTION in
   setup-namespaces)
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
