@@ -6,7 +6,7 @@ import { settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { removeTable } from '../tools/nft.ts';
-import type { Flow } from '../traffic/facts.ts';
+import type { Flow, WorkloadAddress } from '../traffic/facts.ts';
 import { knownFrom, withoutPassing } from '../traffic/flows.ts';
 import {
   armedRules,
@@ -40,7 +40,7 @@ import type { Facts } from './facts.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
 import type { SourceMigration } from './source-migration.ts';
-import type { ArrivingTraffic, MovedAddresses } from './target-port.ts';
+import type { ArrivingTraffic } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
 
@@ -48,7 +48,7 @@ export interface Handover {
   pid: number;
   held: Hold;
   way: Way;
-  /** What will be forwarded; complete once the target has told the copy's addresses. */
+  /** What will be forwarded. */
   source: SourceSide;
   /** Open at the freeze, and this host's own to forward. */
   flows: Flow[];
@@ -95,7 +95,13 @@ export async function prepareHandover(
   };
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
   const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
-  const spec = { id: m.id, published, addresses, flows: [], uplinks: names };
+  const spec = {
+    id: m.id,
+    published,
+    addresses: [...addresses, ...otherAddresses(addresses, older)],
+    flows: [],
+    uplinks: names,
+  };
   // Written down first, so that a recovery after a crash knows what to let go of.
   await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source } });
   undo.push('the forward', () => removeSource(m.run, source));
@@ -124,6 +130,16 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   const isOld = settledMs > 20;
   held.spec = { ...held.spec, flows: isOld ? await readFlows(m.run, pid, source.addresses) : flows };
   await hold(m.run, held);
+}
+
+/** Those of hosts that it was on before, for the connections of that time. */
+function otherAddresses(own: readonly WorkloadAddress[], older: readonly Older[]): WorkloadAddress[] {
+  const all = older.flatMap(({ forward }) => forward.side.addresses);
+  return all.flatMap((one) => {
+    if (own.some(({ address }) => address === one.address)) return [];
+    const port = own.find(({ bridge }) => bridge === one.bridge)?.port;
+    return [{ ...one, ...(port && { port }) }];
+  });
 }
 
 /** @returns how long it took, in milliseconds */
@@ -165,22 +181,9 @@ export function arrivingTraffic(m: SourceMigration, { way, source, flows, older 
   };
 }
 
-/** @throws DrayageError ADDRESS_NOT_KEPT where open connections have an address that the copy did not get */
-export function assertAddressesKept({ flows, older }: Handover, moved: MovedAddresses): void {
-  const open = [...flows, ...older.flatMap(({ passing }) => passing)].filter(({ protocol }) => protocol === 'tcp');
-  const lost = open.find(({ address }) => moved[address] !== undefined)?.address;
-  if (lost === undefined) return;
-  throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has ${moved[lost]} in the place of ${lost}.`);
-}
-
-/** The forward as it will be, with the addresses that the copy has. */
-export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): SourceSide {
-  const published = source.published.map((port) => ({ ...port, address: moved[port.address] ?? port.address }));
-  const addresses = source.addresses.flatMap((one) => {
-    const now = moved[one.address];
-    return now === undefined ? [one] : [one, { ...one, address: now }];
-  });
-  return { ...source, published, flows, addresses };
+/** The forward as it will be. */
+export function forwardOf({ source, flows }: Handover): SourceSide {
+  return { ...source, flows };
 }
 
 /** Before the commit, and behind the hold: only the queues are left to be opened. May be repeated. */

@@ -13,7 +13,7 @@ import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
-import { armForward, arrivingTraffic, assertAddressesKept, forwardOf } from './handover.ts';
+import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -63,15 +63,9 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoStack): Promise<SourceSide | undefined> {
   const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
   if (handover === undefined) return void (await restored);
-  // Meanwhile, and for the addresses that most copies get: their own.
-  const armed = armForward(m, handover, forwardOf(handover, {}), undo);
-  const [answer, outcome] = await Promise.allSettled([restored, armed]);
-  if (answer.status === 'rejected') throw answer.reason;
-  if (outcome.status === 'rejected') throw outcome.reason;
-  const moved = answer.value;
-  const forward = forwardOf(handover, moved);
-  if (!m.options.dropConnections) assertAddressesKept(handover, moved);
-  if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);
+  const forward = forwardOf(handover);
+  const outcomes = await Promise.allSettled([restored, armForward(m, handover, forward, undo)]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   return forward;
 }
 

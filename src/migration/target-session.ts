@@ -26,9 +26,10 @@ import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
+import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import type { ForwardStore } from '../traffic/store.ts';
-import { bridgeOf, innerDevices, movedAddresses } from '../traffic/workload.ts';
+import { bridgeOf, innerDevices, movedAddresses, peersOf } from '../traffic/workload.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
 import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
@@ -38,14 +39,7 @@ import { lastState, type State } from './journal-records.ts';
 import { carriedTrees } from './plan.ts';
 import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
-import type {
-  ArrivingTraffic,
-  ChannelPurpose,
-  CommitAnswer,
-  CreatedCopy,
-  MovedAddresses,
-  OpenTarget,
-} from './target-port.ts';
+import type { ArrivingTraffic, ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
 import { untilDone } from './until-done.ts';
 
@@ -71,6 +65,8 @@ interface Copy {
   log: LogCopy | undefined;
   /** Devices of its networks on this host, by the networks' names. */
   bridges: Map<string, string>;
+  /** Addresses of others on these networks. */
+  taken: Set<string>;
 }
 
 export class TargetSession {
@@ -187,13 +183,16 @@ export class TargetSession {
     const roots = new Map([['upper', { first: layer.UpperDir, final: layer.MergedDir }]]);
     for (const tree of carriedTrees(workload.files, options))
       roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
+    const names = Object.keys(inspect.NetworkSettings.Networks);
+    const networks = await Promise.all(names.map((name) => this.#docker.inspectNetwork(name)));
     const file = logFileOf(inspect, this.#host.docker?.dataRoot ?? '/var/lib/docker');
     this.#copy = {
       containerId,
       name: workload.ref.name,
       roots,
       log: file === undefined ? undefined : new LogCopy(file),
-      bridges: new Map(await this.#bridgesOf(inspect)),
+      bridges: new Map(networks.map((network) => [network.Name, bridgeOf(network) ?? ''])),
+      taken: new Set(networks.flatMap((network) => peersOf(containerId, network))),
     };
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }
@@ -201,14 +200,6 @@ export class TargetSession {
   #workloadName(): string {
     const { engine, name } = this.#request.workload.ref;
     return `${engine}:${name}`;
-  }
-
-  #bridgesOf({ NetworkSettings: { Networks } }: ContainerInspect): Promise<[string, string][]> {
-    return Promise.all(
-      Object.keys(Networks).map(async (name): Promise<[string, string]> => {
-        return [name, bridgeOf(await this.#docker.inspectNetwork(name)) ?? ''];
-      }),
-    );
   }
 
   begin(start: { descriptors: string[] }): Promise<void> {
@@ -242,11 +233,11 @@ export class TargetSession {
     return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
   }
 
-  restore(traffic?: ArrivingTraffic): Promise<MovedAddresses> {
+  restore(traffic?: ArrivingTraffic): Promise<void> {
     return this.#step(() => this.#restore(traffic));
   }
 
-  async #restore(traffic: ArrivingTraffic | undefined): Promise<MovedAddresses> {
+  async #restore(traffic: ArrivingTraffic | undefined): Promise<void> {
     await this.#memory;
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
@@ -255,27 +246,33 @@ export class TargetSession {
     void this.#touched?.release();
     const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
     const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
-    const receiving = wired.then(() => (traffic === undefined ? {} : this.#receiveTraffic(traffic)));
-    const [restored, received] = await Promise.allSettled([ready, receiving]);
-    if (restored.status === 'rejected') throw restored.reason;
-    if (received.status === 'rejected') throw received.reason;
-    const moved = received.value;
+    const receiving = wired.then(() => traffic && this.#receiveTraffic(traffic));
+    const outcomes = await Promise.allSettled([ready, receiving]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
     this.#ready = true;
-    return moved;
   }
 
-  /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
-  async #receiveTraffic(traffic: ArrivingTraffic): Promise<MovedAddresses> {
+  /**
+   * From here on the other host's packets find the copy, and nothing of it gets out until the commit.
+   * @throws DrayageError ADDRESS_NOT_KEPT where the copy cannot be found for connections that are open
+   */
+  async #receiveTraffic(traffic: ArrivingTraffic): Promise<void> {
     const pid = (this.#rendezvous as Rendezvous).initPid();
-    const moved = movedAddresses(traffic.addresses, await innerDevices(this.#run, pid));
+    const wanted = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
+    const moved = movedAddresses(wanted, await innerDevices(this.#run, pid));
+    const lost = flowsOf(traffic).find(({ address }) => moved[address] === null);
+    if (lost !== undefined && !this.#request.options.dropConnections) {
+      throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has nothing in the place of ${lost.address}.`);
+    }
     const arrival = arrivalOf({
       id: this.id,
       workload: this.#workloadName(),
       traffic,
       moved,
+      taken: this.#created().taken,
       bridges: this.#created().bridges,
     });
     for (const { id, side } of arrival.sides) {
@@ -283,7 +280,6 @@ export class TargetSession {
       await installTarget(this.#run, { ...side, sealed: true });
     }
     this.#arrival = arrival;
-    return moved;
   }
 
   /** The commit point: the record is on disk before the workload runs. */
@@ -569,9 +565,14 @@ export class TargetSession {
   }
 }
 
-/** Of the workload's own ends of connections that came from outside. */
-function localAddresses({ flows }: ArrivingTraffic): string[] {
-  return [...new Set(flows.map(({ address }) => address))];
+/** That the copy must have, for itself or for connections that are open. */
+function localAddresses(traffic: ArrivingTraffic): string[] {
+  const all = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
+  return [...new Set(all.map(({ address }) => address))];
+}
+
+function flowsOf(traffic: ArrivingTraffic): Flow[] {
+  return [traffic, ...traffic.older].flatMap(({ flows }) => flows).filter(({ protocol }) => protocol === 'tcp');
 }
 
 function foreignTree(key: string): DrayageError {

@@ -40,7 +40,9 @@ export interface InetSocket {
 export function parseInetSockets(text: string): InetSocket[] {
   const sockets: InetSocket[] = [];
   for (const line of text.split('\n').slice(1)) {
-    const [, local = '', remote = '', state = '', queues = '', , repeats = '', , , inode = ''] = line.trim().split(/\s+/);
+    const [, local = '', remote = '', state = '', queues = '', , repeats = '', , , inode = ''] = line
+      .trim()
+      .split(/\s+/);
     if (local === '') continue;
     sockets.push({
       local: parseEndpoint(local),

@@ -188,9 +188,11 @@ class AddressRules {
     ];
   }
 
-  /** What comes from the workload. */
+  /** What comes from the workload. By another way it would be somebody else's who has its address here now. */
   answers(): string[] {
-    return [`${NFT_WORDS[this.#family].ip} saddr ${this.#at.address} goto ${this.#name('answer')}`];
+    const { hop } = this.#forward;
+    const by = hop === 'home' ? '' : `meta iifname ${quote(hop.device)} `;
+    return [`${by}${NFT_WORDS[this.#family].ip} saddr ${this.#at.address} goto ${this.#name('answer')}`];
   }
 
   /** What comes for it: all that every packet meets. */

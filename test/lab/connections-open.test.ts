@@ -61,7 +61,15 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await pair.clear();
   });
 
-  test.each(['published port', 'published port, IPv6', 'own address, IPv6', 'neighbour', 'neighbour, IPv6', 'source, by the workload’s address', 'source, by its own address'])('%s', async (name) => {
+  test.each([
+    'published port',
+    'published port, IPv6',
+    'own address, IPv6',
+    'neighbour',
+    'neighbour, IPv6',
+    'source, by the workload’s address',
+    'source, by its own address',
+  ])('%s', async (name) => {
     const seen = await client(name).end();
     expect(seen).toMatchObject({ sent: expect.any(Number) });
     console.log(version, name, seen);

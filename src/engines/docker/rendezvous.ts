@@ -92,7 +92,7 @@ export class Rendezvous {
 
   /**
    * The images are complete: CRIU may begin.
-   * @param addresses that the workload's connections have; those that the engine does not give the copy are added
+   * @param addresses of the workload; those that the engine does not give the copy are added
    */
   giveImages(addresses: readonly string[] = []): void {
     writeFileSync(join(this.dir, 'addresses'), addresses.map((address) => `${address}\n`).join(''));
@@ -236,12 +236,26 @@ function isResuming(dir: string): boolean {
 // with one is held back at the second only.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
-// An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
-// connections cannot be restored without an address and a route, wherever they are.
+// An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal).
+// Somebody else on the network may have one that is added: neighbours are not to be told of it.
 const ADD_ADDRESSES = [
-  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo; done',
-  'ip route show default | grep -q . || ip route add default dev lo',
+  'while read -r address',
+  'do ip -o address show to "$address" | grep -q . && continue',
+  'ip address add "$address" dev lo',
+  'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore',
+  'echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce',
+  'done',
 ].join('; ');
+// Connections cannot be restored without a route, wherever it leads; the engine's own comes before it by its metric.
+const ROUTE = 'default dev lo metric 424242';
+const REMOVE_ROUTES = `ip route del ${ROUTE}; ip -6 route del ${ROUTE}`;
+
+/** @param mark the file that is made where there is a route to be removed again */
+function addRoutes(mark: string): string {
+  const add = (family: string) =>
+    `ip ${family} route show default | grep -q . || { ip ${family} route add ${ROUTE}; : >${mark}; }`;
+  return `${add('-4')}; if ip -6 -o address show scope global | grep -q .; then ${add('-6')}; fi`;
+}
 
 function actionScript(dir: string): string {
   return `#!/bin/sh
@@ -254,15 +268,15 @@ case $CRTOOLS_SCRIPT_ACTION in
     echo created 1<>${dir}/events
     in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ -e ${dir}/terminal ] || until_started
-    [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}' <${dir}/addresses
+    [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}; ${addRoutes(`${dir}/routed`)}' <${dir}/addresses
     ;;
   post-restore)
     if [ -e ${dir}/terminal ]; then
       : >${dir}/restored
       echo restored 1<>${dir}/wake
       until_started
-      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo 2>/dev/null'
     fi
+    [ ! -e ${dir}/routed ] || in_namespace '${REMOVE_ROUTES}' 2>/dev/null
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1
     (set -C && : >${dir}/taken) 2>/dev/null || exit 1
