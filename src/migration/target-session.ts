@@ -92,6 +92,7 @@ export class TargetSession {
   readonly #forwards: ForwardStore;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
+  #unlocked: Promise<void> | undefined;
   #committing: Promise<CommitAnswer> | undefined;
   #ending: Promise<void> | undefined;
   #cleaning: Promise<void> | undefined;
@@ -252,6 +253,9 @@ export class TargetSession {
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
+    // Beside the records of the commit, before which it is to be done.
+    if (traffic !== undefined) this.#unlocked = rendezvous.unlockNetwork(this.#run);
+    this.#unlocked?.catch(() => {});
     this.#ready = true;
   }
 
@@ -346,6 +350,7 @@ export class TargetSession {
 
   async #commit(): Promise<CommitAnswer> {
     const rendezvous = this.#rendezvous as Rendezvous;
+    await this.#unlocked;
     await Promise.all([this.#trace.step('record commit', () => this.#state('committed')), this.#unseal()]);
     rendezvous.giveCommit();
     const resumed = await this.#trace.step('criu resume', () => rendezvous.hasResumed());

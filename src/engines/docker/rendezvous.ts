@@ -104,6 +104,12 @@ export class Rendezvous {
     return Number(readFileSync(join(this.dir, 'initpid'), 'utf8'));
   }
 
+  /** All is restored: from now on the workload's kernel may send, as far as the host lets it. */
+  async unlockNetwork(run: Run): Promise<void> {
+    const table = ['delete', 'table', 'inet', LOCK];
+    await run('nsenter', ['--target', String(this.initPid()), '--net', 'nft', ...table], { timeoutMs: 20_000 });
+  }
+
   /** The commit record is on disk: the workload may run. */
   giveCommit(): void {
     // From now on a CRIU that was killed has let the tasks go, or will never: look closely, so that it is known which.
@@ -246,6 +252,11 @@ const ADD_ADDRESSES = [
   'echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce',
   'done',
 ].join('; ');
+// What a socket had not sent yet CRIU sends anew, in an ordinary way (soccr.c, libsoccr_restore_queue), and where the
+// engine keeps the network namespace it does not lock that. Whoever gets such a packet before all is restored resets the
+// connection.
+const LOCK = 'drayage_lock';
+const LOCK_NETWORK = `nft "add table inet ${LOCK}; add chain inet ${LOCK} output { type filter hook output priority 0; policy drop; }"`;
 // Connections cannot be restored without a route, wherever it leads; the engine's own comes before it by its metric.
 const ROUTE = 'default dev lo metric 424242';
 const REMOVE_ROUTES = `ip route del ${ROUTE}; ip -6 route del ${ROUTE}`;
@@ -267,6 +278,7 @@ case $CRTOOLS_SCRIPT_ACTION in
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
     in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
+    [ ! -s ${dir}/addresses ] || in_namespace '${LOCK_NETWORK}'
     [ -e ${dir}/terminal ] || until_started
     [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}; ${addRoutes(`${dir}/routed`)}' <${dir}/addresses
     ;;
