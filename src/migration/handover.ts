@@ -2,7 +2,7 @@
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
  * workload runs, and forwarded to the target from then on. What fails here after the commit stops no workload.
  */
-import { settleHandshakes } from '../engines/processes/connections.ts';
+import { settleDatagrams, settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { removeTable } from '../tools/nft.ts';
@@ -60,7 +60,7 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const PATIENCE = { answerMs: 1100, acceptMs: 1000, againMs: 4500, limitMs: 20_000 };
+const PATIENCE = { answerMs: 1100, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 20 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
@@ -130,6 +130,7 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   const isOld = settledMs > 20;
   held.spec = { ...held.spec, flows: isOld ? await readFlows(m.run, pid, source.addresses) : flows };
   await hold(m.run, held);
+  await settleDatagrams(pid, PATIENCE.readMs);
 }
 
 /** Those of hosts that it was on before, for the connections of that time. */

@@ -25,9 +25,11 @@ import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
+import { readNetwork } from '../tools/ip-network.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
 import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
+import { introduce } from '../traffic/neighbours.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { bridgeOf, innerDevices, movedAddresses, peersOf } from '../traffic/workload.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
@@ -266,7 +268,8 @@ export class TargetSession {
   async #receiveTraffic(traffic: ArrivingTraffic): Promise<void> {
     const pid = (this.#rendezvous as Rendezvous).initPid();
     const wanted = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
-    const moved = movedAddresses(wanted, await innerDevices(this.#run, pid));
+    const inner = await innerDevices(this.#run, pid);
+    const moved = movedAddresses(wanted, inner);
     const lost = flowsOf(traffic).find(({ address }) => moved[address] === null);
     if (lost !== undefined && !this.#request.options.dropConnections) {
       throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has nothing in the place of ${lost.address}.`);
@@ -283,6 +286,8 @@ export class TargetSession {
       await this.#acquire({ kind: 'forward', id, side });
       await installTarget(this.#run, { ...side, sealed: true });
     }
+    const addresses = arrival.sides.flatMap(({ side }) => side.addresses);
+    await introduce(this.#run, { pid, inner, addresses, network: await readNetwork(this.#run) });
     this.#arrival = arrival;
   }
 

@@ -33,7 +33,8 @@ describe.each(DOCKERS)('Docker %i', (version) => {
 
     const open = (name: string, at: typeof a, kind: ClientKind, host: string, port: number, wrap?: string[]) =>
       void clients.set(name, new Client(at, kind, host, port, wrap));
-    open('server on c', c, 'serve', '::', 9007);
+    open('server on c', c, 'serve', '0.0.0.0', 9007);
+    open('server on c, IPv6', c, 'serve', '::', 9007);
     open('server on a', a, 'serve', '0.0.0.0', 9007);
     open('server in the neighbour', a, 'serve', '0.0.0.0', 9007, inPeer);
     await said(clients);

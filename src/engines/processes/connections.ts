@@ -102,9 +102,21 @@ function sum(numbers: Iterable<number>): number {
   return [...numbers].reduce((all, one) => all + one, 0);
 }
 
-async function tcpSockets(pid: number): Promise<InetSocket[]> {
-  const tables = await Promise.all(
-    ['tcp', 'tcp6'].map((name) => readFile(`/proc/${pid}/net/${name}`, 'utf8').catch(() => '')),
-  );
-  return tables.flatMap(parseInetSockets);
+/**
+ * Waits until what has come by UDP is read: CRIU leaves it behind. To be called while all packets are held back; a program
+ * that does not read is not waited for long.
+ */
+export async function settleDatagrams(pid: number, patienceMs: number): Promise<void> {
+  for (const began = performance.now(); performance.now() - began < patienceMs; await sleep(POLL_MS)) {
+    if ((await sockets(pid, ['udp', 'udp6'])).every(({ received }) => received === 0)) return;
+  }
+}
+
+function tcpSockets(pid: number): Promise<InetSocket[]> {
+  return sockets(pid, ['tcp', 'tcp6']);
+}
+
+async function sockets(pid: number, tables: readonly string[]): Promise<InetSocket[]> {
+  const read = tables.map((name) => readFile(`/proc/${pid}/net/${name}`, 'utf8').catch(() => ''));
+  return (await Promise.all(read)).flatMap(parseInetSockets);
 }
