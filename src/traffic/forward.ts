@@ -6,6 +6,7 @@ import type { Run } from '../exec/run.ts';
 import { deleteDevices, type Network, readNetwork } from '../tools/ip-network.ts';
 import { applyNft, listTables, readCounters, readSet, removeTable, replaceTable } from '../tools/nft.ts';
 import type { Flow, WorkloadAddress } from './facts.ts';
+import { knownFrom } from './flows.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
@@ -110,7 +111,8 @@ export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flo
       return { ...set, clients: new Set(rows.map((row) => row.join(' '))) };
     }),
   );
-  return flows.map((flow) => {
+  const opened = side.flows.filter(({ by }) => by === 'workload');
+  return knownFrom(opened, flows).map((flow) => {
     const key = [flow.peer, PROTOCOLS[flow.protocol], flow.peerPort, flow.port].join(' ');
     const mine = learned.filter(
       ({ address, protocol, port }) => address === flow.address && protocol === flow.protocol && port === flow.port,

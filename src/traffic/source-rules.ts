@@ -188,11 +188,9 @@ class AddressRules {
     ];
   }
 
-  /** What comes from the workload. By another way it would be somebody else's who has its address here now. */
+  /** What comes from the workload. */
   answers(): string[] {
-    const { hop } = this.#forward;
-    const by = hop === 'home' ? '' : `meta iifname ${quote(hop.device)} `;
-    return [`${by}${NFT_WORDS[this.#family].ip} saddr ${this.#at.address} goto ${this.#name('answer')}`];
+    return [`${NFT_WORDS[this.#family].ip} saddr ${this.#at.address} goto ${this.#name('answer')}`];
   }
 
   /** What comes for it: all that every packet meets. */
@@ -251,6 +249,9 @@ class AddressRules {
     const as = ({ protocol, hostAddress, hostPort }: Door): string =>
       `${ip} saddr set ${hostAddress} ${protocol} sport set ${hostPort} ${away}`;
     const asking = `${ip} saddr . meta l4proto . th sport`;
+    // What else comes by another way is somebody's who has the address here now.
+    const { hop } = this.#forward;
+    const byHop = hop === 'home' ? '' : `meta iifname ${quote(hop.device)} `;
     return [
       ...(this.#forward.hop === 'home'
         ? [
@@ -297,14 +298,14 @@ class AddressRules {
                 ),
               ]),
           ...this.#doors.map((door) => `${door.protocol} sport ${door.port} ${asked} @${door.set} ${as(door)}`),
-          ...(all ? [`${ip} daddr ${subnet} ${away}`] : []),
+          ...(all ? [`${byHop}${ip} daddr ${subnet} ${away}`] : []),
           `meta l4proto { tcp, udp } ${asked} @${this.#name('direct')} ${away}`,
           ...(all
             ? [
                 ...this.#doors
                   .filter(({ rest }) => rest)
-                  .map((door) => `${door.protocol} sport ${door.port} ${as(door)}`),
-                away,
+                  .map((door) => `${byHop}${door.protocol} sport ${door.port} ${as(door)}`),
+                `${byHop}${away}`,
               ]
             : []),
         ],

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { LabHost } from '../../lab/host.ts';
+import type { Lab } from '../../lab/lab.ts';
 import type { Started } from '../../src/exec/run.ts';
 import { logs, runContainer, until } from './harness.ts';
 
@@ -44,21 +45,37 @@ export class Client {
   readonly #lines: Said[] = [];
   #error = '';
 
-  /** Starts one in a lab host, or with `wrap` in something else there, such as a container. */
-  constructor(at: LabHost, kind: ClientKind, host: string, port: number, wrap: readonly string[] = []) {
+  /**
+   * Starts one in a lab host, or with `wrap` in something else there, such as a container.
+   * @returns once it is under way
+   */
+  static async open(
+    at: LabHost,
+    kind: ClientKind,
+    { host, port, wrap = [] }: { host: string; port: number; wrap?: readonly string[] },
+  ): Promise<Client> {
     const [first = '', ...rest] = [...wrap, 'python3', '-u', '-c', CLIENT, kind, host, String(port)];
-    this.#program = at.start(first, rest);
-    createInterface(this.#program.stdout).on('line', (line) => this.#lines.push(JSON.parse(line)));
-    this.#program.stderr.on('data', (chunk: Buffer) => {
+    const client = new Client(at.start(first, rest));
+    const { error } = await client.said();
+    if (error !== undefined) throw new Error(`${kind} ${host} ${port}: ${error}`);
+    return client;
+  }
+
+  private constructor(program: Started) {
+    this.#program = program;
+    createInterface(program.stdout).on('line', (line) => this.#lines.push(JSON.parse(line)));
+    program.stderr.on('data', (chunk: Buffer) => {
       this.#error += chunk.toString();
     });
   }
 
   /** Resolves when it has said that many lines, to the last of them; the first says that it is under way. */
-  async said(lines = 1, timeoutMs = 5000): Promise<Said> {
-    return until(`it says something${this.#error}`, async () => this.#lines[lines - 1], timeoutMs).catch((error) => {
-      throw new Error(`${error.message}: ${JSON.stringify(this.#lines)} ${this.#error}`);
-    });
+  async said(lines = 1, timeoutMs = 10_000): Promise<Said> {
+    const heard = await until('', async () => this.#lines[lines - 1], timeoutMs).catch(() => undefined);
+    if (heard === undefined) {
+      throw new Error(`it has not said that much: ${JSON.stringify(this.#lines)} ${this.#error}`);
+    }
+    return heard;
   }
 
   /** Lets it end, or go on after its pause; resolves to what it saw. */
@@ -72,6 +89,15 @@ export class Client {
   kill(): void {
     this.#program.kill('SIGKILL');
   }
+}
+
+/** Gives the hosts of a lab addresses of IPv6, which stay. */
+export async function routeIPv6(lab: Lab): Promise<{ a: string; b: string; c: string }> {
+  const addresses = { a: 'fd77::1', b: 'fd77::2', c: 'fd77::3' };
+  for (const [name, address] of Object.entries(addresses)) {
+    await lab.host(name).run('ip', ['address', 'replace', `${address}/64`, 'dev', 'eth0', 'nodad']);
+  }
+  return addresses;
 }
 
 function program(name: string): string {

@@ -253,10 +253,11 @@ const ADD_ADDRESSES = [
   'done',
 ].join('; ');
 // What a socket had not sent yet CRIU sends anew, in an ordinary way (soccr.c, libsoccr_restore_queue), and where the
-// engine keeps the network namespace it does not lock that. Whoever gets such a packet before all is restored resets the
+// engine keeps the network namespace it does not lock that (Docker 28 announces the addresses meanwhile, so it is TCP
+// alone that must wait). Whoever gets such a packet before all is restored resets the
 // connection.
 const LOCK = 'drayage_lock';
-const LOCK_NETWORK = `nft "add table inet ${LOCK}; add chain inet ${LOCK} output { type filter hook output priority 0; policy drop; }"`;
+const LOCK_NETWORK = `nft "add table inet ${LOCK}; add chain inet ${LOCK} output { type filter hook output priority 0; }; add rule inet ${LOCK} output meta l4proto tcp drop"`;
 // Connections cannot be restored without a route, wherever it leads; the engine's own comes before it by its metric.
 const ROUTE = 'default dev lo metric 424242';
 const REMOVE_ROUTES = `ip route del ${ROUTE}; ip -6 route del ${ROUTE}`;

@@ -2,7 +2,7 @@
 it saw when its input ends (or, `fill` and `drain`, when all has come).
 
 count     numbers there and back, each with the next 10 ms
-datagrams the same by UDP, 5 ms; connected is another kind, which takes answers from that place only
+datagrams the same by UDP; connected is another kind, which takes answers from that place only
 fill      writes until nothing is taken any more, then the rest, and compares the server's digest with its own
 drain     reads nothing at first, then all, and compares it with the digest at the end
 late      connects, and only then asks
@@ -60,7 +60,7 @@ def datagrams(connected):
             except OSError: seen['errors'] += 1
     threading.Thread(target=read, daemon=True).start()
     say(open=True)
-    while not ended.wait(0.005):
+    while not ended.wait(0.01):
         try: udp.send(b'%d' % seen['sent']) if connected else udp.sendto(b'%d' % seen['sent'], (host, port))
         except OSError: seen['errors'] += 1
         seen['sent'] += 1
