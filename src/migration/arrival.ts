@@ -1,9 +1,10 @@
 /** How a workload's traffic arrives with it, on the target: rules for what comes by way of each host that it was on. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from '../exec/run.ts';
 import type { WorkloadAddress } from '../traffic/facts.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { ForwardStore, StoredForward } from '../traffic/store.ts';
-import { repoint } from './older-forwards.ts';
+import { repoint, UNDER_WAY_MS } from './older-forwards.ts';
 import type { ArrivingTraffic, OlderForward } from './target-port.ts';
 
 export interface Arrival {
@@ -74,6 +75,8 @@ export async function keepArrival(run: Run, store: ForwardStore, { sides, passin
       await store.put({ version: 1, role: 'target', since: Date.now(), ...one });
   }
   const kept = await store.list();
+  // What comes to here now is not to overtake what the other host had kept back.
+  if (home.length > 0) await sleep(UNDER_WAY_MS);
   for (const { id, flows } of home) {
     const isOurs = kept.some((one) => one.role === 'source' && one.id === id);
     if (isOurs) await repoint(run, store, id, { home: true, flows });

@@ -226,7 +226,7 @@ function isNeeded(side: SourceSide): boolean {
 
 /** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
 export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<void> {
-  const { held, older, homes, target, way } = handover;
+  const { held, homes, target } = handover;
   const workload = m.workload;
   try {
     if (!isNeeded(side)) await removeSource(m.run, side);
@@ -238,9 +238,17 @@ export async function settleForward(m: SourceMigration, handover: Handover, side
     }
     await removeHold(m.run, held);
     for (const home of homes) await removeForward(m.run, m.forwards, home);
-    for (const one of older) await afterwards(m, one, way.hop.source);
   } catch (error) {
     m.emit({ type: 'note', message: notSwitched({ id: m.id, workload }, error).message });
+  }
+}
+
+/** Once the target knows all that comes to it: hosts that the workload was on before need this one no more. */
+export async function leaveOlder(m: SourceMigration, { older, way }: Handover): Promise<void> {
+  for (const one of older) {
+    await afterwards(m, one, way.hop.source).catch((error: unknown) =>
+      m.emit({ type: 'note', message: notSwitched(one.forward, error).message }),
+    );
   }
 }
 

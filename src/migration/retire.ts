@@ -9,7 +9,7 @@ import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched } from '../traffic/store.ts';
-import { sealSource, settleForward, switchTraffic } from './handover.ts';
+import { leaveOlder, sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
@@ -54,6 +54,7 @@ export async function retire(
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
+  if (handover !== undefined) await leaveOlder(m, handover);
   return kept;
 }
 

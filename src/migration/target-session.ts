@@ -29,7 +29,7 @@ import { readNetwork } from '../tools/ip-network.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
 import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
-import { introduce } from '../traffic/neighbours.ts';
+import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { bridgeOf, innerDevices, movedAddresses, peersOf } from '../traffic/workload.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
@@ -95,6 +95,8 @@ export class TargetSession {
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
   #unlocked: Promise<void> | undefined;
+  /** Of the copy, where it comes home to this host. */
+  #ports: { mac: string; port: string }[] = [];
   #committing: Promise<CommitAnswer> | undefined;
   #ending: Promise<void> | undefined;
   #cleaning: Promise<void> | undefined;
@@ -287,7 +289,9 @@ export class TargetSession {
       await installTarget(this.#run, { ...side, sealed: true });
     }
     const addresses = arrival.sides.flatMap(({ side }) => side.addresses);
-    await introduce(this.#run, { pid, inner, addresses, network: await readNetwork(this.#run) });
+    const network = await readNetwork(this.#run);
+    await introduce(this.#run, { pid, inner, addresses, network });
+    if (arrival.home.length > 0) this.#ports = portsOf({ inner, network });
     this.#arrival = arrival;
   }
 
@@ -358,6 +362,7 @@ export class TargetSession {
     await this.#unlocked;
     await Promise.all([this.#trace.step('record commit', () => this.#state('committed')), this.#unseal()]);
     rendezvous.giveCommit();
+    await takePlace(this.#run, this.#ports).catch(() => {}); // The forward of before is changed soon, and with it this.
     const resumed = await this.#trace.step('criu resume', () => rendezvous.hasResumed());
     const resumedAt = performance.now();
     if (resumed && (await this.#trace.step('engine notes start', () => this.#isEngines()))) {

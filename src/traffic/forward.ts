@@ -51,7 +51,8 @@ export function remainingRules(side: SourceSide, network: Network, lanes: readon
   const hop = side.hop === 'home' ? '' : side.hop.device;
   const taken = new Set([hop, ...lanes.map(({ device }) => device)]);
   const devices = outerDevices(network, hop).filter((name) => !taken.has(name));
-  return [widenTable(side, localAddresses(network), devices), ...localTables(side).map(replaceTable)].join('\n');
+  const local = localAddresses(network);
+  return [widenTable(side, local, devices), ...localTables(side, local).map(replaceTable)].join('\n');
 }
 
 /** All rules of a source side at once. */
@@ -64,7 +65,7 @@ function sourceRules(side: SourceSide, network: Network): string {
   });
   const name = tableName('source', side.id);
   const older = (['ip', 'ip6'] as const).map((family) => removeTable({ family, name }));
-  return [...older, ...[table, ...localTables(side)].map(replaceTable)].join('\n');
+  return [...older, ...[table, ...localTables(side, localAddresses(network))].map(replaceTable)].join('\n');
 }
 
 /** Peers reach the workload through the stand-in from now on; after the rules are in place. */

@@ -25,6 +25,24 @@ export async function introduce(run: Run, introduction: Introduction): Promise<v
   await Promise.all([applyIp(run, outside), applyIp(within, inside)]);
 }
 
+/** Ports of bridges by which the copy's devices are reached. */
+export function portsOf({ inner, network }: Pick<Introduction, 'inner' | 'network'>): { mac: string; port: string }[] {
+  return inner.flatMap(({ mac, peer }) => {
+    const port = network.devices.find(({ index, master }) => index === peer && master !== undefined);
+    return port === undefined ? [] : [{ mac, port: port.name }];
+  });
+}
+
+/**
+ * From now on bridges give to the copy what is for its MAC addresses: on a host that it comes home to, a stand-in has
+ * them still, which sends all to where it was.
+ */
+export async function takePlace(run: Run, ports: readonly { mac: string; port: string }[]): Promise<void> {
+  for (const { mac, port } of ports) {
+    await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'dynamic'], { timeoutMs: 20_000 });
+  }
+}
+
 /** Pure: what is to be carried out on the host, and in the copy's network namespace. */
 export function entries({ inner, addresses, network }: Introduction): { outside: string[][]; inside: string[][] } {
   const known = (address: string, mac: string, device: string): string[] => [

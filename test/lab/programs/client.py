@@ -60,7 +60,7 @@ def datagrams(connected):
             except OSError: seen['errors'] += 1
     threading.Thread(target=read, daemon=True).start()
     say(open=True)
-    while not ended.wait(0.01):
+    while not ended.wait(0.02):
         try: udp.send(b'%d' % seen['sent']) if connected else udp.sendto(b'%d' % seen['sent'], (host, port))
         except OSError: seen['errors'] += 1
         seen['sent'] += 1

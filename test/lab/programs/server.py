@@ -7,6 +7,10 @@ import hashlib, os, random, socket, sys, threading, time
 
 BYTES = 6_000_000
 
+def say(*words):
+    """In one piece: threads write at the same time."""
+    os.write(1, ' '.join(map(str, words)).encode() + b'\n')
+
 def echo(connection):
     with connection:
         while data := connection.recv(65536): connection.sendall(data)
@@ -32,7 +36,7 @@ def accept(listener, serve, when=None):
 
 def guarded(serve, connection):
     try: serve(connection)
-    except OSError as error: print('broken', error, flush=True)
+    except OSError as error: say('broken', error)
 
 def datagrams(udp):
     while True:
@@ -48,9 +52,9 @@ def count(place):
         for n in range(1 << 40):
             connection.sendall(b'%d\n' % n)
             if (got := lines.readline()) != f'{n}\n': raise OSError(f'{got!r} for {n}')
-            if n % 10 == 0: print(place, n, flush=True)
+            if n % 10 == 0: say(place, n)
             time.sleep(0.02)
-    except OSError as error: print(place, 'broken', error, flush=True)
+    except OSError as error: say(place, 'broken', error)
 
 for family, any_address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
     for port, backlog, *service in ((7, 64, echo), (8, 64, sink), (9, 64, flood), (10, 4, echo, '/tmp/accept')):
@@ -64,6 +68,6 @@ for family, any_address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')
     if family == socket.AF_INET6: udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     udp.bind((any_address, 7))
     threading.Thread(target=datagrams, args=(udp,), daemon=True).start()
-print('ready', flush=True)
+say('ready')
 for place in sys.argv[1:]: threading.Thread(target=count, args=(place,), daemon=True).start()
 threading.Event().wait()
