@@ -68,7 +68,7 @@ export async function prepareHandover(
   { workload }: Facts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
-  if (m.options.handover === 'none') return undefined;
+  if (m.options.handover === 'none' || m.options.handover === 'address') return undefined;
   const { published, addresses } = workload.traffic ?? { published: [], addresses: [] };
   if (addresses.length === 0) return undefined;
   const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
@@ -143,8 +143,11 @@ function otherAddresses(own: readonly WorkloadAddress[], older: readonly Older[]
   });
 }
 
-/** @returns how long it took, in milliseconds */
-async function settle(m: SourceMigration, pid: number): Promise<number> {
+/**
+ * @returns how long it took, in milliseconds
+ * @throws DrayageError NOT_ACCEPTED where the program does not accept its connections
+ */
+export async function settle(m: SourceMigration, pid: number): Promise<number> {
   const began = m.trace.now();
   const { waiting, unanswered } = await settleHandshakes(pid, PATIENCE, m.signal);
   if (waiting.length > 0) {

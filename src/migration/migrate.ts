@@ -9,6 +9,8 @@
  */
 import { DrayageError } from '../errors.ts';
 import type { SourceSide } from '../traffic/forward.ts';
+import { giveUpAddresses } from './address-handover.ts';
+import { allOf } from './all-of.ts';
 import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
@@ -36,7 +38,8 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
-    await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
+    const intent = { type: 'state', state: 'intent', data: { forward } } as const;
+    await allOf(m.journal.append(intent), prepared.addresses && giveUpAddresses(m, prepared.addresses));
   } catch (error) {
     return undone(m, undo, error);
   }
@@ -64,8 +67,7 @@ async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoSta
   const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
   if (handover === undefined) return void (await restored);
   const forward = forwardOf(handover);
-  const outcomes = await Promise.allSettled([restored, armForward(m, handover, forward, undo)]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await allOf(restored, armForward(m, handover, forward, undo));
   return forward;
 }
 

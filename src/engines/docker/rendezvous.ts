@@ -19,7 +19,9 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
 import { placeTar } from '../../tools/criu-tar.ts';
+import { inNetworkOf } from '../../tools/nsenter.ts';
 import { unmountBelow } from '../../tools/tmpfs.ts';
+import { actionScript, NETWORK_LOCK } from './action-script.ts';
 import { containerProcesses, killContainerProcesses } from './container-processes.ts';
 
 const RESTORE_DIR = '/run/drayage/restore';
@@ -37,6 +39,8 @@ export interface RendezvousOptions {
   criuPath: string;
   /** Lines of CRIU's configuration file besides the action script. */
   criuOptions: readonly string[];
+  /** For nft in the copy's network namespace, before there is anything in it. */
+  rules?: string;
   run: Run;
 }
 
@@ -62,7 +66,14 @@ export class Rendezvous {
   }
 
   /** Lays the directory out. From now on the engine's start of this container is a restore. */
-  static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
+  static async open({
+    containerId,
+    imagesDir,
+    criuPath,
+    criuOptions,
+    rules = '',
+    run,
+  }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
     const draft = draftOf(dir);
@@ -73,6 +84,7 @@ export class Rendezvous {
     await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(draft, name))]);
     await symlink(imagesDir, join(draft, 'images'));
     await writeFile(join(draft, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
+    await writeFile(join(draft, 'rules'), rules);
     await writeFile(join(draft, 'action'), actionScript(dir), { mode: 0o700 });
     await writeFile(join(draft, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
     await rename(draft, dir);
@@ -106,8 +118,7 @@ export class Rendezvous {
 
   /** All is restored: from now on the workload's kernel may send, as far as the host lets it. */
   async unlockNetwork(run: Run): Promise<void> {
-    const table = ['delete', 'table', 'inet', LOCK];
-    await run('nsenter', ['--target', String(this.initPid()), '--net', 'nft', ...table], { timeoutMs: 20_000 });
+    await inNetworkOf(this.initPid(), run)('nft', ['delete', 'table', 'inet', NETWORK_LOCK], { timeoutMs: 20_000 });
   }
 
   /** The commit record is on disk: the workload may run. */
@@ -234,74 +245,6 @@ async function make(path: string): Promise<boolean> {
  */
 function isResuming(dir: string): boolean {
   return existsSync(join(dir, 'resuming'));
-}
-
-// CRIU makes the network namespace and does not know what runc would have set in it (the shim wrote it to `sysctls`);
-// the sockets come later, and the length of a listener's queue is cut to net.core.somaxconn.
-// The engine takes a terminal before it wires the network, and CRIU gives it away between the two steps: so a workload
-// with one is held back at the second only.
-// CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
-// notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
-// An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal).
-// Somebody else on the network may have one that is added: neighbours are not to be told of it.
-const ADD_ADDRESSES = [
-  'while read -r address',
-  'do ip -o address show to "$address" | grep -q . && continue',
-  'ip address add "$address" dev lo',
-  'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore',
-  'echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce',
-  'done',
-].join('; ');
-// What a socket had not sent yet CRIU sends anew, in an ordinary way (soccr.c, libsoccr_restore_queue), and where the
-// engine keeps the network namespace it does not lock that (Docker 28 announces the addresses meanwhile, so it is TCP
-// alone that must wait). Whoever gets such a packet before all is restored resets the
-// connection.
-const LOCK = 'drayage_lock';
-const LOCK_NETWORK = `nft "add table inet ${LOCK}; add chain inet ${LOCK} output { type filter hook output priority 0; }; add rule inet ${LOCK} output meta l4proto tcp drop"`;
-// Connections cannot be restored without a route, wherever it leads; the engine's own comes before it by its metric.
-const ROUTE = 'default dev lo metric 424242';
-const REMOVE_ROUTES = `ip route del ${ROUTE}; ip -6 route del ${ROUTE}`;
-
-/** @param mark the file that is made where there is a route to be removed again */
-function addRoutes(mark: string): string {
-  const add = (family: string) =>
-    `ip ${family} route show default | grep -q . || { ip ${family} route add ${ROUTE}; : >${mark}; }`;
-  return `${add('-4')}; if ip -6 -o address show scope global | grep -q .; then ${add('-6')}; fi`;
-}
-
-function actionScript(dir: string): string {
-  return `#!/bin/sh
-in_namespace() { nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c "$1"; }
-until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; echo wired 1<>${dir}/events; }
-case $CRTOOLS_SCRIPT_ACTION in
-  setup-namespaces)
-    printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
-    echo initpid 1<>${dir}/wake
-    echo created 1<>${dir}/events
-    in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
-    [ ! -s ${dir}/addresses ] || in_namespace '${LOCK_NETWORK}'
-    [ -e ${dir}/terminal ] || until_started
-    [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}; ${addRoutes(`${dir}/routed`)}' <${dir}/addresses
-    ;;
-  post-restore)
-    if [ -e ${dir}/terminal ]; then
-      : >${dir}/restored
-      echo restored 1<>${dir}/wake
-      until_started
-    fi
-    [ ! -e ${dir}/routed ] || in_namespace '${REMOVE_ROUTES}' 2>/dev/null
-    echo ready 1<>${dir}/events
-    read -r word <${dir}/commit && [ "$word" = go ] || exit 1
-    (set -C && : >${dir}/taken) 2>/dev/null || exit 1
-    ;;
-  pre-resume) : >${dir}/resuming ;;
-  post-resume)
-    : >${dir}/resumed
-    echo resumed 1<>${dir}/wake
-    echo resumed 1<>${dir}/events
-    ;;
-esac
-`;
 }
 
 // Reads in a subshell: meanwhile runc notes where the standard streams of its criu lead, as those of the container, for
