@@ -24,6 +24,7 @@ export interface MigrationsOptions {
   machine: string;
   hostname: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  exclusively: SourceMigration['exclusively'];
   /** Reaches the agent of a host as users name it. */
   dialTarget: (to: string) => Promise<TargetPort>;
   log: (line: string) => void;
@@ -82,7 +83,7 @@ export class Migrations {
     this.#running.set(id, placeholder);
     let target: TargetPort | undefined;
     try {
-      const { journalDir, dialTarget, hostFacts, stopping, forwards, machine, hostname } = this.#options;
+      const { journalDir, dialTarget, hostFacts, exclusively, stopping, forwards, machine, hostname } = this.#options;
       target = await dialTarget(to);
       const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
       const migration = new SourceMigration({
@@ -98,6 +99,7 @@ export class Migrations {
         journal,
         stopping,
         hostFacts,
+        exclusively,
         claim: (containerId) => this.#claim(id, containerId),
       });
       migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });

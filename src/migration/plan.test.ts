@@ -14,7 +14,7 @@ function plan(
 ): Plan {
   const [workload, target] = [goodWorkload(), goodHost('hostb')];
   if (target.docker !== null) change(workload, target.docker);
-  return makePlan(workload, goodHost('hosta'), target, { ...OPTIONS, carryBinds });
+  return makePlan({ workload, source: goodHost('hosta'), target }, { ...OPTIONS, carryBinds });
 }
 
 it('carries everything to a host that has nothing of it', () => {
@@ -38,7 +38,14 @@ it('sends the layers that the target lacks, and none where it has the image', ()
 
 it('makes only what is not there', () => {
   const there = plan((_, docker) => {
-    docker.networks.push({ name: 'shop', id: '1', driver: 'bridge', subnets: ['172.30.0.0/24'], containers: 0 });
+    docker.networks.push({
+      name: 'shop',
+      id: '1',
+      driver: 'bridge',
+      subnets: ['172.30.0.0/24'],
+      containers: 0,
+      addresses: {},
+    });
     docker.volumes.push('data');
   });
   expect(there).toMatchObject({ networksToCreate: [], volumesToCreate: [] });

@@ -3,6 +3,8 @@ import { planImage } from '../engines/docker/image-plan.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import type { FileTree, HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
+import type { Exploration } from './explore.ts';
+import type { Facts } from './facts.ts';
 import { bindKind } from './preflight/files.ts';
 
 export interface Plan {
@@ -16,17 +18,21 @@ export interface Plan {
   /** Names of volumes to make on the target. */
   volumesToCreate: string[];
   memoryBytes: number;
+  /** Absent where nothing is held or forwarded. */
+  traffic?: TrafficPlan;
   predictedOutageMs: number;
   /** Everything that will cross to the target. */
   predictedBytes: number;
 }
 
-export function makePlan(
-  workload: WorkloadFacts,
-  _source: HostFacts,
-  target: HostFacts,
-  options: MigrateOptions,
-): Plan {
+export interface TrafficPlan {
+  /** What becomes of packets during the pause: they wait, or are lost and sent again. */
+  pause: 'queue' | 'drop';
+  /** How they get to the target afterwards: as they are, or wrapped. */
+  way: 'plain' | 'tunnel';
+}
+
+export function makePlan({ workload, source, target, exploration }: Facts, options: MigrateOptions): Plan {
   const image = imageToSend(workload.image, target);
   const trees = carriedTrees(workload.files, options);
   const { memoryBytes } = workload;
@@ -40,6 +46,7 @@ export function makePlan(
     ),
     volumesToCreate: without(Object.keys(workload.volumes), target.docker?.volumes),
     memoryBytes,
+    ...trafficPlan(source, exploration, options),
     predictedOutageMs: predictOutage(memoryBytes, trees),
     predictedBytes: image.bytes + sum(trees, ({ bytes }) => bytes) + memoryBytes,
   };
@@ -51,6 +58,17 @@ export function carriedTrees(
   { carryBinds }: Pick<MigrateOptions, 'carryBinds'>,
 ): FileTree[] {
   return files.filter(({ kind, path }) => kind !== 'bind' || (carryBinds && bindKind({ Source: path }) === 'data'));
+}
+
+function trafficPlan(
+  source: HostFacts,
+  exploration: Exploration | undefined,
+  { handover }: MigrateOptions,
+): Pick<Plan, 'traffic'> {
+  const way = exploration?.way;
+  if (handover === 'none' || way === undefined) return {};
+  const pause = source.traffic?.queueRefused === null ? 'queue' : 'drop';
+  return { traffic: { pause, way: way.tunnel === undefined ? 'plain' : 'tunnel' } };
 }
 
 function imageToSend(image: WorkloadFacts['image'], target: HostFacts): Plan['image'] {

@@ -7,7 +7,9 @@ import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
+import type { Flow } from '../traffic/facts.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
+import { readFlows } from './open-flows.ts';
 
 /**
  * `docker:web`, or a bare name while there is one engine only.
@@ -57,8 +59,15 @@ async function trafficOf(
     innerDevices(run, pid),
     readNetwork(run),
   ]);
-  return {
-    published: publishedPorts(container),
-    addresses: workloadAddresses(id, container, networks, inner, devices),
+  const addresses = workloadAddresses(id, container, networks, inner, devices);
+  const flows = await readFlows(run, pid, addresses);
+  const others = (by: Flow['by']): string[] => {
+    const peers = flows.filter((flow) => flow.by === by).map(({ peer }) => peer);
+    return [...new Set(peers)].slice(0, MOST_PEERS);
   };
+  const published = publishedPorts(container);
+  return { published, addresses, clients: others('peer'), servers: others('workload') };
 }
+
+/** More than this are of the same networks. */
+const MOST_PEERS = 300;

@@ -42,6 +42,12 @@ export async function readNetwork(run: Run): Promise<Network> {
 
 const LIMIT = { timeoutMs: 20_000 };
 
+/** @throws ProgramError where there is no such device */
+export async function macOf(run: Run, device: string): Promise<string> {
+  const { stdout } = await run('ip', ['-json', 'link', 'show', 'dev', device], LIMIT);
+  return (JSON.parse(stdout) as { address?: string }[])[0]?.address ?? '';
+}
+
 interface JsonDevice {
   ifindex: number;
   ifname?: string;
@@ -101,6 +107,32 @@ export function parseRouteTable(text: string, bits: 32 | 128): Route[] {
       },
     ];
   });
+}
+
+export interface Neighbour {
+  address: string;
+  device: string;
+  /** Absent where nobody has answered. */
+  mac?: string;
+  /** `REACHABLE`, `PERMANENT`, `INCOMPLETE` … */
+  state: string;
+}
+
+/** Of IPv4 and IPv6. */
+export async function readNeighbours(run: Run): Promise<Neighbour[]> {
+  return parseNeighbours((await run('ip', ['-json', 'neighbour', 'show', 'nud', 'all'], LIMIT)).stdout);
+}
+
+/** `[{"dst":"10.0.0.2","dev":"eth0","lladdr":"02:…","state":["REACHABLE"]}]` */
+export function parseNeighbours(text: string): Neighbour[] {
+  if (text.trim() === '') return [];
+  const entries = JSON.parse(text) as { dst: string; dev: string; lladdr?: string; state?: string[] }[];
+  return entries.map(({ dst, dev, lladdr, state = [] }) => ({
+    address: dst,
+    device: dev,
+    ...(lladdr === undefined ? {} : { mac: lladdr }),
+    state: state[0] ?? '',
+  }));
 }
 
 /** Carries out commands as `ip -batch` reads them, up to the first that fails. @throws ProgramError */

@@ -8,8 +8,9 @@ import type { Route } from '../tools/ip-network.ts';
 import { type NftChain, type NftTable, quote } from '../tools/nft.ts';
 import { type Family, familyOf, NFT_WORDS } from './address.ts';
 import type { Flow, Hop, PublishedPort, WorkloadAddress } from './facts.ts';
-import { tableName } from './names.ts';
+import { standInDevices, tableName } from './names.ts';
 import { routeRules } from './routes.ts';
+import { BRIDGE_ITSELF } from './stand-in.ts';
 
 export interface SourceForward {
   id: string;
@@ -42,7 +43,7 @@ const PRIORITY = -500;
 const HOME_PRIORITY = -520;
 
 export function sourceTable(forward: SourceForward, { routes, local, outer, inner }: SourceSurroundings): NftTable {
-  const parts = forward.addresses.map((address, index) => new AddressRules(forward, address, index, local));
+  const parts = forward.addresses.map((address, index) => new AddressRules(forward, address, index, { local, inner }));
   const priority = forward.hop === 'home' ? HOME_PRIORITY : PRIORITY;
   return {
     family: 'netdev',
@@ -82,7 +83,9 @@ export function sourceTable(forward: SourceForward, { routes, local, outer, inne
 export function widenTable(forward: SourceForward, local: readonly string[], devices: readonly string[]): string {
   if (devices.length === 0) return '';
   const name = `netdev ${tableName('source', forward.id)}`;
-  const parts = forward.addresses.map((address, index) => new AddressRules(forward, address, index, local));
+  const parts = forward.addresses.map(
+    (address, index) => new AddressRules(forward, address, index, { local, inner: [] }),
+  );
   const rules = parts.flatMap((part) => [...part.answers(), ...part.entry()]);
   const hook = `type filter hook ingress devices = { ${devices.map(quote).join(', ')} } priority ${PRIORITY}`;
   return [
@@ -138,12 +141,19 @@ class AddressRules {
   readonly #published: PublishedPort[];
   readonly #doors: Door[];
   readonly #outgoing: (Flow & { known: { address: string; port: number } })[];
+  readonly #standIn: string | undefined;
 
-  constructor(forward: SourceForward, at: WorkloadAddress, index: number, local: readonly string[]) {
+  constructor(
+    forward: SourceForward,
+    at: WorkloadAddress,
+    index: number,
+    { local, inner }: Pick<SourceSurroundings, 'local' | 'inner'>,
+  ) {
     this.#forward = forward;
     this.#at = at;
     this.#index = index;
     this.#family = familyOf(at.address);
+    this.#standIn = standInAt(forward, at.bridge, inner);
     this.#published = forward.published.filter(({ address }) => address === at.address);
     this.#doors = this.#doorsOf(local.filter((address) => familyOf(address) === this.#family));
     this.#outgoing = forward.flows.flatMap((flow) =>
@@ -283,8 +293,9 @@ class AddressRules {
       {
         name: this.#name('answer'),
         rules: [
-          // Programs of this host itself: the rest of the way is the IP stack's.
-          'fib daddr type local accept',
+          // Programs of this host itself: the rest of the way is the IP stack's, which takes it for what the workload
+          // sends if it comes by the bridge (reverse path filters, an administrator's rules).
+          `fib daddr type local ${this.#toThisHost()}`,
           ...(this.#outgoing.length === 0
             ? []
             : [
@@ -308,6 +319,11 @@ class AddressRules {
         ],
       },
     ];
+  }
+
+  #toThisHost(): string {
+    if (this.#standIn === undefined) return 'accept';
+    return `fwd ${NFT_WORDS[this.#family].ip} to ${BRIDGE_ITSELF[this.#family]} device ${quote(this.#standIn)}`;
   }
 
   /** The last of a port is for all clients of whom nothing is known: a UDP service may speak first, a reboot forgets. */
@@ -348,6 +364,14 @@ class AddressRules {
   #name(what: string): string {
     return `${what}_${this.#index}`;
   }
+}
+
+/** Of the workload's stand-in on that bridge; undefined where it is not there. */
+function standInAt({ id, addresses }: SourceForward, bridge: string, inner: readonly string[]): string | undefined {
+  const bridges = [...new Set(addresses.map((one) => one.bridge))];
+  const ends = bridges.map((_, index) => standInDevices(id, index).end);
+  // Stand-ins are numbered by the bridges that there are.
+  return ends.every((end) => inner.includes(end)) ? ends[bridges.indexOf(bridge)] : undefined;
 }
 
 function isThrough(flow: Flow, door: Door): boolean {
@@ -411,5 +435,7 @@ export interface LearnedSet {
 
 /** What of the rules holds who knows the workload how; see `flowsKnown`. */
 export function learnedSets(forward: SourceForward, local: readonly string[]): LearnedSet[] {
-  return forward.addresses.flatMap((address, index) => new AddressRules(forward, address, index, local).learned());
+  return forward.addresses.flatMap((address, index) =>
+    new AddressRules(forward, address, index, { local, inner: [] }).learned(),
+  );
 }

@@ -4,8 +4,8 @@
  * that stayed behind. Neighbour discovery is answered by the kernel's proxy entries; packets are taken at its other end.
  */
 import type { Run } from '../exec/run.ts';
-import { applyIp, deleteDevices, setSysctls } from '../tools/ip-network.ts';
-import { familyOf } from './address.ts';
+import { applyIp, deleteDevices, macOf, setSysctls } from '../tools/ip-network.ts';
+import { type Family, familyOf } from './address.ts';
 import type { WorkloadAddress } from './facts.ts';
 import { standInDevices } from './names.ts';
 
@@ -18,6 +18,9 @@ export interface StandIn {
   /** Those it answers for. */
   addresses: string[];
 }
+
+/** Neighbours of a stand-in's end, which are the bridge itself: what is sent to them comes to this host by the bridge. */
+export const BRIDGE_ITSELF = { 4: '169.254.231.5', 6: 'fe80::d7ab' } as const satisfies Record<Family, string>;
 
 /** One per bridge: for the workload's addresses there. */
 export function forWorkload(id: string, addresses: readonly WorkloadAddress[]): StandIn[] {
@@ -46,7 +49,7 @@ function perBridge(
 }
 
 /** Makes it, not yet on the bridge: two ports with one MAC address would be in each other's way. */
-export async function makeStandIn(run: Run, { port, end, mac, addresses }: StandIn): Promise<void> {
+export async function makeStandIn(run: Run, { bridge, port, end, mac, addresses }: StandIn): Promise<void> {
   await deleteDevices(run, [port]);
   await applyIp(run, [
     ['link', 'add', port, 'type', 'veth', 'peer', 'name', end],
@@ -54,8 +57,9 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
   ]);
   const settings = (device: string, family: 'ipv4' | 'ipv6') => `net.${family}.conf.${device}`;
   await setSysctls(run, {
-    // Peers are on the bridge by the routes, and ask here.
-    [`${settings(end, 'ipv4')}.rp_filter`]: '0',
+    // Peers are on the bridge by the routes, and ask here. The larger of this and `all` counts: 0 would be strict where
+    // that is 1 (ip-sysctl.rst), 2 is loose.
+    [`${settings(end, 'ipv4')}.rp_filter`]: '2',
     [`${settings(end, 'ipv4')}.forwarding`]: '1',
     // Proxy entries are answered after a random part of this by default.
     [`net.ipv4.neigh.${end}.proxy_delay`]: '0',
@@ -70,9 +74,13 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
     ['link', 'set', end, 'up'],
     ['link', 'set', port, 'up'],
   ]);
+  const itself = await macOf(run, bridge);
   for (const family of [4, 6] as const) {
     const mine = addresses.filter((address) => familyOf(address) === family);
-    const entries = mine.map((address) => ['neighbour', 'replace', 'proxy', address, 'dev', end]);
+    const entries = [
+      ...mine.map((address) => ['neighbour', 'replace', 'proxy', address, 'dev', end]),
+      ['neighbour', 'replace', BRIDGE_ITSELF[family], 'lladdr', itself, 'dev', end, 'nud', 'permanent'],
+    ];
     // A kernel may be without IPv6.
     await applyIp(run, entries).catch((error: unknown) => {
       if (family === 4) throw error;

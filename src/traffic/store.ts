@@ -4,6 +4,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { listTables } from '../tools/nft.ts';
+import type { ForwardedHere } from './capabilities.ts';
 import {
   installSource,
   installTarget,
@@ -105,6 +106,12 @@ export class ForwardStore {
   #path(role: StoredForward['role'], id: string): string {
     return `${this.#directory}/${tableName(role, id)}.json`;
   }
+}
+
+/** What others must know of it who want to bring a workload here: only of a workload that this host had. */
+export function forwardedHere({ workload, role, side }: StoredForward): ForwardedHere[] {
+  if (role !== 'source' || side.only === 'open') return [];
+  return [{ workload, published: [...side.published], addresses: side.addresses.map(({ address }) => address) }];
 }
 
 /** Bytes and packets that a forward's source side has carried, both ways, since it was made. */

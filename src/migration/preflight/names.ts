@@ -18,7 +18,7 @@ export function checkNames(c: Case): Finding[] {
   const docker = c.target.docker;
   return [
     ...nameFindings(c, docker),
-    ...portFindings(c),
+    ...portFindings(c, docker),
     ...c.networks.flatMap((network) => networkFindings(c, docker, network)),
     ...volumeFindings(c, docker),
     ...imageFindings(c, docker),
@@ -133,7 +133,7 @@ function nameFindings({ name, target }: Case, docker: Docker): Finding[] {
   return [raise('NAME_TAKEN', `${target.hostname} has a container ${name} already.`)];
 }
 
-function portFindings({ container, target }: Case): Finding[] {
+function portFindings({ container, target }: Case, docker: Docker): Finding[] {
   const wanted = Object.entries(pinPorts(container.inspect) ?? {}).flatMap(([port, bindings]) =>
     (bindings ?? []).map(({ HostIp, HostPort }) => ({ protocol: port.split('/')[1] ?? 'tcp', HostIp, HostPort })),
   );
@@ -141,7 +141,7 @@ function portFindings({ container, target }: Case): Finding[] {
     // Empty or a range: the engine chooses a free one.
     .filter(({ HostPort }) => /^\d+$/.test(HostPort))
     .filter(({ protocol, HostIp, HostPort }) =>
-      target.listening.some((socket) => clashes(socket, protocol, HostIp, HostPort)),
+      [...target.listening, ...docker.published].some((socket) => clashes(socket, protocol, HostIp, HostPort)),
     )
     .map(({ protocol, HostPort }) => `${HostPort}/${protocol}`);
   if (taken.length === 0) return [];
