@@ -42,12 +42,6 @@ export async function readNetwork(run: Run): Promise<Network> {
 
 const LIMIT = { timeoutMs: 20_000 };
 
-/** @throws ProgramError where there is no such device */
-export async function macOf(run: Run, device: string): Promise<string> {
-  const { stdout } = await run('ip', ['-json', 'link', 'show', 'dev', device], LIMIT);
-  return (JSON.parse(stdout) as { address?: string }[])[0]?.address ?? '';
-}
-
 interface JsonDevice {
   ifindex: number;
   ifname?: string;

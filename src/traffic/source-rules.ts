@@ -10,7 +10,6 @@ import { type Family, familyOf, NFT_WORDS } from './address.ts';
 import type { Flow, Hop, PublishedPort, WorkloadAddress } from './facts.ts';
 import { standInDevices, tableName } from './names.ts';
 import { routeRules } from './routes.ts';
-import { BRIDGE_ITSELF } from './stand-in.ts';
 
 export interface SourceForward {
   id: string;
@@ -70,7 +69,7 @@ export function sourceTable(forward: SourceForward, { routes, local, outer, inne
           forward.hop === 'home'
             ? parts.flatMap((part) => part.answers())
             : // Nothing is learned here: NAT has been at work already, and its own flows are known since the freeze.
-              [PASS_DISCOVERY, ...parts.map((part) => part.innerEntry())],
+              [PASS_DISCOVERY, TAKE_IN, ...parts.map((part) => part.innerEntry())],
       },
     ],
   };
@@ -293,8 +292,8 @@ class AddressRules {
       {
         name: this.#name('answer'),
         rules: [
-          // Programs of this host itself: the rest of the way is the IP stack's, which takes it for what the workload
-          // sends if it comes by the bridge (reverse path filters, an administrator's rules).
+          // Programs of this host itself: the rest of the way is the IP stack's. By the uplink a strict reverse path
+          // filter would not let it in, by the stand-in it does.
           `fib daddr type local ${this.#toThisHost()}`,
           ...(this.#outgoing.length === 0
             ? []
@@ -323,7 +322,7 @@ class AddressRules {
 
   #toThisHost(): string {
     if (this.#standIn === undefined) return 'accept';
-    return `fwd ${NFT_WORDS[this.#family].ip} to ${BRIDGE_ITSELF[this.#family]} device ${quote(this.#standIn)}`;
+    return `fwd to ${quote(this.#standIn)}`;
   }
 
   /** The last of a port is for all clients of whom nothing is known: a UDP service may speak first, a reboot forgets. */
@@ -366,12 +365,13 @@ class AddressRules {
   }
 }
 
-/** Of the workload's stand-in on that bridge; undefined where it is not there. */
+/** The port of the workload's stand-in on that bridge; undefined where it is not there. */
 function standInAt({ id, addresses }: SourceForward, bridge: string, inner: readonly string[]): string | undefined {
   const bridges = [...new Set(addresses.map((one) => one.bridge))];
-  const ends = bridges.map((_, index) => standInDevices(id, index).end);
-  // Stand-ins are numbered by the bridges that there are.
-  return ends.every((end) => inner.includes(end)) ? ends[bridges.indexOf(bridge)] : undefined;
+  const standIns = bridges.map((_, index) => standInDevices(id, index));
+  // They are numbered by the bridges that there are.
+  const areThere = standIns.every(({ end }) => inner.includes(end));
+  return areThere ? standIns[bridges.indexOf(bridge)]?.port : undefined;
 }
 
 function isThrough(flow: Flow, door: Door): boolean {
@@ -384,6 +384,9 @@ function isThrough(flow: Flow, door: Door): boolean {
     known.port === door.hostPort
   );
 }
+
+/** Answers to programs of this host, which bear the MAC address of its uplink. */
+const TAKE_IN = 'fib daddr type local meta pkttype set host accept';
 
 /** Neighbours of a bridge find each other; what is forwarded would have lost a hop and not be believed. */
 export const PASS_DISCOVERY = 'icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept';

@@ -4,8 +4,8 @@
  * that stayed behind. Neighbour discovery is answered by the kernel's proxy entries; packets are taken at its other end.
  */
 import type { Run } from '../exec/run.ts';
-import { applyIp, deleteDevices, macOf, setSysctls } from '../tools/ip-network.ts';
-import { type Family, familyOf } from './address.ts';
+import { applyIp, deleteDevices, setSysctls } from '../tools/ip-network.ts';
+import { familyOf } from './address.ts';
 import type { WorkloadAddress } from './facts.ts';
 import { standInDevices } from './names.ts';
 
@@ -19,8 +19,8 @@ export interface StandIn {
   addresses: string[];
 }
 
-/** Neighbours of a stand-in's end, which are the bridge itself: what is sent to them comes to this host by the bridge. */
-export const BRIDGE_ITSELF = { 4: '169.254.231.5', 6: 'fe80::d7ab' } as const satisfies Record<Family, string>;
+/** Nobody is asked for it, and none of the host's programs has it for its own. */
+const END_ADDRESS = '169.254.231.5';
 
 /** One per bridge: for the workload's addresses there. */
 export function forWorkload(id: string, addresses: readonly WorkloadAddress[]): StandIn[] {
@@ -49,7 +49,7 @@ function perBridge(
 }
 
 /** Makes it, not yet on the bridge: two ports with one MAC address would be in each other's way. */
-export async function makeStandIn(run: Run, { bridge, port, end, mac, addresses }: StandIn): Promise<void> {
+export async function makeStandIn(run: Run, { port, end, mac, addresses }: StandIn): Promise<void> {
   await deleteDevices(run, [port]);
   await applyIp(run, [
     ['link', 'add', port, 'type', 'veth', 'peer', 'name', end],
@@ -57,8 +57,8 @@ export async function makeStandIn(run: Run, { bridge, port, end, mac, addresses 
   ]);
   const settings = (device: string, family: 'ipv4' | 'ipv6') => `net.${family}.conf.${device}`;
   await setSysctls(run, {
-    // Peers are on the bridge by the routes, and ask here. The larger of this and `all` counts: 0 would be strict where
-    // that is 1 (ip-sysctl.rst), 2 is loose.
+    // Peers are on the bridge by the routes, and ask here. Where `all` is strict, 0 would be, too, and 2 is loose
+    // (ip-sysctl.rst: the larger one counts); it needs an address (fib_validate_source).
     [`${settings(end, 'ipv4')}.rp_filter`]: '2',
     [`${settings(end, 'ipv4')}.forwarding`]: '1',
     // Proxy entries are answered after a random part of this by default.
@@ -73,14 +73,11 @@ export async function makeStandIn(run: Run, { bridge, port, end, mac, addresses 
   await applyIp(run, [
     ['link', 'set', end, 'up'],
     ['link', 'set', port, 'up'],
+    ['address', 'add', `${END_ADDRESS}/32`, 'dev', end, 'scope', 'host'],
   ]);
-  const itself = await macOf(run, bridge);
   for (const family of [4, 6] as const) {
     const mine = addresses.filter((address) => familyOf(address) === family);
-    const entries = [
-      ...mine.map((address) => ['neighbour', 'replace', 'proxy', address, 'dev', end]),
-      ['neighbour', 'replace', BRIDGE_ITSELF[family], 'lladdr', itself, 'dev', end, 'nud', 'permanent'],
-    ];
+    const entries = mine.map((address) => ['neighbour', 'replace', 'proxy', address, 'dev', end]);
     // A kernel may be without IPv6.
     await applyIp(run, entries).catch((error: unknown) => {
       if (family === 4) throw error;
