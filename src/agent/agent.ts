@@ -107,10 +107,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return remoteTarget(connection);
   };
 
-  const forwards = new Forwards(store, run, docker);
   const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store };
   const targets = new Targets(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
+
+  const forwards = new Forwards({ store, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
   // Requests that go by the journals wait until every migration of the past is known to be under way again.
   const { promise: recovering, resolve: allKnown } = Promise.withResolvers<void>();
@@ -132,9 +133,12 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       );
       return;
     }
-    const done = untilDone(signal, () => recoverSource({ ...recovery, redial: dialTarget }), onRetry);
-    const settled = done.catch(onRetry).finally(() => journal.close());
-    migrations.resume(id, startedOf(journal).details?.containerId, journal, settled);
+    const { promise: decided, resolve: decide } = Promise.withResolvers<'source' | 'target'>();
+    const past = { ...recovery, redial: dialTarget, decided };
+    const done = untilDone(signal, () => recoverSource(past), onRetry)
+      .catch(onRetry)
+      .finally(() => journal.close());
+    migrations.resume(id, { containerId: startedOf(journal).details?.containerId, journal, done, decide });
   };
 
   const handlers: Handlers<AgentProtocol, Connection<AgentProtocol>> = {

@@ -3,6 +3,7 @@ import type { Run } from '../exec/run.ts';
 import type { WorkloadAddress } from '../traffic/facts.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { ForwardStore, StoredForward } from '../traffic/store.ts';
+import type { JournalRecord } from './journal-records.ts';
 import { repoint } from './older-forwards.ts';
 import type { ArrivingTraffic, MovedAddresses, OlderForward } from './target-port.ts';
 
@@ -61,6 +62,12 @@ export function arrivalOf({ id, workload, traffic, moved, bridges }: ArrivalOpti
     passing: only === 'none' ? [own] : [],
     home: older.filter((one) => one.home),
   };
+}
+
+/** As the record `ready` has it, which is on disk where `committed` is. */
+export function arrivalIn(records: readonly JournalRecord[]): Arrival | undefined {
+  const ready = records.find((record) => record.type === 'state' && record.state === 'ready');
+  return ready?.type === 'state' ? (ready.data as { arrival?: Arrival } | undefined)?.arrival : undefined;
 }
 
 /** After the commit. May be repeated. */

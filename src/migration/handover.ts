@@ -32,9 +32,10 @@ import {
   seal,
   unseal,
 } from '../traffic/hold.ts';
+import { lanesOf } from '../traffic/hold-rules.ts';
 import { tableName } from '../traffic/names.ts';
 import { ingressDevices } from '../traffic/routes.ts';
-import { notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
+import { removeForward, type StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import type { Facts } from './facts.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
@@ -65,7 +66,7 @@ const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
   m: SourceMigration,
-  { workload }: Facts,
+  { workload, source: host, exploration }: Facts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
   if (m.options.handover === 'none') return undefined;
@@ -73,7 +74,9 @@ export async function prepareHandover(
   if (addresses.length === 0) return undefined;
   const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
   const bridges = bridgesOf(here, there.network);
-  const way = wayBetween(here, there.network, { bridges });
+  // As it was tried: where packets are lost as they are, they go wrapped.
+  const force = exploration?.way?.tunnel === undefined ? {} : ({ force: 'tunnel' } as const);
+  const way = wayBetween(here, there.network, { bridges, ...force });
   if (way === null) {
     m.emit({ type: 'note', message: 'no way was found for packets between the hosts: nothing will be forwarded' });
     return undefined;
@@ -95,15 +98,23 @@ export async function prepareHandover(
   };
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
   const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
-  const spec = { id: m.id, published, addresses, flows: [], uplinks: names };
+  // Without a hook behind the bridge there is no lane for what its other ports send.
+  const egress = host.traffic?.egressRefused === null;
+  const spec = { id: m.id, published, addresses, flows: [], uplinks: names, egress };
   // Written down first, so that a recovery after a crash knows what to let go of.
-  await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source } });
+  const { machine } = there;
+  await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source, machine } });
   undo.push('the forward', () => removeSource(m.run, source));
   undo.push('the queues', () => removeHold(m.run, held));
-  let held: Hold = { spec, lanes: [], how: 'drop' };
+  let held: Hold = { spec, lanes: lanesOf(spec), how: 'drop' };
   held = await prepareHold(m.run, spec);
+  if (held.how === 'drop')
+    m.emit({
+      type: 'note',
+      message: 'packets that come during the pause are dropped, and sent again by their senders',
+    });
   await prepareSource(m.run, source);
-  const target = { name: m.to, machine: there.machine };
+  const target = { name: m.to, machine };
   return { pid: workload.pid, held, way, source, flows: [], older, homes, target };
 }
 
@@ -208,24 +219,26 @@ function isNeeded(side: SourceSide): boolean {
   return side.only !== 'open' || side.flows.length > 0;
 }
 
-/** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
-export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<void> {
+/**
+ * Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. All steps are
+ * tried, whatever becomes of the others.
+ * @returns what went wrong
+ */
+export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<unknown[]> {
   const { held, older, homes, target, way } = handover;
-  const workload = m.workload;
-  try {
-    if (!isNeeded(side)) await removeSource(m.run, side);
-    else {
-      await m.forwards.put({
-        ...{ version: 1, role: 'source', id: m.id, workload, peer: target, since: Date.now() },
-        ...{ side, before: { packets: 0, bytes: 0 } },
-      });
-    }
-    await removeHold(m.run, held);
-    for (const home of homes) await removeForward(m.run, m.forwards, home);
-    for (const one of older) await afterwards(m, one, way.hop.source);
-  } catch (error) {
-    m.emit({ type: 'note', message: notSwitched({ id: m.id, workload }, error).message });
-  }
+  const kept: StoredForward = {
+    ...{ version: 1, role: 'source', id: m.id, workload: m.workload, peer: target, since: Date.now() },
+    ...{ side, before: { packets: 0, bytes: 0 } },
+  };
+  const steps = [
+    () => (isNeeded(side) ? m.forwards.put(kept) : removeSource(m.run, side)),
+    () => removeHold(m.run, held),
+    ...homes.map((home) => () => removeForward(m.run, m.forwards, home)),
+    ...older.map((one) => () => afterwards(m, one, way.hop.source)),
+  ];
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  return failures;
 }
 
 function bridgesOf(...networks: Awaited<ReturnType<typeof readNetwork>>[]): string[] {

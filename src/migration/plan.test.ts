@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { goodHost, goodWorkload, OPTIONS } from '../../test/fixtures/facts.ts';
+import { goodHost, goodTraffic, goodWorkload, OPTIONS } from '../../test/fixtures/facts.ts';
 import { chainIds } from '../engines/docker/layers.ts';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { Way } from '../traffic/way.ts';
 import { carriedTrees, makePlan, type Plan } from './plan.ts';
 
 const MIB = 1 << 20;
@@ -75,4 +76,21 @@ it('predicts a longer outage for more memory and more files, and never less than
       expect(outage(memory, entries + more)).toBeGreaterThanOrEqual(outage(memory, entries));
     }),
   );
+});
+
+it('tells whether packets wait or are dropped during the pause, and how they get to the target', () => {
+  const traffic = (queueRefused: string | null, way?: Way, handover: 'forward' | 'none' = 'forward') => {
+    const source = { ...goodHost('hosta'), traffic: { ...goodTraffic(), queueRefused } };
+    const exploration = { answered: [], ...(way && { way }) };
+    const facts = { workload: goodWorkload(), source, target: goodHost('hostb'), exploration };
+    return makePlan(facts, { ...OPTIONS, handover }).traffic;
+  };
+  const hop = { device: 'eth0', via: {} };
+  const plain: Way = { hop: { source: hop, target: hop } };
+  const wrapped = { ...plain, tunnel: {} } as Way;
+  expect(traffic(null, plain)).toEqual({ pause: 'queue', way: 'plain' });
+  expect(traffic('no tbf', plain)).toEqual({ pause: 'drop', way: 'plain' });
+  expect(traffic(null, wrapped)).toEqual({ pause: 'queue', way: 'tunnel' });
+  expect(traffic(null)).toBeUndefined();
+  expect(traffic(null, plain, 'none')).toBeUndefined();
 });

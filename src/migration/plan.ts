@@ -25,7 +25,7 @@ export interface Plan {
   predictedBytes: number;
 }
 
-export interface TrafficPlan {
+interface TrafficPlan {
   /** What becomes of packets during the pause: they wait, or are lost and sent again. */
   pause: 'queue' | 'drop';
   /** How they get to the target afterwards: as they are, or wrapped. */

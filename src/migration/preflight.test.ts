@@ -95,6 +95,12 @@ const hostConfig =
   (facts) =>
     Object.assign(facts.hostConfig, some);
 
+const without =
+  (tool: string) =>
+  ({ target }: Pick<Facts, 'target'>): void => {
+    target.tools[tool] = false;
+  };
+
 const trafficAt = (network: string): NonNullable<WorkloadFacts['traffic']> => ({
   ...{ published: [], clients: [], servers: [] },
   addresses: [
@@ -383,23 +389,27 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
     ],
   },
   IPTABLES_MISSING: {
-    raised: [({ target }) => (target.tools.iptables = false)],
+    raised: [without('iptables')],
     not: [
-      ({ source }) => (source.tools.iptables = false),
-      ({ target, docker }) => [(target.tools.iptables = false), (docker.firewall = 'nftables')],
-      (facts) => [(facts.target.tools.iptables = false), hostConfig({ NetworkMode: 'none' })(facts)],
+      ({ source }) => without('iptables')({ target: source }),
+      ({ target, docker }) => [without('iptables')({ target }), Object.assign(docker, { firewall: 'nftables' })],
+      (facts) => [without('iptables')(facts), hostConfig({ NetworkMode: 'none' })(facts)],
     ],
   },
   ADDRESS_TAKEN: {
     raised: [
       hasAddress,
-      (facts) => [onNetwork(facts), (facts.exploration.answered = ['172.30.0.2'])],
+      (facts) => [onNetwork(facts), facts.exploration.answered.push('172.30.0.2')],
       (facts) => [onNetwork(facts), obstacle('tcp-established')(facts), inUseBy('db')(facts)],
     ],
     not: [
       onNetwork,
-      ({ exploration }) => (exploration.answered = ['172.30.0.2']),
-      (facts) => [onDefaultBridge(facts), (facts.workload.traffic = trafficAt('bridge')), inUseBy('db')(facts)],
+      ({ exploration }) => exploration.answered.push('172.30.0.2'),
+      (facts) => [
+        onDefaultBridge(facts),
+        Object.assign(facts.workload, { traffic: trafficAt('bridge') }),
+        inUseBy('db')(facts),
+      ],
     ],
   },
   NETWORK_DRIVER: { raised: [({ workload }) => (workload.networks.lan = network('lan', '10.5.0.0/24', 'macvlan'))] },

@@ -8,7 +8,7 @@ import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
-import { notSwitched } from '../traffic/store.ts';
+import { notSwitched, toldOf } from '../traffic/store.ts';
 import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -26,12 +26,12 @@ export async function retire(
   { facts, stage, handover }: Prepared,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
+  const failures: unknown[] = [];
   // First of all: clients wait.
   if (handover !== undefined && forward !== undefined) {
-    const failed = (error: unknown): void =>
-      m.emit({ type: 'note', message: notSwitched({ id: m.id, workload: m.workload }, error).message });
-    await switchTraffic(m, handover, forward).catch(failed);
-    await sealSource(m, handover, forward).catch(failed);
+    // Where the queues cannot be opened, what comes from now on still finds its way without them.
+    for (const step of [switchTraffic, sealSource])
+      await step(m, handover, forward).catch((error: unknown) => failures.push(error));
   }
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
@@ -50,7 +50,11 @@ export async function retire(
     () => retireCopy(m, { containerId, name: ref.name, cgroupPath, volumes: Object.keys(volumes) }),
     m.noteRetry,
   );
-  if (handover !== undefined && forward !== undefined) await settleForward(m, handover, forward);
+  if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
+  if (failures.length > 0) {
+    const error = notSwitched({ id: m.id, workload: m.workload }, failures[0]);
+    m.emit({ type: 'note', message: toldOf(error) });
+  }
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);

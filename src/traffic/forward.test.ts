@@ -1,9 +1,10 @@
 /** Real packets, in network namespaces of the test's own; needs root. */
 import { expect, it } from 'vitest';
+import { ProgramError, type Run } from '../exec/run.ts';
 import { scratch } from '../files/testing/rig.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { armedRules, leftOvers, readSource, remainingRules, removeSource, removeTarget } from './forward.ts';
-import { armTarget, endHold, hold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
+import { armTarget, endHold, hold, prepareHold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
 import { carried, ForwardStore, reinstall, removeForward } from './store.ts';
 import { commit, freeze, hostsWithWorkload, pause, prepare } from './testing/moves.ts';
 import { BRIDGE, CONTAINER, PEER } from './testing/rig.ts';
@@ -133,12 +134,19 @@ it('reverse path filters, however strict, and a target without routes to anybody
   ]);
 });
 
-it('a kernel that cannot queue drops, and connections live on', async () => {
+it('a kernel that cannot queue drops, one without a hook behind bridges holds what comes from outside, and connections live on', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
   const { rig, server } = hosts;
   const counting = await rig.count('K', '10.9.0.1', 8080, 1500);
   const prepared = await prepare(rig, 'S', 'T');
-  const move = await freeze(rig, 'S', { ...prepared, held: { ...prepared.held, how: 'drop' } });
+  const refusing: Run = async (program, args, options) => {
+    const refused = program === 'tc' ? /tbf/ : /hook egress/;
+    if (refused.test(String(options?.input))) throw new ProgramError(program, 'refused', 1, '', '');
+    return rig.run('S')(program, args, options);
+  };
+  const held = await prepareHold(refusing, { ...prepared.held.spec, egress: false });
+  expect(held.how).toBe('drop');
+  const move = await freeze(rig, 'S', { ...prepared, held });
   server.kill('SIGSTOP');
   await pause(100);
   expect((await readHold(rig.run('S'), move.held)).dropped).toBeGreaterThan(0);

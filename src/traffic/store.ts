@@ -160,6 +160,11 @@ export function removeForward(run: Run, store: ForwardStore, forward: StoredForw
   });
 }
 
+/** With the command that finishes the job, for a note. */
+export function toldOf({ message, remedy }: DrayageError): string {
+  return `${message.replace(/\.$/, '')}. ${remedy}`;
+}
+
 /** A failure after the commit: the workload runs, and only its old address is not answered. */
 export function notSwitched(forward: Pick<StoredForward, 'id' | 'workload'>, cause: unknown): DrayageError {
   const why = cause instanceof Error ? cause.message : String(cause);

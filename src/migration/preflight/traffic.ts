@@ -27,7 +27,7 @@ export interface TrafficCase {
   untried?: string;
 }
 
-export interface TrafficHost {
+interface TrafficHost {
   hostname: string;
   traffic: TrafficFacts;
 }
