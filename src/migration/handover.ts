@@ -47,6 +47,8 @@ import { untilDone } from './until-done.ts';
 
 export interface Handover {
   pid: number;
+  /** `docker:web`, however the user named it. */
+  workload: string;
   held: Hold;
   way: Way;
   /** What will be forwarded; complete once the target has told the copy's addresses. */
@@ -103,7 +105,9 @@ export async function prepareHandover(
   const spec = { id: m.id, published, addresses, flows: [], uplinks: names, egress };
   // Written down first, so that a recovery after a crash knows what to let go of.
   const { machine } = there;
-  await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source, machine } });
+  const name = `${workload.ref.engine}:${workload.ref.name}`;
+  const resource = { kind: 'handover', key: 'handover', spec, source, machine, workload: name };
+  await m.journal.append({ type: 'acquired', resource });
   undo.push('the forward', () => removeSource(m.run, source));
   undo.push('the queues', () => removeHold(m.run, held));
   let held: Hold = { spec, lanes: lanesOf(spec), how: 'drop' };
@@ -115,7 +119,7 @@ export async function prepareHandover(
     });
   await prepareSource(m.run, source);
   const target = { name: m.to, machine };
-  return { pid: workload.pid, held, way, source, flows: [], older, homes, target };
+  return { pid: workload.pid, workload: name, held, way, source, flows: [], older, homes, target };
 }
 
 /**
@@ -225,9 +229,9 @@ function isNeeded(side: SourceSide): boolean {
  * @returns what went wrong
  */
 export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<unknown[]> {
-  const { held, older, homes, target, way } = handover;
+  const { held, older, homes, target, way, workload } = handover;
   const kept: StoredForward = {
-    ...{ version: 1, role: 'source', id: m.id, workload: m.workload, peer: target, since: Date.now() },
+    ...{ version: 1, role: 'source', id: m.id, workload, peer: target, since: Date.now() },
     ...{ side, before: { packets: 0, bytes: 0 } },
   };
   const steps = [

@@ -123,6 +123,8 @@ const hasAddress: Spoil = (facts) => {
   });
 };
 
+const publishedAt = (HostIp: string) => hostConfig({ PortBindings: { '6379/tcp': [{ HostIp, HostPort: '6379' }] } });
+
 /** For every code: what raises it, each by itself; and what comes near but does not. */
 /** Those of traffic have a test of their own. */
 type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS>;
@@ -410,6 +412,15 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
         Object.assign(facts.workload, { traffic: trafficAt('bridge') }),
         inUseBy('db')(facts),
       ],
+    ],
+  },
+  HOST_ADDRESS_MISSING: {
+    raised: [(facts) => [publishedAt('10.0.0.1')(facts), Object.assign(facts.target, { traffic: goodTraffic() })]],
+    not: [
+      publishedAt('10.0.0.1'),
+      (facts) => [publishedAt('127.0.0.1')(facts), Object.assign(facts.target, { traffic: goodTraffic() })],
+      (facts) => [hasAddress(facts), publishedAt('172.30.0.2')(facts)],
+      ({ target }) => Object.assign(target, { traffic: goodTraffic() }),
     ],
   },
   NETWORK_DRIVER: { raised: [({ workload }) => (workload.networks.lan = network('lan', '10.5.0.0/24', 'macvlan'))] },

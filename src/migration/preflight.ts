@@ -12,6 +12,7 @@ import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
 import { checkOverlays, OVERLAY_FINDINGS } from './preflight/overlays.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
+import { checkPorts, PORT_FINDINGS } from './preflight/ports.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
@@ -26,6 +27,7 @@ export function preflight({ workload, source, target, exploration }: Facts, opti
     ...checkOverlays(c),
     ...checkFirewall(c),
     ...checkNames(c),
+    ...checkPorts(c),
     ...checkAddresses(c),
     ...checkRoom(c),
     ...checkTraffic(c),
@@ -60,6 +62,7 @@ export const FINDINGS = {
   ...OVERLAY_FINDINGS,
   ...FIREWALL_FINDINGS,
   ...NAME_FINDINGS,
+  ...PORT_FINDINGS,
   ...ADDRESS_FINDINGS,
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,

@@ -16,6 +16,8 @@ interface Left {
   source: SourceSide;
   /** Machine id of the target. */
   machine: string;
+  /** `docker:web` */
+  workload: string;
 }
 
 type Records = readonly JournalRecord[];
@@ -39,7 +41,8 @@ export async function finishHandover(
   run: Run,
   records: Records,
   store: ForwardStore,
-  { workload, target }: { workload: string; target: string },
+  /** As the user named it. */
+  target: string,
 ): Promise<unknown[]> {
   const left = leftIn(records);
   const side = forwardIn(records);
@@ -50,7 +53,8 @@ export async function finishHandover(
   const present = network.devices.map(({ name }) => name);
   const { id } = side;
   const before = { packets: 0, bytes: 0 };
-  const peer = { name: target, machine: left.machine };
+  const { workload, machine } = left;
+  const peer = { name: target, machine };
   return inTurn(
     () => store.put({ version: 1, role: 'source', id, workload, peer, since: Date.now(), side, before }),
     () => armTarget(run, armedRules(side, network, held.lanes)),

@@ -171,7 +171,7 @@ async function rollForward(recovery: Recovery, details: StartedData, started: St
 /** What fails of it stops nothing: the workload runs on the target. */
 async function switchHandover(recovery: Recovery, { workload, target }: StartedEvent): Promise<void> {
   const { id, journal, run, forwards } = recovery;
-  const [failure] = await finishHandover(run, journal.records, forwards, { workload, target });
+  const [failure] = await finishHandover(run, journal.records, forwards, target);
   if (failure !== undefined) note(recovery, toldOf(notSwitched({ id, workload }, failure)));
 }
 

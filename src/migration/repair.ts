@@ -27,7 +27,7 @@ export async function repairForward(run: Run, store: ForwardStore, forward: Repa
     await store.exclusively(() => install(run, stored));
     if (!isLeft) return;
     const isStored = stored.some(({ role }) => role === 'source');
-    await (isStored ? openLeftHold(run, records) : finishAnew(run, store, records, workload));
+    await (isStored ? openLeftHold(run, records) : finishAnew(run, store, records));
     await removeLeftHold(run, records);
   } catch (error) {
     throw notSwitched({ id, workload }, error);
@@ -53,14 +53,8 @@ async function install(run: Run, stored: readonly StoredForward[]): Promise<void
 }
 
 /** It could not even be written down that there is a forward. */
-async function finishAnew(
-  run: Run,
-  store: ForwardStore,
-  records: readonly JournalRecord[],
-  workload: string,
-): Promise<void> {
-  const name = startedOf(records)?.target ?? '';
-  const [failure] = await finishHandover(run, records, store, { workload, target: name });
+async function finishAnew(run: Run, store: ForwardStore, records: readonly JournalRecord[]): Promise<void> {
+  const [failure] = await finishHandover(run, records, store, startedOf(records)?.target ?? '');
   if (failure !== undefined) throw failure;
 }
 

@@ -31,7 +31,7 @@ export async function resolveSource(
   let result: MigrationResult;
   if (keep === 'target') {
     const { workload, target, options } = started;
-    const [failure] = await finishHandover(run, journal.records, forwards, { workload, target });
+    const [failure] = await finishHandover(run, journal.records, forwards, target);
     if (failure !== undefined) {
       const message = toldOf(notSwitched({ id, workload }, failure));
       journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });

@@ -85,8 +85,8 @@ export async function removePaths(run: Run): Promise<void> {
 }
 
 async function openEnd({ run }: PathTools, end: PathEnd): Promise<AsyncDisposable> {
-  await removeEnd(run, end);
   const { near, far, here, there } = pathLane(end.role);
+  await deleteDevices(run, [near]);
   try {
     if (end.tunnel !== undefined) {
       const { devices } = await readNetwork(run);

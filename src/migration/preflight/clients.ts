@@ -49,7 +49,7 @@ export const CLIENT_FINDINGS = {
 const raise = raising(CLIENT_FINDINGS);
 
 function addressFindings({ name, workload, target, addresses }: TrafficCase): Finding[] {
-  const forwarded = target.traffic.forwards.filter((one) => one.workload !== workload);
+  const forwarded = ofOthers(target, workload);
   return addresses.flatMap(({ address }) => {
     const forward = forwarded.find((one) => one.addresses.includes(address));
     if (forward === undefined) return [];
@@ -59,16 +59,19 @@ function addressFindings({ name, workload, target, addresses }: TrafficCase): Fi
 }
 
 function portFindings({ workload, target, published }: TrafficCase): Finding[] {
-  return target.traffic.forwards
-    .filter((one) => one.workload !== workload)
-    .flatMap((forward) => {
-      const taken = published.filter((port) => forward.published.some((other) => clash(port, other)));
-      const ports = [...new Set(taken.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`))];
-      if (ports.length === 0) return [];
-      return [
-        raise('PORT_FORWARDED', `Port ${ports.join(', ')} of ${target.hostname} is forwarded for ${forward.workload}.`),
-      ];
-    });
+  return ofOthers(target, workload).flatMap((forward) => {
+    const taken = published.filter((port) => forward.published.some((other) => clash(port, other)));
+    const ports = [...new Set(taken.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`))];
+    if (ports.length === 0) return [];
+    return [
+      raise('PORT_FORWARDED', `Port ${ports.join(', ')} of ${target.hostname} is forwarded for ${forward.workload}.`),
+    ];
+  });
+}
+
+/** What the workload itself has left there ends as it comes home. */
+function ofOthers({ traffic }: TrafficCase['target'], workload: string): TrafficCase['target']['traffic']['forwards'] {
+  return traffic.forwards.filter((one) => one.workload !== workload);
 }
 
 type Port = TrafficCase['published'][number];
