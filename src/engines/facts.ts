@@ -3,6 +3,7 @@
 /** `engine:name` as users write it. */
 import type { TrafficFacts } from '../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
+import type { OwnDevice } from '../traffic/own-device.ts';
 
 export interface WorkloadRef {
   engine: 'docker';
@@ -76,6 +77,8 @@ export interface WorkloadTraffic {
   /** Other ends of connections that are open: who opened them to it, and to whom it did; at most some hundred of each. */
   clients: string[];
   servers: string[];
+  /** By which it is on the LAN itself. */
+  own: OwnDevice[];
 }
 
 export interface WorkloadFacts {
@@ -154,6 +157,8 @@ export interface HostFacts {
       containers: number;
       /** Of running containers there, by address; with the containers' names. */
       addresses: Record<string, string>;
+      /** The host's device that its containers hang on, where they are on the LAN by themselves. */
+      parent?: string;
     }[];
     volumes: string[];
     /** Those of them that only kept copies of earlier migrations use. */

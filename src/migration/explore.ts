@@ -8,7 +8,7 @@ import { type PathResult, tryPath } from '../traffic/path.ts';
 import type { Heard, PathEnd } from '../traffic/path-rules.ts';
 import { trialTunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
-import type { MigrateOptions } from './events.ts';
+import { isForwarded, type MigrateOptions } from './events.ts';
 import type { TargetPort } from './target-port.ts';
 
 export interface Exploration {
@@ -38,12 +38,12 @@ interface Surveyed {
 export async function explore(
   explorer: Explorer,
   { workload, source, target }: Surveyed,
-  { handover }: Pick<MigrateOptions, 'handover'>,
+  options: Pick<MigrateOptions, 'handover'>,
 ): Promise<Exploration> {
   const { traffic } = workload;
   if (traffic === undefined || source.traffic === undefined || target.traffic === undefined) return { answered: [] };
   const questions = questionsFor(traffic.addresses, target.traffic.network);
-  const ways = handover === 'none' ? [] : waysToTry(source.traffic, target.traffic);
+  const ways = isForwarded(options) ? waysToTry(source.traffic, target.traffic) : [];
   const ends = endsOf(traffic);
   const [answered, tried] = await Promise.all([
     questions.length === 0 ? [] : explorer.target.inUse(questions),

@@ -37,6 +37,7 @@ import { tableName } from '../traffic/names.ts';
 import { ingressDevices } from '../traffic/routes.ts';
 import { removeForward, type StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
+import { isForwarded } from './events.ts';
 import type { Facts } from './facts.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
@@ -71,7 +72,7 @@ export async function prepareHandover(
   { workload, source: host, exploration }: Facts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
-  if (m.options.handover === 'none') return undefined;
+  if (!isForwarded(m.options)) return undefined;
   const { published, addresses } = workload.traffic ?? { published: [], addresses: [] };
   if (addresses.length === 0) return undefined;
   const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
@@ -101,7 +102,7 @@ export async function prepareHandover(
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
   const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
   // Without a hook behind the bridge there is no lane for what its other ports send.
-  const egress = host.traffic?.egressRefused === null;
+  const egress = (host.traffic?.egressRefused ?? null) === null;
   const spec = { id: m.id, published, addresses, flows: [], uplinks: names, egress };
   // Written down first, so that a recovery after a crash knows what to let go of.
   const { machine } = there;
@@ -131,13 +132,20 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) await holdNew(m.run, held);
-  const [left, flows] = await Promise.all([
-    m.options.dropConnections ? [] : settleHandshakes(pid, PATIENCE),
+  const [flows] = await Promise.all([
     readFlows(m.run, pid, source.addresses),
+    m.options.dropConnections ? 0 : settle(m, pid),
   ]);
-  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
   held.spec = { ...held.spec, flows };
   await hold(m.run, held);
+}
+
+/** @returns how long it took, in milliseconds */
+export async function settle(m: SourceMigration, pid: number): Promise<number> {
+  const began = m.trace.now();
+  const left = await settleHandshakes(pid, PATIENCE);
+  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  return m.trace.now() - began;
 }
 
 /** The workload stands still: its kernel is silent from now on, and these connections are open. */

@@ -23,6 +23,7 @@ it('carries everything to a host that has nothing of it', () => {
     strategy: 'stop-copy',
     image: { missingLayers: ['sha256:aaaa', 'sha256:bbbb', 'sha256:cccc'], bytes: 90 * MIB },
     networksToCreate: ['shop'],
+    addressesToMove: [],
     volumesToCreate: ['data'],
     memoryBytes: 100 * MIB,
     predictedBytes: (90 + 11 + 100) * MIB,
@@ -79,7 +80,7 @@ it('predicts a longer outage for more memory and more files, and never less than
 });
 
 it('tells whether packets wait or are dropped during the pause, and how they get to the target', () => {
-  const traffic = (queueRefused: string | null, way?: Way, handover: 'forward' | 'none' = 'forward') => {
+  const traffic = (queueRefused: string | null, way?: Way, handover: 'auto' | 'none' = 'auto') => {
     const source = { ...goodHost('hosta'), traffic: { ...goodTraffic(), queueRefused } };
     const exploration = { answered: [], ...(way && { way }) };
     const facts = { workload: goodWorkload(), source, target: goodHost('hostb'), exploration };

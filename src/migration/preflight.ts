@@ -3,7 +3,6 @@ import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Facts } from './facts.ts';
 import type { Finding } from './finding.ts';
-import { ADDRESS_FINDINGS, checkAddresses } from './preflight/addresses.ts';
 import { type Case, type SourceCase, sourceCase } from './preflight/case.ts';
 import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
 import { checkFirewall, FIREWALL_FINDINGS } from './preflight/firewall.ts';
@@ -11,9 +10,11 @@ import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
 import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
 import { checkOverlays, OVERLAY_FINDINGS } from './preflight/overlays.ts';
+import { ADDRESS_FINDINGS, checkAddresses, checkOwnAddresses } from './preflight/own-addresses.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkPorts, PORT_FINDINGS } from './preflight/ports.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
+import { checkTakenAddresses, TAKEN_FINDINGS } from './preflight/taken-addresses.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
 
@@ -28,9 +29,10 @@ export function preflight({ workload, source, target, exploration }: Facts, opti
     ...checkFirewall(c),
     ...checkNames(c),
     ...checkPorts(c),
-    ...checkAddresses(c),
+    ...checkTakenAddresses(c),
     ...checkRoom(c),
     ...checkTraffic(c),
+    ...checkAddresses(c),
   ];
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
@@ -39,7 +41,7 @@ export function preflight({ workload, source, target, exploration }: Facts, opti
 export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
   const options: MigrateOptions = {
     ...{ remove: false, carryBinds: false, dropConnections: false },
-    ...{ handover: 'forward', dryRun: true },
+    ...{ handover: 'auto', dryRun: true },
   };
   return sourceFindings(sourceCase(workload, source, options))
     .filter(({ severity }) => severity === 'blocks')
@@ -63,9 +65,10 @@ export const FINDINGS = {
   ...FIREWALL_FINDINGS,
   ...NAME_FINDINGS,
   ...PORT_FINDINGS,
-  ...ADDRESS_FINDINGS,
+  ...TAKEN_FINDINGS,
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,
+  ...ADDRESS_FINDINGS,
 } as const;
 
 export type FindingCode = keyof typeof FINDINGS;
@@ -78,6 +81,7 @@ function sourceFindings(c: SourceCase): Finding[] {
     ...checkObstacles(c),
     ...checkMounts(c),
     ...checkBelongings(c),
+    ...checkOwnAddresses(c),
     ...checkHost(c.source),
     ...checkOwnRoom(c),
   ];

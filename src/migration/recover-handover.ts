@@ -9,6 +9,7 @@ import { type HoldSpec, lanesOf, sealName } from '../traffic/hold-rules.ts';
 import { tableName } from '../traffic/names.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import type { JournalRecord } from './journal-records.ts';
+import { finishAddresses, removeLeftAddresses, undoAddresses } from './recover-addresses.ts';
 
 interface Left {
   spec: HoldSpec;
@@ -24,6 +25,7 @@ type Records = readonly JournalRecord[];
 
 /** The workload goes on here: what waits is delivered here. Nothing happens where nothing was begun. */
 export async function undoHandover(run: Run, records: Records): Promise<void> {
+  await undoAddresses(run, records);
   const left = leftIn(records);
   if (left === undefined) return;
   const held = await heldBefore(run, left.spec);
@@ -46,9 +48,10 @@ export async function finishHandover(
 ): Promise<unknown[]> {
   const left = leftIn(records);
   const side = forwardIn(records);
-  if (left === undefined) return [];
+  const follow = (): Promise<void> => finishAddresses(run, records);
+  if (left === undefined) return inTurn(follow);
   const held = await heldBefore(run, left.spec);
-  if (side === undefined) return inTurn(() => removeSource(run, left.source));
+  if (side === undefined) return inTurn(follow, () => removeSource(run, left.source));
   const network = await readNetwork(run);
   const present = network.devices.map(({ name }) => name);
   const { id } = side;
@@ -56,6 +59,7 @@ export async function finishHandover(
   const { workload, machine } = left;
   const peer = { name: target, machine };
   return inTurn(
+    follow,
     () => store.put({ version: 1, role: 'source', id, workload, peer, since: Date.now(), side, before }),
     () => armTarget(run, armedRules(side, network, held.lanes)),
     () => release(run, held),
@@ -81,6 +85,7 @@ export async function openLeftHold(run: Run, records: Records): Promise<void> {
 
 /** Once the source's copy is gone, of which nobody must hear until then. */
 export async function removeLeftHold(run: Run, records: Records): Promise<void> {
+  await removeLeftAddresses(run, records);
   const left = leftIn(records);
   if (left !== undefined) await removeHold(run, { spec: left.spec, lanes: lanesOf(left.spec) });
 }

@@ -9,6 +9,7 @@ import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched, toldOf } from '../traffic/store.ts';
+import { followAddresses, settleAddresses } from './address-handover.ts';
 import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -23,16 +24,18 @@ const RELEASE_PATIENCE_MS = 15_000;
  */
 export async function retire(
   m: SourceMigration,
-  { facts, stage, handover }: Prepared,
+  { facts, stage, handover, addresses }: Prepared,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   const failures: unknown[] = [];
   // First of all: clients wait.
+  const following = addresses && followAddresses(m, addresses);
   if (handover !== undefined && forward !== undefined) {
     // Where the queues cannot be opened, what comes from now on still finds its way without them.
     for (const step of [switchTraffic, sealSource])
       await step(m, handover, forward).catch((error: unknown) => failures.push(error));
   }
+  await following;
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
       m.trace.adopt(spans, m.targetOffsetMs);
@@ -51,6 +54,7 @@ export async function retire(
     m.noteRetry,
   );
   if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
+  if (addresses !== undefined) await settleAddresses(m, addresses);
   if (failures.length > 0) {
     const error = notSwitched({ id: m.id, workload: m.workload }, failures[0]);
     m.emit({ type: 'note', message: toldOf(error) });

@@ -8,6 +8,7 @@ import type { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow } from '../traffic/facts.ts';
+import { ownDevices } from '../traffic/own-device.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 import { readFlows } from './open-flows.ts';
 
@@ -65,8 +66,13 @@ async function trafficOf(
     const peers = flows.filter((flow) => flow.by === by).map(({ peer }) => peer);
     return [...new Set(peers)].slice(0, MOST_PEERS);
   };
-  const published = publishedPorts(container);
-  return { published, addresses, clients: others('peer'), servers: others('workload') };
+  return {
+    published: publishedPorts(container, networks),
+    addresses,
+    own: ownDevices(container, networks, inner, devices),
+    clients: others('peer'),
+    servers: others('workload'),
+  };
 }
 
 /** More than this are of the same networks. */

@@ -3,6 +3,7 @@ import type { TrafficFacts } from '../../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../../traffic/facts.ts';
 import type { PathResult } from '../../traffic/path.ts';
 import { type Way, wayBetween } from '../../traffic/way.ts';
+import { isForwarded } from '../events.ts';
 import type { Finding } from '../finding.ts';
 import type { Case } from './case.ts';
 import { CLIENT_FINDINGS, checkClients } from './clients.ts';
@@ -32,10 +33,9 @@ interface TrafficHost {
   traffic: TrafficFacts;
 }
 
-/** Nothing where nothing is to follow. */
+/** Nothing where nothing is to be forwarded. */
 export function checkTraffic({ name, workload, source, target, options, exploration }: Case): Finding[] {
-  if (options.handover === 'none' || workload.traffic === undefined || workload.traffic.addresses.length === 0)
-    return [];
+  if (!isForwarded(options) || workload.traffic === undefined || workload.traffic.addresses.length === 0) return [];
   if (source.traffic === undefined || target.traffic === undefined) return [];
   const [here, there] = [source.traffic.network, target.traffic.network];
   const bridges = [...here.devices, ...there.devices].filter(({ kind }) => kind === 'bridge');

@@ -6,12 +6,12 @@ import type { Case } from './case.ts';
 import { type Entry, raising } from './finding-table.ts';
 
 /** On the default bridge the engine chooses addresses: what is taken there is none that the copy gets. */
-export function checkAddresses(c: Case): Finding[] {
+export function checkTakenAddresses(c: Case): Finding[] {
   const addresses = c.workload.traffic?.addresses ?? [];
   return addresses.filter(({ network = '' }) => !PREDEFINED_NETWORKS.includes(network)).flatMap((one) => taken(c, one));
 }
 
-export const ADDRESS_FINDINGS = {
+export const TAKEN_FINDINGS = {
   ADDRESS_TAKEN: {
     severity: 'blocks',
     meaning: 'The workload keeps its address, by which open connections know it.',
@@ -19,7 +19,7 @@ export const ADDRESS_FINDINGS = {
   },
 } as const satisfies Record<string, Entry>;
 
-const raise = raising(ADDRESS_FINDINGS);
+const raise = raising(TAKEN_FINDINGS);
 
 function taken(c: Case, at: WorkloadAddress): Finding[] {
   const { name, target, exploration } = c;
