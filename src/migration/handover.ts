@@ -1,45 +1,39 @@
 /**
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
- * workload runs, and forwarded to the target from then on. What fails here after the commit stops no workload.
+ * workload runs; see switch-traffic.ts for what comes after the commit.
  */
 import { settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
-import { removeTable } from '../tools/nft.ts';
 import type { Flow } from '../traffic/facts.ts';
 import { knownFrom, withoutPassing } from '../traffic/flows.ts';
 import {
   armedRules,
-  finishSource,
   installTarget,
   prepareSource,
   readVia,
-  remainingRules,
   removeSource,
   type SourceSide,
   targetRules,
 } from '../traffic/forward.ts';
 import {
   armTarget,
-  endHold,
   type Hold,
   hold,
   holdNew,
   prepareHold,
   releaseToSource,
-  releaseToTarget,
   removeHold,
   seal,
   unseal,
 } from '../traffic/hold.ts';
 import { lanesOf } from '../traffic/hold-rules.ts';
-import { tableName } from '../traffic/names.ts';
 import { ingressDevices } from '../traffic/routes.ts';
-import { removeForward, type StoredForward } from '../traffic/store.ts';
+import type { StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import { isForwarded } from './events.ts';
 import type { Facts } from './facts.ts';
-import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
+import { arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { ArrivingTraffic, MovedAddresses } from './target-port.ts';
@@ -211,46 +205,9 @@ export async function armForward(
   await armTarget(m.run, [armedRules(side, network, held.lanes), ...passed].join('\n'));
 }
 
-/** After the commit: what waited goes to the target, and so does all that comes. Nothing more comes from here. */
-export async function switchTraffic(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
-  await releaseToTarget(m.run, held);
-  if (!isNeeded(side)) return;
-  await finishSource(m.run, side);
-}
-
-/** The frozen copy's sockets, which are about to be closed, tell nobody. */
-export async function sealSource(m: SourceMigration, { held, homes }: Handover, side: SourceSide): Promise<void> {
-  const network = await readNetwork(m.run);
-  const present = network.devices.map(({ name }) => name);
-  const over = homes.map(({ id }) => removeTable({ family: 'netdev', name: tableName('source', id) }));
-  await endHold(m.run, held, [...over, remainingRules(side, network, held.lanes)].join('\n'), present);
-}
-
 /** A workload that came home needs none but for connections that were opened to this host. */
-function isNeeded(side: SourceSide): boolean {
+export function isNeeded(side: SourceSide): boolean {
   return side.only !== 'open' || side.flows.length > 0;
-}
-
-/**
- * Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. All steps are
- * tried, whatever becomes of the others.
- * @returns what went wrong
- */
-export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<unknown[]> {
-  const { held, older, homes, target, way, workload } = handover;
-  const kept: StoredForward = {
-    ...{ version: 1, role: 'source', id: m.id, workload, peer: target, since: Date.now() },
-    ...{ side, before: { packets: 0, bytes: 0 } },
-  };
-  const steps = [
-    () => (isNeeded(side) ? m.forwards.put(kept) : removeSource(m.run, side)),
-    () => removeHold(m.run, held),
-    ...homes.map((home) => () => removeForward(m.run, m.forwards, home)),
-    ...older.map((one) => () => afterwards(m, one, way.hop.source)),
-  ];
-  const failures: unknown[] = [];
-  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
-  return failures;
 }
 
 function bridgesOf(...networks: Awaited<ReturnType<typeof readNetwork>>[]): string[] {

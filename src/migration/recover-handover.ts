@@ -8,6 +8,7 @@ import { armTarget, endHold, type Hold, releaseToSource, releaseToTarget, remove
 import { type HoldSpec, lanesOf, sealName } from '../traffic/hold-rules.ts';
 import { tableName } from '../traffic/names.ts';
 import type { ForwardStore } from '../traffic/store.ts';
+import { inTurn } from './in-turn.ts';
 import type { JournalRecord } from './journal-records.ts';
 import { finishAddresses, removeLeftAddresses, undoAddresses } from './recover-addresses.ts';
 
@@ -98,13 +99,6 @@ async function release(run: Run, held: Hold): Promise<void> {
     const queues = await Promise.all(held.lanes.map(({ near }) => queueState(run, near)));
     if (queues.some((queue) => (queue?.waiting ?? 0) > 0)) throw error;
   }
-}
-
-/** All of them, whatever becomes of the others. */
-async function inTurn(...steps: (() => Promise<void>)[]): Promise<unknown[]> {
-  const failures: unknown[] = [];
-  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
-  return failures;
 }
 
 function leftIn(records: Records): Left | undefined {

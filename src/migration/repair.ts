@@ -20,17 +20,17 @@ export interface Repairable {
 /** @throws DrayageError FORWARD_UNKNOWN; TRAFFIC_NOT_SWITCHED where it fails again */
 export async function repairForward(run: Run, store: ForwardStore, forward: Repairable): Promise<void> {
   const { id, stored, records = [] } = forward;
-  const isLeft = isCommitted(records) && (await hasLeftHold(run, records));
-  if (stored.length === 0 && !isLeft) throw unknownForward(id);
   const workload = stored[0]?.workload ?? startedOf(records)?.workload ?? id;
   try {
+    const isLeft = isCommitted(records) && (await hasLeftHold(run, records));
+    if (stored.length === 0 && !isLeft) throw unknownForward(id);
     await store.exclusively(() => install(run, stored));
     if (!isLeft) return;
     const isStored = stored.some(({ role }) => role === 'source');
     await (isStored ? openLeftHold(run, records) : finishAnew(run, store, records));
     await removeLeftHold(run, records);
   } catch (error) {
-    throw notSwitched({ id, workload }, error);
+    throw error instanceof DrayageError ? error : notSwitched({ id, workload }, error);
   }
 }
 

@@ -10,10 +10,10 @@ import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched, toldOf } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
-import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
+import { settleForward, switchTraffic } from './switch-traffic.ts';
 import { untilDone } from './until-done.ts';
 
 const RELEASE_PATIENCE_MS = 15_000;
@@ -30,11 +30,7 @@ export async function retire(
   const failures: unknown[] = [];
   // First of all: clients wait.
   const following = addresses && followAddresses(m, addresses);
-  if (handover !== undefined && forward !== undefined) {
-    // Where the queues cannot be opened, what comes from now on still finds its way without them.
-    for (const step of [switchTraffic, sealSource])
-      await step(m, handover, forward).catch((error: unknown) => failures.push(error));
-  }
+  if (handover !== undefined && forward !== undefined) failures.push(...(await switchTraffic(m, handover, forward)));
   await following;
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
@@ -56,8 +52,8 @@ export async function retire(
   if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
   if (addresses !== undefined) await settleAddresses(m, addresses);
   if (failures.length > 0) {
-    const error = notSwitched({ id: m.id, workload: m.workload }, failures[0]);
-    m.emit({ type: 'note', message: toldOf(error) });
+    const { workload = m.workload } = handover ?? {};
+    m.emit({ type: 'note', message: toldOf(notSwitched({ id: m.id, workload }, failures[0])) });
   }
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.

@@ -5,7 +5,8 @@
 import { replaceTable } from '../tools/nft.ts';
 import type { Flow, Hop, WorkloadAddress } from './facts.ts';
 import { type HoldSpec, holdTable, type Lane, takingRules } from './hold-rules.ts';
-import { localTables, type SourceForward, sourceTable } from './source-rules.ts';
+import type { SourceForward } from './source-address.ts';
+import { localTables, sourceTable } from './source-rules.ts';
 import { targetTable } from './target-rules.ts';
 
 const ID = 'probe';

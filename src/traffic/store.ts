@@ -170,7 +170,7 @@ export function notSwitched(forward: Pick<StoredForward, 'id' | 'workload'>, cau
   const why = cause instanceof Error ? cause.message : String(cause);
   return new DrayageError(
     'TRAFFIC_NOT_SWITCHED',
-    `${forward.workload} has moved, but its old address is not forwarded: ${why}`,
+    `${forward.workload} has moved, but not all of its traffic follows: ${why}`,
     {
       remedy: `Finish it with drayage forwards repair ${forward.id}, on the host that it left.`,
       cause,
