@@ -206,7 +206,7 @@ export class TargetSession {
       roots,
       log: file === undefined ? undefined : new LogCopy(file),
       bridges: new Map(networks.map((network) => [network.Name, bridgeOf(network) ?? ''])),
-      taken: new Set(networks.flatMap((network) => peersOf(containerId, network))),
+      taken: new Set(networks.flatMap((network) => peersOf((id) => id === containerId, network))),
     };
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }

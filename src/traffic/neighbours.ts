@@ -4,6 +4,7 @@
  */
 import type { Run } from '../exec/run.ts';
 import { applyIp, type Network } from '../tools/ip-network.ts';
+import { familyOf } from './address.ts';
 import type { WorkloadAddress } from './facts.ts';
 import type { InnerDevice } from './workload.ts';
 
@@ -54,10 +55,17 @@ function entries({ inner, addresses, network }: Introduction): { outside: string
     return device === undefined || bridge === undefined ? [] : [{ by, device, bridge }];
   });
   const inside = pairs.flatMap(({ device, bridge }) =>
-    bridge.addresses.map(({ address }) => known(address, bridge.mac, device.name).join(' ')),
+    bridge.addresses
+      .filter(({ address }) => speaks(device, address))
+      .map(({ address }) => known(address, bridge.mac, device.name).join(' ')),
   );
   return {
     outside: pairs.map(({ by, device, bridge }) => known(by, device.mac, bridge.name)),
     inside: [...new Set(inside)].map((line) => line.split(' ')),
   };
+}
+
+/** IPv6 is off in most containers, and the kernel takes no neighbours of it then. */
+function speaks({ addresses }: InnerDevice, other: string): boolean {
+  return addresses.some(({ address }) => familyOf(address) === familyOf(other));
 }

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { standInDevices } from './names.ts';
 import { learnedSets, type SourceForward, sourceAddresses } from './source-address.ts';
-import { answerChain } from './source-answers.ts';
+import { answerChain, answerEntry } from './source-answers.ts';
+import { entry } from './source-arriving.ts';
 import { localTables } from './source-rules.ts';
 
 const HOP = { device: 'eth0', via: { 4: '10.0.0.9' } };
@@ -49,4 +50,14 @@ it('answers to programs of this host come in by the stand-in of their bridge, or
 it('a family without published ports needs no chain for programs of this host', () => {
   expect(localTables(FORWARD, local).map(({ family }) => family)).toEqual(['ip']);
   expect(localTables({ ...FORWARD, published: [] }, local)).toEqual([]);
+});
+
+it('where another container has got the address only what was published is forwarded, and answers come by the hop', () => {
+  const yielded = { ...FORWARD, yielded: FORWARD.addresses.map(({ bridge }) => bridge) };
+  const [part] = sourceAddresses(yielded, { local, inner: [] });
+  if (part === undefined) throw new Error('no address');
+  expect(entry(part).join()).not.toContain('directly');
+  expect(entry(part).join()).toContain('dport');
+  expect(answerEntry(part)).toMatch(/^meta iifname "/);
+  expect(localTables(yielded, local)).toEqual([]);
 });

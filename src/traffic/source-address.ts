@@ -18,6 +18,8 @@ export interface SourceForward {
   hop: Hop | 'home';
   /** Nothing new is forwarded any more: only what is in `flows`, until it ends. */
   only?: 'open';
+  /** Bridges on which another container has got one of the workload's addresses: there these are not the workload's. */
+  yielded?: readonly string[];
   /** The host's own address by which clients know the workload, where nothing was learned of them. */
   primary: { 4?: string; 6?: string };
 }
@@ -45,6 +47,8 @@ export interface SourceAddress extends WorkloadAddress {
   opened: readonly (Flow & { known: { address: string; port: number } })[];
   /** The port of its stand-in on its bridge; absent where that is not there. */
   standIn?: string;
+  /** Somebody else has it here now. */
+  isYielded: boolean;
 }
 
 /** By which of the host's addresses and ports a client knows a port of the workload. */
@@ -72,6 +76,7 @@ export function sourceAddresses(
     return {
       ...at,
       ...{ forward, family, name, ports },
+      isYielded: isYielded(forward, at),
       doors: doorsOf(ports, own, forward.primary[family]).map((door, n) => ({ ...door, set: name(`through_${n}`) })),
       opened: forward.flows.flatMap((flow) =>
         flow.address === at.address && flow.by === 'workload' && flow.known !== undefined
@@ -81,6 +86,11 @@ export function sourceAddresses(
       ...(standIn !== undefined && { standIn }),
     };
   });
+}
+
+/** Whether the address is another container's on this host by now. */
+export function isYielded({ yielded = [] }: Pick<SourceForward, 'yielded'>, { bridge }: WorkloadAddress): boolean {
+  return yielded.includes(bridge);
 }
 
 /** Who knows it how, with what was open at the freeze. */

@@ -6,8 +6,10 @@ import type { Door, SourceAddress } from './source-address.ts';
 /** Answers to programs of this host, as they come out of a stand-in: they bear the MAC address of its uplink. */
 export const TAKE_IN = 'fib daddr type local meta pkttype set host accept';
 
-export function answerEntry({ family, address, name }: SourceAddress): string {
-  return `${NFT_WORDS[family].ip} saddr ${address} goto ${name('answer')}`;
+export function answerEntry({ family, address, name, forward, isYielded }: SourceAddress): string {
+  const { hop } = forward;
+  const byHop = isYielded && hop !== 'home' ? `meta iifname ${quote(hop.device)} ` : '';
+  return `${byHop}${NFT_WORDS[family].ip} saddr ${address} goto ${name('answer')}`;
 }
 
 /** Addresses are rewritten as the one who is answered knows the workload. */

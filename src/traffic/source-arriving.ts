@@ -6,14 +6,14 @@ import type { SourceAddress } from './source-address.ts';
 
 /** All that every packet meets. */
 export function entry(at: SourceAddress): string[] {
-  const { family, ports, address, name } = at;
+  const { family, ports, address, name, isYielded } = at;
   return [
     ...openedEntry(at),
     ...ports.map(
       ({ protocol, hostAddress, hostPort }, index) =>
         `${toHost(family, hostAddress)} ${protocol} dport ${hostPort} goto ${name(`port_${index}`)}`,
     ),
-    `${NFT_WORDS[family].ip} daddr ${address} goto ${name('directly')}`,
+    ...(isYielded ? [] : [`${NFT_WORDS[family].ip} daddr ${address} goto ${name('directly')}`]),
   ];
 }
 
@@ -28,7 +28,9 @@ export function openEntry(at: SourceAddress): string[] {
       ({ protocol, hostAddress, hostPort, port, set }) =>
         `${ip} daddr ${hostAddress} ${protocol} dport ${hostPort} ${asking} @open_${set} ${ip} daddr set ${address} ${protocol} dport set ${port} ${there(at)}`,
     ),
-    `${ip} daddr ${address} meta l4proto { tcp, udp } ${asking} . th dport @${name('direct')} ${there(at)}`,
+    ...(at.isYielded
+      ? []
+      : [`${ip} daddr ${address} meta l4proto { tcp, udp } ${asking} . th dport @${name('direct')} ${there(at)}`]),
   ];
 }
 

@@ -6,10 +6,17 @@
  */
 import { type NftTable, quote } from '../tools/nft.ts';
 import { contains, type Family, familyOf, NFT_WORDS } from './address.ts';
+import type { PublishedPort } from './facts.ts';
 import { tableName } from './names.ts';
 import { routeRules } from './routes.ts';
 import { overHop, PASS_DISCOVERY, toHost } from './rule-words.ts';
-import { addressSets, type SourceForward, type SourceSurroundings, sourceAddresses } from './source-address.ts';
+import {
+  addressSets,
+  isYielded,
+  type SourceForward,
+  type SourceSurroundings,
+  sourceAddresses,
+} from './source-address.ts';
 import { answerChain, answerEntry, TAKE_IN } from './source-answers.ts';
 import { arrivingChains, entry, innerEntry, openEntry } from './source-arriving.ts';
 
@@ -69,8 +76,9 @@ export function widenTable(forward: SourceForward, local: readonly string[], dev
  * For programs of the source itself: their packets do not come in by a device. 127.0.0.1 cannot leave the host.
  * @param local the host's own addresses
  */
-export function localTables(forward: SourceForward, local: readonly string[]): NftTable[] {
-  if (forward.only === 'open') return [];
+export function localTables(of: SourceForward, local: readonly string[]): NftTable[] {
+  if (of.only === 'open') return [];
+  const forward = { ...of, published: of.published.filter((port) => !isPortYielded(of, port)) };
   return ([4, 6] as const).flatMap((family) => {
     const rules = localRules(forward, family);
     if (rules.length === 0) return [];
@@ -85,6 +93,11 @@ export function localTables(forward: SourceForward, local: readonly string[]): N
     ];
     return [{ family: NFT_WORDS[family].ip, name: tableName('source', forward.id), objects: [], chains }];
   });
+}
+
+/** They would lead to whoever has the workload's address here now. */
+function isPortYielded(forward: SourceForward, { address }: PublishedPort): boolean {
+  return forward.addresses.some((one) => one.address === address && isYielded(forward, one));
 }
 
 function localRules({ published }: SourceForward, family: Family): string[] {

@@ -94,7 +94,7 @@ export function workloadAddresses(
           network: network.Name,
           bridge,
           ...(port === undefined ? {} : { port }),
-          peers: peersOf(id, network).filter((peer) => familyOf(peer) === familyOf(address)),
+          peers: peersOf((one) => one === id, network).filter((peer) => familyOf(peer) === familyOf(address)),
         },
       ];
     });
@@ -131,9 +131,9 @@ function subnetsOf({ IPAM }: NetworkInspect): string[] {
   return (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet]));
 }
 
-/** Addresses of the others on a network: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", …}}}`. */
-export function peersOf(id: string, { Containers }: NetworkInspect): string[] {
-  const others = Object.entries(Containers ?? {}).filter(([one]) => one !== id);
+/** Addresses of the containers on a network, but for some: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", …}}}`. */
+export function peersOf(isLeftOut: (id: string) => boolean, { Containers }: NetworkInspect): string[] {
+  const others = Object.entries(Containers ?? {}).filter(([id]) => !isLeftOut(id));
   return others.flatMap(([, other]) => {
     const { IPv4Address, IPv6Address } = other as { IPv4Address?: string; IPv6Address?: string };
     return [IPv4Address, IPv6Address].flatMap((address) => (address ? [address.split('/')[0] ?? ''] : []));
