@@ -196,7 +196,7 @@ export const agentProtocol = defineProtocol({
         id,
         traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional(),
       }),
-      result: z.record(address, address),
+      result: done,
     },
     'target.commit': {
       params: withId,

@@ -2,11 +2,11 @@
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
  * workload runs, and forwarded to the target from then on. What fails here after the commit stops no workload.
  */
-import { settleHandshakes } from '../engines/processes/connections.ts';
+import { settleDatagrams, settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { removeTable } from '../tools/nft.ts';
-import type { Flow } from '../traffic/facts.ts';
+import type { Flow, WorkloadAddress } from '../traffic/facts.ts';
 import { knownFrom, withoutPassing } from '../traffic/flows.ts';
 import {
   armedRules,
@@ -40,7 +40,7 @@ import type { Facts } from './facts.ts';
 import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
 import type { SourceMigration } from './source-migration.ts';
-import type { ArrivingTraffic, MovedAddresses } from './target-port.ts';
+import type { ArrivingTraffic } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
 
@@ -48,7 +48,7 @@ export interface Handover {
   pid: number;
   held: Hold;
   way: Way;
-  /** What will be forwarded; complete once the target has told the copy's addresses. */
+  /** What will be forwarded. */
   source: SourceSide;
   /** Open at the freeze, and this host's own to forward. */
   flows: Flow[];
@@ -60,7 +60,7 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
+const PATIENCE = { answerMs: 1100, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 20 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
@@ -95,7 +95,13 @@ export async function prepareHandover(
   };
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
   const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
-  const spec = { id: m.id, published, addresses, flows: [], uplinks: names };
+  const spec = {
+    id: m.id,
+    published,
+    addresses: [...addresses, ...otherAddresses(addresses, older)],
+    flows: [],
+    uplinks: names,
+  };
   // Written down first, so that a recovery after a crash knows what to let go of.
   await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source } });
   undo.push('the forward', () => removeSource(m.run, source));
@@ -116,19 +122,38 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) await holdNew(m.run, held);
-  const [flows] = await Promise.all([
+  const [flows, settledMs] = await Promise.all([
     readFlows(m.run, pid, source.addresses),
     m.options.dropConnections ? 0 : settle(m, pid),
   ]);
-  held.spec = { ...held.spec, flows };
+  // What it opened meanwhile is to be known, too.
+  const isOld = settledMs > 20;
+  held.spec = { ...held.spec, flows: isOld ? await readFlows(m.run, pid, source.addresses) : flows };
   await hold(m.run, held);
+  await settleDatagrams(pid, PATIENCE.readMs);
 }
 
-/** @returns how long it took, in milliseconds */
+/** Those of hosts that it was on before, for the connections of that time. */
+function otherAddresses(own: readonly WorkloadAddress[], older: readonly Older[]): WorkloadAddress[] {
+  const all = older.flatMap(({ forward }) => forward.side.addresses);
+  return all.flatMap((one) => {
+    if (own.some(({ address }) => address === one.address)) return [];
+    const port = own.find(({ bridge }) => bridge === one.bridge)?.port;
+    return [{ ...one, ...(port && { port }) }];
+  });
+}
+
+/**
+ * @returns how long it took, in milliseconds
+ * @throws DrayageError NOT_ACCEPTED where the program does not accept its connections
+ */
 export async function settle(m: SourceMigration, pid: number): Promise<number> {
   const began = m.trace.now();
-  const left = await settleHandshakes(pid, PATIENCE);
-  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  const { waiting, unanswered } = await settleHandshakes(pid, PATIENCE, m.signal);
+  if (waiting.length > 0) {
+    throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${waiting.join(', ')}.`);
+  }
+  if (unanswered > 0) m.emit({ type: 'note', message: `handshakes that clients left unanswered: ${unanswered}` });
   return m.trace.now() - began;
 }
 
@@ -160,22 +185,9 @@ export function arrivingTraffic(m: SourceMigration, { way, source, flows, older 
   };
 }
 
-/** @throws DrayageError ADDRESS_NOT_KEPT where open connections have an address that the copy did not get */
-export function assertAddressesKept({ flows, older }: Handover, moved: MovedAddresses): void {
-  const open = [...flows, ...older.flatMap(({ passing }) => passing)].filter(({ protocol }) => protocol === 'tcp');
-  const lost = open.find(({ address }) => moved[address] !== undefined)?.address;
-  if (lost === undefined) return;
-  throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has ${moved[lost]} in the place of ${lost}.`);
-}
-
-/** The forward as it will be, with the addresses that the copy has. */
-export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): SourceSide {
-  const published = source.published.map((port) => ({ ...port, address: moved[port.address] ?? port.address }));
-  const addresses = source.addresses.flatMap((one) => {
-    const now = moved[one.address];
-    return now === undefined ? [one] : [one, { ...one, address: now }];
-  });
-  return { ...source, published, flows, addresses };
+/** The forward as it will be. */
+export function forwardOf({ source, flows }: Handover): SourceSide {
+  return { ...source, flows };
 }
 
 /** Before the commit, and behind the hold: only the queues are left to be opened. May be repeated. */
@@ -217,7 +229,7 @@ function isNeeded(side: SourceSide): boolean {
 
 /** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
 export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<void> {
-  const { held, older, homes, target, way } = handover;
+  const { held, homes, target } = handover;
   const workload = m.workload;
   try {
     if (!isNeeded(side)) await removeSource(m.run, side);
@@ -229,9 +241,17 @@ export async function settleForward(m: SourceMigration, handover: Handover, side
     }
     await removeHold(m.run, held);
     for (const home of homes) await removeForward(m.run, m.forwards, home);
-    for (const one of older) await afterwards(m, one, way.hop.source);
   } catch (error) {
     m.emit({ type: 'note', message: notSwitched({ id: m.id, workload }, error).message });
+  }
+}
+
+/** Once the target knows all that comes to it: hosts that the workload was on before need this one no more. */
+export async function leaveOlder(m: SourceMigration, { older, way }: Handover): Promise<void> {
+  for (const one of older) {
+    await afterwards(m, one, way.hop.source).catch((error: unknown) =>
+      m.emit({ type: 'note', message: notSwitched(one.forward, error).message }),
+    );
   }
 }
 

@@ -15,7 +15,7 @@ import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
-import { armForward, arrivingTraffic, assertAddressesKept, forwardOf } from './handover.ts';
+import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -70,12 +70,8 @@ async function restore(
   const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
   const left = addresses && giveUpAddresses(m, addresses, { restored, memoryBytes: facts.workload.memoryBytes });
   if (handover === undefined) return void (await allOf(restored, left));
-  // Meanwhile, and for the addresses that most copies get: their own.
-  const armed = armForward(m, handover, forwardOf(handover, {}), undo);
-  const [moved] = await allOf(restored, left, armed);
-  const forward = forwardOf(handover, moved);
-  if (!m.options.dropConnections) assertAddressesKept(handover, moved);
-  if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);
+  const forward = forwardOf(handover);
+  await allOf(restored, left, armForward(m, handover, forward, undo));
   return forward;
 }
 

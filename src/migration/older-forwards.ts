@@ -3,6 +3,7 @@
  * straight to where the workload is, and none where it has come home. One that cannot be reached goes on by way of here.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
@@ -13,6 +14,9 @@ import type { Tunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { HostNetwork, OlderForward, TargetPort } from './target-port.ts';
+
+/** For packets that are under way between hosts. */
+export const UNDER_WAY_MS = 50;
 
 export type Older = {
   forward: StoredForward & { role: 'target' };
@@ -96,6 +100,7 @@ export async function afterwards(m: SourceMigration, older: Older, onward: Hop):
     }
   }
   if (older.kind === 'relayed') return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
+  await sleep(UNDER_WAY_MS);
   await removeForward(m.run, m.forwards, forward);
 }
 

@@ -10,7 +10,7 @@ import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
-import { sealSource, settleForward, switchTraffic } from './handover.ts';
+import { leaveOlder, sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
@@ -58,6 +58,7 @@ export async function retire(
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
+  if (handover !== undefined) await leaveOlder(m, handover);
   return kept;
 }
 

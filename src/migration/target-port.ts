@@ -74,9 +74,6 @@ export interface HostNetwork {
   network: Network;
 }
 
-/** The copy's addresses by those of the workload; absent for those that are the same. */
-export type MovedAddresses = Readonly<Record<string, string>>;
-
 export interface TargetPort {
   /** Calls up to the restore end at once when this aborts; what they began is undone by `abort`. */
   signal?: AbortSignal;
@@ -99,7 +96,7 @@ export interface TargetPort {
   /** A workload that this host had has moved on: what comes for it here is forwarded to there. */
   repoint(forward: string, to: Repointed): Promise<void>;
   /** All images are there: restores up to where nothing has run yet, and is ready for the workload's traffic. */
-  restore(id: string, traffic?: ArrivingTraffic): Promise<MovedAddresses>;
+  restore(id: string, traffic?: ArrivingTraffic): Promise<void>;
   commit(id: string): Promise<CommitAnswer>;
   /** The source's copy is retired: the copy becomes an ordinary container. Returns the target's spans. */
   release(id: string): Promise<{ spans: Span[]; notes: string[] }>;

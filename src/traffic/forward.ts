@@ -6,6 +6,7 @@ import type { Run } from '../exec/run.ts';
 import { deleteDevices, type Network, readNetwork } from '../tools/ip-network.ts';
 import { applyNft, listTables, readCounters, readSet, removeTable, replaceTable } from '../tools/nft.ts';
 import type { Flow, WorkloadAddress } from './facts.ts';
+import { knownFrom } from './flows.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
@@ -50,7 +51,8 @@ export function remainingRules(side: SourceSide, network: Network, lanes: readon
   const hop = side.hop === 'home' ? '' : side.hop.device;
   const taken = new Set([hop, ...lanes.map(({ device }) => device)]);
   const devices = outerDevices(network, hop).filter((name) => !taken.has(name));
-  return [widenTable(side, localAddresses(network), devices), ...localTables(side).map(replaceTable)].join('\n');
+  const local = localAddresses(network);
+  return [widenTable(side, local, devices), ...localTables(side, local).map(replaceTable)].join('\n');
 }
 
 /** All rules of a source side at once. */
@@ -63,7 +65,7 @@ function sourceRules(side: SourceSide, network: Network): string {
   });
   const name = tableName('source', side.id);
   const older = (['ip', 'ip6'] as const).map((family) => removeTable({ family, name }));
-  return [...older, ...[table, ...localTables(side)].map(replaceTable)].join('\n');
+  return [...older, ...[table, ...localTables(side, localAddresses(network))].map(replaceTable)].join('\n');
 }
 
 /** Peers reach the workload through the stand-in from now on; after the rules are in place. */
@@ -110,7 +112,8 @@ export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flo
       return { ...set, clients: new Set(rows.map((row) => row.join(' '))) };
     }),
   );
-  return flows.map((flow) => {
+  const opened = side.flows.filter(({ by }) => by === 'workload');
+  return knownFrom(opened, flows).map((flow) => {
     const key = [flow.peer, PROTOCOLS[flow.protocol], flow.peerPort, flow.port].join(' ');
     const mine = learned.filter(
       ({ address, protocol, port }) => address === flow.address && protocol === flow.protocol && port === flow.port,

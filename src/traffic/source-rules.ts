@@ -6,7 +6,7 @@
  */
 import type { Route } from '../tools/ip-network.ts';
 import { type NftChain, type NftTable, quote } from '../tools/nft.ts';
-import { type Family, familyOf, NFT_WORDS } from './address.ts';
+import { contains, type Family, familyOf, NFT_WORDS } from './address.ts';
 import type { Flow, Hop, PublishedPort, WorkloadAddress } from './facts.ts';
 import { tableName } from './names.ts';
 import { routeRules } from './routes.ts';
@@ -91,11 +91,18 @@ export function widenTable(forward: SourceForward, local: readonly string[], dev
   ].join('\n');
 }
 
-/** For programs of the source itself: their packets do not come in by a device. 127.0.0.1 cannot leave the host. */
-export function localTables(forward: SourceForward): NftTable[] {
+/**
+ * For programs of the source itself: their packets do not come in by a device. 127.0.0.1 cannot leave the host.
+ * @param local the host's own addresses
+ */
+export function localTables(forward: SourceForward, local: readonly string[]): NftTable[] {
   if (forward.only === 'open') return [];
   return ([4, 6] as const).map((family) => {
     const { ip } = NFT_WORDS[family];
+    const published = forward.published.filter(({ address }) => familyOf(address) === family);
+    const subnets = forward.addresses.map(({ subnet }) => subnet);
+    const mine = local.filter((one) => familyOf(one) === family && !subnets.some((subnet) => contains(subnet, one)));
+    const notLoopback = `${ip} daddr != ${family === 4 ? '127.0.0.0/8' : '::1'}`;
     return {
       family: ip,
       name: tableName('source', forward.id),
@@ -105,16 +112,33 @@ export function localTables(forward: SourceForward): NftTable[] {
           name: 'own',
           // Before Docker's own, -100, which leads to the workload's old place.
           hook: { type: 'nat', hook: 'output', priority: -110 },
-          rules: forward.published
-            .filter(({ address }) => familyOf(address) === family)
-            .map(
-              ({ protocol, hostAddress, hostPort, address, port }) =>
-                `${ip} daddr != ${family === 4 ? '127.0.0.0/8' : '::1'} ${own(family, hostAddress)} ${protocol} dport ${hostPort} dnat to ${family === 4 ? address : `[${address}]`}:${port}`,
+          rules: published.map(
+            ({ protocol, hostAddress, hostPort, address, port }) =>
+              `${notLoopback} ${own(family, hostAddress)} ${protocol} dport ${hostPort} dnat to ${place(address, port)}`,
+          ),
+        },
+        {
+          // When the old copy ends Docker deletes what connection tracking knows of it. Whichever end of a connection
+          // speaks first then, its packet makes the same translation again. Who asks for an address of its own host
+          // asks from there, too; from one in the workload's subnet, for the workload itself.
+          name: 'heard',
+          hook: { type: 'nat', hook: 'input', priority: 100 },
+          rules: published
+            .filter(({ protocol }) => protocol === 'tcp')
+            .flatMap(({ hostAddress, hostPort, address, port }) =>
+              (hostAddress === undefined ? mine : [hostAddress]).map(
+                (asked) =>
+                  `${ip} saddr ${address} ${ip} daddr ${asked} tcp sport ${port} tcp flags & syn == 0 snat to ${place(asked, hostPort)}`,
+              ),
             ),
         },
       ],
     };
   });
+}
+
+function place(address: string, port: number): string {
+  return `${familyOf(address) === 4 ? address : `[${address}]`}:${port}`;
 }
 
 /** By which of the host's addresses and ports a client knows a port of the workload. */
@@ -249,6 +273,9 @@ class AddressRules {
     const as = ({ protocol, hostAddress, hostPort }: Door): string =>
       `${ip} saddr set ${hostAddress} ${protocol} sport set ${hostPort} ${away}`;
     const asking = `${ip} saddr . meta l4proto . th sport`;
+    // What else comes by another way is somebody's who has the address here now.
+    const { hop } = this.#forward;
+    const byHop = hop === 'home' ? '' : `meta iifname ${quote(hop.device)} `;
     return [
       ...(this.#forward.hop === 'home'
         ? [
@@ -295,14 +322,14 @@ class AddressRules {
                 ),
               ]),
           ...this.#doors.map((door) => `${door.protocol} sport ${door.port} ${asked} @${door.set} ${as(door)}`),
-          ...(all ? [`${ip} daddr ${subnet} ${away}`] : []),
+          ...(all ? [`${byHop}${ip} daddr ${subnet} ${away}`] : []),
           `meta l4proto { tcp, udp } ${asked} @${this.#name('direct')} ${away}`,
           ...(all
             ? [
                 ...this.#doors
                   .filter(({ rest }) => rest)
-                  .map((door) => `${door.protocol} sport ${door.port} ${as(door)}`),
-                away,
+                  .map((door) => `${byHop}${door.protocol} sport ${door.port} ${as(door)}`),
+                `${byHop}${away}`,
               ]
             : []),
         ],

@@ -84,7 +84,8 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
 export async function placeStandIn(run: Run, { bridge, port, mac, addresses }: StandIn): Promise<void> {
   await applyIp(run, [['link', 'set', port, 'master', bridge]]);
   if (mac === undefined) return;
-  await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'static'], { timeoutMs: 20_000 });
+  // A bridge follows whoever sends from an address, a copy too that comes home and has not run yet, unless it is sticky.
+  await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'static', 'sticky'], { timeoutMs: 20_000 });
   // The host's own packets: a proxy does not answer its own host.
   await applyIp(
     run,
