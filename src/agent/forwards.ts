@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, connectionsOf } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
+import type { JournalRecord } from '../migration/journal-records.ts';
+import { giveUpHold, type Repairable, repairForward, unknownForward } from '../migration/repair.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { Flow } from '../traffic/facts.ts';
-import { installSource, installTarget } from '../traffic/forward.ts';
-import { carried, type ForwardStore, reinstall, removeForward, type StoredForward } from '../traffic/store.ts';
+import { carried, type ForwardStore, reinstall, removeForward } from '../traffic/store.ts';
 
 export interface ForwardSummary {
   id: string;
@@ -25,6 +26,14 @@ export interface ForwardSummary {
   bytes?: number;
 }
 
+export interface ForwardsOptions {
+  store: ForwardStore;
+  run: Run;
+  docker: Docker;
+  /** Of the migration of that id, as its source; undefined where there is none. @throws DrayageError WORKLOAD_BUSY */
+  journalOf: (id: string) => Promise<JournalRecord[] | undefined>;
+}
+
 const RETRY_MS = 2000;
 const SWEEP_MS = 30_000;
 
@@ -32,11 +41,13 @@ export class Forwards {
   readonly #store: ForwardStore;
   readonly #run: Run;
   readonly #docker: Docker;
+  readonly #journalOf: ForwardsOptions['journalOf'];
 
-  constructor(store: ForwardStore, run: Run, docker: Docker) {
+  constructor({ store, run, docker, journalOf }: ForwardsOptions) {
     this.#store = store;
     this.#run = run;
     this.#docker = docker;
+    this.#journalOf = journalOf;
   }
 
   async list(): Promise<ForwardSummary[]> {
@@ -54,21 +65,20 @@ export class Forwards {
 
   /** Both roles that this host has in it. @throws DrayageError FORWARD_UNKNOWN */
   async remove(id: string): Promise<void> {
-    for (const forward of await this.#of(id)) await removeForward(this.#run, this.#store, forward);
+    const forward = await this.#of(id);
+    const gaveUp = await giveUpHold(this.#run, forward);
+    if (forward.stored.length === 0 && !gaveUp) throw unknownForward(id);
+    for (const one of forward.stored) await removeForward(this.#run, this.#store, one);
   }
 
-  /** Puts it in place anew. @throws DrayageError FORWARD_UNKNOWN */
+  /** Puts it in place anew. @throws DrayageError FORWARD_UNKNOWN, TRAFFIC_NOT_SWITCHED */
   async repair(id: string): Promise<void> {
-    for (const forward of await this.#of(id)) {
-      if (forward.role === 'source') await installSource(this.#run, forward.side);
-      else await installTarget(this.#run, forward.side);
-    }
+    await repairForward(this.#run, this.#store, await this.#of(id));
   }
 
-  async #of(id: string): Promise<StoredForward[]> {
-    const mine = (await this.#store.list()).filter((one) => one.id === id);
-    if (mine.length === 0) throw new DrayageError('FORWARD_UNKNOWN', `There is no forward ${id} on this host.`);
-    return mine;
+  async #of(id: string): Promise<Repairable> {
+    const [kept, records] = await Promise.all([this.#store.list(), this.#journalOf(id)]);
+    return { id, stored: kept.filter((one) => one.id === id), ...(records && { records }) };
   }
 
   /** Sees to it that forwards are in place, also after a restart of the host, and go when nobody needs them. */

@@ -4,6 +4,7 @@ import type { Run } from '../exec/run.ts';
 import type { WorkloadAddress } from '../traffic/facts.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { ForwardStore, StoredForward } from '../traffic/store.ts';
+import type { JournalRecord } from './journal-records.ts';
 import { repoint, UNDER_WAY_MS } from './older-forwards.ts';
 import type { ArrivingTraffic, OlderForward } from './target-port.ts';
 
@@ -66,6 +67,12 @@ export function arrivalOf({ id, workload, traffic, moved, taken, bridges }: Arri
     passing: only === 'none' ? [own] : [],
     home: older.filter((one) => one.home),
   };
+}
+
+/** As the record `ready` has it, which is on disk where `committed` is. */
+export function arrivalIn(records: readonly JournalRecord[]): Arrival | undefined {
+  const ready = records.find((record) => record.type === 'state' && record.state === 'ready');
+  return ready?.type === 'state' ? (ready.data as { arrival?: Arrival } | undefined)?.arrival : undefined;
 }
 
 /** After the commit. May be repeated. */

@@ -9,7 +9,7 @@ import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow, Hop } from '../traffic/facts.ts';
 import { changeSource, flowsKnown } from '../traffic/forward.ts';
-import { type ForwardStore, notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
+import { type ForwardStore, removeForward, type StoredForward } from '../traffic/store.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -93,7 +93,8 @@ export async function afterwards(m: SourceMigration, older: Older, onward: Hop):
         peer: { name: m.to, machine: (await m.target.network()).machine },
       });
     } catch (error) {
-      m.emit({ type: 'note', message: notSwitched(forward, error).message });
+      const why = DrayageError.from(error).message;
+      m.emit({ type: 'note', message: `what comes to ${forward.peer.name} goes on by way of this host: ${why}` });
       return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
     } finally {
       await older.host.close().catch(() => {});

@@ -11,6 +11,8 @@ import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { Listing, PruneResult } from '../files/target.ts';
 import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
+import type { Question } from '../traffic/in-use.ts';
+import type { PathEnd, PathReport } from '../traffic/path-rules.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import type { MigrateOptions, Span } from './events.ts';
 import type { Repointed } from './older-forwards.ts';
@@ -79,6 +81,10 @@ export interface TargetPort {
   signal?: AbortSignal;
   /** Facts of the target host. */
   survey(): Promise<HostFacts>;
+  /** Sends packets to the source as a forward would, and takes those that the source sends meanwhile; see explore.ts. */
+  path(end: PathEnd): Promise<PathReport>;
+  /** Which of these addresses somebody on the host's own networks answers for. */
+  inUse(questions: Question[]): Promise<string[]>;
   /** Begins a migration to this host. */
   open(request: OpenTarget): Promise<void>;
   /** Opens a bulk stream; what it carries is told by `purpose` and `meta`. Ends with the migration. */

@@ -44,7 +44,7 @@ export async function takePlace(run: Run, ports: readonly { mac: string; port: s
 }
 
 /** Pure: what is to be carried out on the host, and in the copy's network namespace. */
-export function entries({ inner, addresses, network }: Introduction): { outside: string[][]; inside: string[][] } {
+function entries({ inner, addresses, network }: Introduction): { outside: string[][]; inside: string[][] } {
   const known = (address: string, mac: string, device: string): string[] => [
     ...['neighbour', 'replace', address, 'lladdr', mac, 'dev', device, 'nud', 'reachable'],
   ];

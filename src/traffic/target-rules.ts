@@ -8,7 +8,7 @@ import { type NftTable, quote } from '../tools/nft.ts';
 import { familyOf, NFT_WORDS } from './address.ts';
 import type { Flow, Hop, WorkloadAddress } from './facts.ts';
 import { tableName } from './names.ts';
-import { elements, idle, overHop, PASS_DISCOVERY } from './source-rules.ts';
+import { elements, idle, overHop, PASS_DISCOVERY } from './rule-words.ts';
 
 export interface TargetForward {
   id: string;
