@@ -4,6 +4,7 @@
  */
 import type { Run } from '../exec/run.ts';
 import { applyIp, type Network } from '../tools/ip-network.ts';
+import { familyOf } from './address.ts';
 import type { WorkloadAddress } from './facts.ts';
 import type { InnerDevice } from './workload.ts';
 
@@ -53,8 +54,11 @@ function entries({ inner, addresses, network }: Introduction): { outside: string
     const bridge = network.devices.find((one) => one.name === name);
     return device === undefined || bridge === undefined ? [] : [{ by, device, bridge }];
   });
+  // A device for which the engine has switched IPv6 off takes no neighbours of it.
   const inside = pairs.flatMap(({ device, bridge }) =>
-    bridge.addresses.map(({ address }) => known(address, bridge.mac, device.name).join(' ')),
+    bridge.addresses
+      .filter(({ address }) => device.addresses.some((mine) => familyOf(mine.address) === familyOf(address)))
+      .map(({ address }) => known(address, bridge.mac, device.name).join(' ')),
   );
   return {
     outside: pairs.map(({ by, device, bridge }) => known(by, device.mac, bridge.name)),
