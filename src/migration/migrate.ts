@@ -38,8 +38,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
-    const intent = { type: 'state', state: 'intent', data: { forward } } as const;
-    await allOf(m.journal.append(intent), prepared.addresses && giveUpAddresses(m, prepared.addresses));
+    await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
   } catch (error) {
     return undone(m, undo, error);
   }
@@ -63,11 +62,16 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 }
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
-async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoStack): Promise<SourceSide | undefined> {
+async function restore(
+  m: SourceMigration,
+  { handover, addresses, facts }: Prepared,
+  undo: UndoStack,
+): Promise<SourceSide | undefined> {
   const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
-  if (handover === undefined) return void (await restored);
+  const left = addresses && giveUpAddresses(m, addresses, { restored, memoryBytes: facts.workload.memoryBytes });
+  if (handover === undefined) return void (await allOf(restored, left));
   const forward = forwardOf(handover);
-  await allOf(restored, armForward(m, handover, forward, undo));
+  await allOf(restored, left, armForward(m, handover, forward, undo));
   return forward;
 }
 

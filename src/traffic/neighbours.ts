@@ -54,18 +54,14 @@ function entries({ inner, addresses, network }: Introduction): { outside: string
     const bridge = network.devices.find((one) => one.name === name);
     return device === undefined || bridge === undefined ? [] : [{ by, device, bridge }];
   });
+  // A device for which the engine has switched IPv6 off takes no neighbours of it.
   const inside = pairs.flatMap(({ device, bridge }) =>
     bridge.addresses
-      .filter(({ address }) => speaks(device, address))
+      .filter(({ address }) => device.addresses.some((mine) => familyOf(mine.address) === familyOf(address)))
       .map(({ address }) => known(address, bridge.mac, device.name).join(' ')),
   );
   return {
     outside: pairs.map(({ by, device, bridge }) => known(by, device.mac, bridge.name)),
     inside: [...new Set(inside)].map((line) => line.split(' ')),
   };
-}
-
-/** IPv6 is off in most containers, and the kernel takes no neighbours of it then. */
-function speaks({ addresses }: InnerDevice, other: string): boolean {
-  return addresses.some(({ address }) => familyOf(address) === familyOf(other));
 }
