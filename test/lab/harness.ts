@@ -1,8 +1,9 @@
 /** What the scenarios share: two hosts and a client, containers on them, moves between them, and what a user would check. */
+import { createInterface } from 'node:readline';
 import { inject } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
+import type { MigrationEvent, MigrationResult, Phase } from '../../src/migration/events.ts';
 import type { ContainerInspect } from '../../src/tools/docker-types.ts';
 import { holdDevices, isOurDevice, isOurTable } from '../../src/traffic/names.ts';
 import type { DockerVersion } from './setup.ts';
@@ -43,8 +44,11 @@ export class Pair {
 
   /** Moves it from the host to the other one, as a user would. */
   async migrate(from: LabHost, name: string, ...flags: string[]): Promise<Move> {
-    const to = `root@${this.other(from).name}`;
-    const args = ['migrate', `docker:${name}`, '--to', to, '--json', '--yes', ...flags];
+    return this.migrateTo(from, this.other(from), name, ...flags);
+  }
+
+  async migrateTo(from: LabHost, to: LabHost, name: string, ...flags: string[]): Promise<Move> {
+    const args = ['migrate', `docker:${name}`, '--to', `root@${to.name}`, '--json', '--yes', ...flags];
     const { code, stdout, stderr } = await from.run('drayage', args, { okCodes: ANY, timeoutMs: 120_000 });
     const events = stdout
       .split('\n')
@@ -66,7 +70,11 @@ export class Pair {
 
   /** Moves it to the other host, and fails where it did not get there. */
   async move(from: LabHost, name: string, ...flags: string[]): Promise<MigrationResult> {
-    const { result, status, stderr, events } = await this.migrate(from, name, ...flags);
+    return this.moveTo(from, this.other(from), name, ...flags);
+  }
+
+  async moveTo(from: LabHost, to: LabHost, name: string, ...flags: string[]): Promise<MigrationResult> {
+    const { result, status, stderr, events } = await this.migrateTo(from, to, name, ...flags);
     if (status !== 0 || result?.outcome !== 'committed') {
       const findings = events.flatMap((event) => (event.type === 'findings' ? event.findings : []));
       const blocking = findings.filter(({ severity }) => severity === 'blocks').map(({ message }) => message);
@@ -120,6 +128,7 @@ export interface Forward {
   id: string;
   workload: string;
   role: 'source' | 'target';
+  peer: string;
   packets?: number;
 }
 
@@ -183,6 +192,28 @@ const ANY = Array.from({ length: 256 }, (_, status) => status);
 /** Starts drayage in a host, where it can be interrupted as by Ctrl-C. */
 export function startDrayage(host: LabHost, ...args: string[]): ReturnType<LabHost['startInterruptible']> {
   return host.startInterruptible('drayage', args);
+}
+
+/** Moves it to the other host, and does something as soon as a phase has begun. */
+export async function atPhase(
+  from: LabHost,
+  phase: Phase,
+  act: () => Promise<unknown>,
+  name: string,
+  ...flags: string[]
+): Promise<MigrationResult> {
+  const to = from.name === 'a' ? 'root@b' : 'root@a';
+  const cli = startDrayage(from, 'migrate', `docker:${name}`, '--to', to, '--json', '--yes', ...flags);
+  let acted: Promise<unknown> | undefined;
+  let result: MigrationResult | undefined;
+  for await (const line of createInterface(cli.stdout)) {
+    const event = JSON.parse(line) as MigrationEvent;
+    if (event.type === 'phase' && event.phase === phase) acted ??= act();
+    if (event.type === 'result') result = event;
+  }
+  await acted;
+  if (result === undefined) throw new Error(`${name}: the move ended without a result`);
+  return result;
 }
 
 /** Runs the docker command in a host; resolves to its trimmed output. */
