@@ -306,7 +306,8 @@ export class TargetSession {
       await installTarget(this.#run, { ...side, sealed: true });
     }
     const network = await readNetwork(this.#run);
-    await introduce(this.#run, { pid, inner, sides: arrival.sides.map(({ side }) => side), network });
+    // Without it they ask each other.
+    await introduce(this.#run, { pid, inner, sides: arrival.sides.map(({ side }) => side), network }).catch(() => {});
     if (arrival.home.length > 0) this.#ports = portsOf({ inner, network });
     this.#arrival = arrival;
   }

@@ -5,6 +5,7 @@
 import type { Run } from '../exec/run.ts';
 import { applyIp, type Network } from '../tools/ip-network.ts';
 import { inNetworkOf } from '../tools/nsenter.ts';
+import { familyOf } from './address.ts';
 import type { TargetSide } from './forward.ts';
 import { forPeers } from './stand-in.ts';
 import type { InnerDevice } from './workload.ts';
@@ -60,15 +61,18 @@ export function entries({ inner, sides, network }: Omit<Introduction, 'pid'>): E
     return device === undefined || bridge === undefined ? [] : [{ by, device, bridge }];
   });
   const standIns = sides.flatMap(({ id, addresses }) => forPeers(id, addresses));
-  const inside = pairs.flatMap(({ device, bridge }) => [
-    ...bridge.addresses.map(({ address }) => known(address, bridge.mac, device.name)),
-    ...standIns
+  const inside = pairs.flatMap(({ by, device, bridge }) => {
+    const gateway = bridge.addresses.map(({ address }) => ({ address, mac: bridge.mac }));
+    const peers = standIns
       .filter((standIn) => standIn.bridge === bridge.name)
       .flatMap(({ end, addresses }) => {
         const mac = network.devices.find(({ name }) => name === end)?.mac;
-        return mac === undefined ? [] : addresses.map((address) => known(address, mac, device.name));
-      }),
-  ]);
+        return mac === undefined ? [] : addresses.map((address) => ({ address, mac }));
+      });
+    return [...gateway, ...peers]
+      .filter(({ address }) => familyOf(address) === familyOf(by))
+      .map(({ address, mac }) => known(address, mac, device.name));
+  });
   return {
     outside: pairs.map(({ by, device, bridge }) => known(by, device.mac, bridge.name)),
     inside: [...new Map(inside.map((words) => [words.join(' '), words])).values()],

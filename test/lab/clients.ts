@@ -9,7 +9,7 @@ import { logs, runContainer, until } from './harness.ts';
 const SERVER = program('server.py');
 const CLIENT = program('client.py');
 
-export type ClientKind = 'count' | 'datagrams' | 'connected' | 'fill' | 'drain' | 'late' | 'serve';
+export type ClientKind = 'count' | 'datagrams' | 'connected' | 'fill' | 'drain' | 'late' | 'visitors' | 'serve';
 
 /** What a client says in its lines; which of it depends on its kind. */
 export interface Said {

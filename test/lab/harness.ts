@@ -1,9 +1,8 @@
 /** What the scenarios share: two hosts and a client, containers on them, moves between them, and what a user would check. */
-import { createInterface } from 'node:readline';
 import { inject } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import type { MigrationEvent, MigrationResult, Phase } from '../../src/migration/events.ts';
+import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
 import type { ContainerInspect } from '../../src/tools/docker-types.ts';
 import { holdDevices, isOurDevice, isOurTable } from '../../src/traffic/names.ts';
 import type { DockerVersion } from './setup.ts';
@@ -192,28 +191,6 @@ const ANY = Array.from({ length: 256 }, (_, status) => status);
 /** Starts drayage in a host, where it can be interrupted as by Ctrl-C. */
 export function startDrayage(host: LabHost, ...args: string[]): ReturnType<LabHost['startInterruptible']> {
   return host.startInterruptible('drayage', args);
-}
-
-/** Moves it to the other host, and does something as soon as a phase has begun. */
-export async function atPhase(
-  from: LabHost,
-  phase: Phase,
-  act: () => Promise<unknown>,
-  name: string,
-  ...flags: string[]
-): Promise<MigrationResult> {
-  const to = from.name === 'a' ? 'root@b' : 'root@a';
-  const cli = startDrayage(from, 'migrate', `docker:${name}`, '--to', to, '--json', '--yes', ...flags);
-  let acted: Promise<unknown> | undefined;
-  let result: MigrationResult | undefined;
-  for await (const line of createInterface(cli.stdout)) {
-    const event = JSON.parse(line) as MigrationEvent;
-    if (event.type === 'phase' && event.phase === phase) acted ??= act();
-    if (event.type === 'result') result = event;
-  }
-  await acted;
-  if (result === undefined) throw new Error(`${name}: the move ended without a result`);
-  return result;
 }
 
 /** Runs the docker command in a host; resolves to its trimmed output. */
