@@ -305,9 +305,9 @@ export class TargetSession {
       await this.#acquire({ kind: 'forward', id, side });
       await installTarget(this.#run, { ...side, sealed: true });
     }
-    const addresses = arrival.sides.flatMap(({ side }) => side.addresses);
     const network = await readNetwork(this.#run);
-    await introduce(this.#run, { pid, inner, addresses, network });
+    // Without it they ask each other.
+    await introduce(this.#run, { pid, inner, sides: arrival.sides.map(({ side }) => side), network }).catch(() => {});
     if (arrival.home.length > 0) this.#ports = portsOf({ inner, network });
     this.#arrival = arrival;
   }

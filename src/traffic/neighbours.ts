@@ -4,26 +4,31 @@
  */
 import type { Run } from '../exec/run.ts';
 import { applyIp, type Network } from '../tools/ip-network.ts';
+import { inNetworkOf } from '../tools/nsenter.ts';
 import { familyOf } from './address.ts';
-import type { WorkloadAddress } from './facts.ts';
+import type { TargetSide } from './forward.ts';
+import { forPeers } from './stand-in.ts';
 import type { InnerDevice } from './workload.ts';
 
 export interface Introduction {
   /** Of the copy's first process, as this host sees it. */
   pid: number;
   inner: readonly InnerDevice[];
-  addresses: readonly Pick<WorkloadAddress, 'address' | 'by' | 'bridge'>[];
+  sides: readonly Pick<TargetSide, 'id' | 'addresses'>[];
   /** The host's. */
   network: Network;
+}
+
+/** Commands of ip: on the host, and in the copy's network namespace. */
+interface Entries {
+  outside: string[][];
+  inside: string[][];
 }
 
 /** As if they had just answered: kernels ask again by themselves later. */
 export async function introduce(run: Run, introduction: Introduction): Promise<void> {
   const { outside, inside } = entries(introduction);
-  const { pid } = introduction;
-  const within: Run = (program, args, options) =>
-    run('nsenter', ['--target', String(pid), '--net', program, ...args], options);
-  await Promise.all([applyIp(run, outside), applyIp(within, inside)]);
+  await Promise.all([applyIp(run, outside), applyIp(inNetworkOf(introduction.pid, run), inside)]);
 }
 
 /** Ports of bridges by which the copy's devices are reached. */
@@ -44,24 +49,32 @@ export async function takePlace(run: Run, ports: readonly { mac: string; port: s
   }
 }
 
-/** Pure: what is to be carried out on the host, and in the copy's network namespace. */
-function entries({ inner, addresses, network }: Introduction): { outside: string[][]; inside: string[][] } {
+/** Pure. The neighbours that stayed behind are known by their stand-ins. */
+function entries({ inner, sides, network }: Omit<Introduction, 'pid'>): Entries {
   const known = (address: string, mac: string, device: string): string[] => [
     ...['neighbour', 'replace', address, 'lladdr', mac, 'dev', device, 'nud', 'reachable'],
   ];
+  const addresses = sides.flatMap((side) => side.addresses);
   const pairs = addresses.flatMap(({ address, by = address, bridge: name }) => {
     const device = inner.find((one) => one.name !== 'lo' && one.addresses.some((mine) => mine.address === by));
     const bridge = network.devices.find((one) => one.name === name);
     return device === undefined || bridge === undefined ? [] : [{ by, device, bridge }];
   });
-  // A device for which the engine has switched IPv6 off takes no neighbours of it.
-  const inside = pairs.flatMap(({ device, bridge }) =>
-    bridge.addresses
-      .filter(({ address }) => device.addresses.some((mine) => familyOf(mine.address) === familyOf(address)))
-      .map(({ address }) => known(address, bridge.mac, device.name).join(' ')),
-  );
+  const standIns = sides.flatMap(({ id, addresses }) => forPeers(id, addresses));
+  const inside = pairs.flatMap(({ by, device, bridge }) => {
+    const gateway = bridge.addresses.map(({ address }) => ({ address, mac: bridge.mac }));
+    const peers = standIns
+      .filter((standIn) => standIn.bridge === bridge.name)
+      .flatMap(({ end, addresses }) => {
+        const mac = network.devices.find(({ name }) => name === end)?.mac;
+        return mac === undefined ? [] : addresses.map((address) => ({ address, mac }));
+      });
+    return [...gateway, ...peers]
+      .filter(({ address }) => familyOf(address) === familyOf(by))
+      .map(({ address, mac }) => known(address, mac, device.name));
+  });
   return {
     outside: pairs.map(({ by, device, bridge }) => known(by, device.mac, bridge.name)),
-    inside: [...new Set(inside)].map((line) => line.split(' ')),
+    inside: [...new Map(inside.map((words) => [words.join(' '), words])).values()],
   };
 }

@@ -9,7 +9,7 @@ import { logs, runContainer, until } from './harness.ts';
 const SERVER = program('server.py');
 const CLIENT = program('client.py');
 
-export type ClientKind = 'count' | 'datagrams' | 'connected' | 'fill' | 'drain' | 'late' | 'serve';
+export type ClientKind = 'count' | 'datagrams' | 'connected' | 'fill' | 'drain' | 'late' | 'visitors' | 'serve';
 
 /** What a client says in its lines; which of it depends on its kind. */
 export interface Said {
@@ -34,10 +34,14 @@ export interface Said {
 }
 
 /** Runs the server as `web`, ready to be connected to. @param places `HOST:PORT` to which it connects itself */
-export async function serve(host: LabHost, flags: readonly string[], places: readonly string[] = []): Promise<void> {
+export async function serve(
+  host: LabHost,
+  flags: readonly string[],
+  { name = 'web', places = [] as readonly string[] } = {},
+): Promise<void> {
   const command = ['python3', '-u', '-c', SERVER, ...places];
-  await runContainer(host, 'web', 'python', { flags: [...flags], command });
-  await until('it serves', async () => (await logs(host, 'web')).includes('ready'));
+  await runContainer(host, name, 'python', { flags: [...flags], command });
+  await until('it serves', async () => (await logs(host, name)).includes('ready'));
 }
 
 export class Client {

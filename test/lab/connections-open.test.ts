@@ -42,7 +42,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await open('server in the neighbour', a, 'serve', '0.0.0.0', 9007, IN_PEER);
     places = [`${c.address}:9007`, `[${six.c}]:9007`, `${PEER[4]}:9007`, `${a.address}:9007`];
     const ports = ['8007:7', '8008:8', '8009:9', '8007:7/udp'].flatMap((port) => ['-p', port]);
-    await serve(a, ['--network', 'shop', '--ip', OWN[4], '--ip6', OWN[6], ...ports], places);
+    await serve(a, ['--network', 'shop', '--ip', OWN[4], '--ip6', OWN[6], ...ports], { places });
 
     // Docker 26 publishes by a proxy for IPv6; 28 lets nobody in but by published ports.
     const [host, port] = version === 26 ? [OWN[6], 7] : [six.a, 8007];

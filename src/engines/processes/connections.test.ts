@@ -34,7 +34,10 @@ test('what is unsettled', () => {
   expect(unsettled(settled)).toEqual({ handshakes: [], queues: new Map() });
   // By IPv4 and IPv6.
   const busy = [socket('LISTEN', { received: 2 }), socket('LISTEN', { received: 1 }), socket('SYN-RECV')];
-  expect(unsettled(busy)).toEqual({ handshakes: [{ port: 80, repeats: 0 }], queues: new Map([[80, 3]]) });
+  expect(unsettled(busy)).toEqual({
+    handshakes: [{ port: 80, client: '10.0.0.9:4711', repeats: 0 }],
+    queues: new Map([[80, 3]]),
+  });
 });
 
 const HURRY = { answerMs: 10, acceptMs: 10, againMs: 10, limitMs: 10 };

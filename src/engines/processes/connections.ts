@@ -1,7 +1,7 @@
 /** A workload's TCP connections, as its network namespace shows them. */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Endpoint, type InetSocket, isLoopback, parseInetSockets } from '../../tools/proc-net.ts';
+import { type Endpoint, formatEndpoint, type InetSocket, isLoopback, parseInetSockets } from '../../tools/proc-net.ts';
 
 export interface Connection {
   local: Endpoint;
@@ -27,7 +27,7 @@ export function outsideConnections(sockets: readonly InetSocket[]): Connection[]
 }
 
 export interface Patience {
-  /** For clients to answer in a handshake. One that has not been asked again (after 1 s) may still do so. */
+  /** For clients to answer in a handshake that is younger than 1 s, after which they are asked again. */
   answerMs: number;
   /** For the program to accept, since it did so last. */
   acceptMs: number;
@@ -54,15 +54,17 @@ const BRIEFLY_MS = 50;
  */
 export async function settleHandshakes(pid: number, patience: Patience, signal?: AbortSignal): Promise<Settled> {
   const slow = new Set<number>();
+  const young = new Set<string>();
   const began = performance.now();
   for (let best = { left: Number.POSITIVE_INFINITY, at: began }; ; await sleep(POLL_MS, undefined, { signal })) {
     const now = performance.now();
     const { handshakes, queues } = unsettled(await tcpSockets(pid));
     if (now - began > BRIEFLY_MS) for (const port of queues.keys()) slow.add(port);
+    for (const { client, repeats } of handshakes) if (repeats === 0) young.add(client);
     const stuck = handshakes.filter(({ port }) => slow.has(port));
     const left = sum(queues.values()) + stuck.length;
     if (left < best.left) best = { left, at: now };
-    const answering = now - began < patience.answerMs && handshakes.some(({ repeats }) => repeats === 0);
+    const answering = now - began < patience.answerMs && handshakes.some(({ client }) => young.has(client));
     if (left === 0 && !answering) return { waiting: [], unanswered: handshakes.length };
     if (left === 0) continue;
     const enough = queues.size > 0 ? patience.acceptMs : patience.againMs;
@@ -74,7 +76,7 @@ export async function settleHandshakes(pid: number, patience: Patience, signal?:
 
 export interface Unsettled {
   /** `repeats`: how often the client was asked again. */
-  handshakes: { port: number; repeats: number }[];
+  handshakes: { port: number; client: string; repeats: number }[];
   /** Connections to be accepted, by port. */
   queues: Map<number, number>;
 }
@@ -86,7 +88,7 @@ export function unsettled(sockets: readonly InetSocket[]): Unsettled {
   }
   const handshakes = sockets
     .filter(({ state }) => state === 'SYN-RECV' || state === 'NEW-SYN-RECV')
-    .map(({ local, repeats }) => ({ port: local.port, repeats }));
+    .map(({ local, remote, repeats }) => ({ port: local.port, client: formatEndpoint(remote), repeats }));
   return { handshakes, queues };
 }
 

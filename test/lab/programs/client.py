@@ -6,6 +6,7 @@ datagrams the same by UDP; connected is another kind, which takes answers from t
 fill      writes until nothing is taken any more, then the rest, and compares the server's digest with its own
 drain     reads nothing at first, then all, and compares it with the digest at the end
 late      connects, and only then asks
+visitors  a new connection every 50 ms, which asks a second and a half later
 serve     echoes, for connections that a workload opens (HOST is where it listens)"""
 import hashlib, json, random, socket, sys, threading, time
 
@@ -99,6 +100,26 @@ def late():
         say(answer=connection.recv(9).decode())
     except OSError as error: say(error=str(error))
 
+def visitors():
+    seen = {'sent': 0, 'received': 0}
+    def visit():
+        try:
+            with connect() as connection:
+                time.sleep(1.5)
+                connection.sendall(b'hi\n')
+                connection.settimeout(10)
+                if connection.recv(9) != b'hi\n': raise OSError('no answer')
+                seen['received'] += 1
+        except OSError as error: seen['error'] = str(error)
+    say(open=True)
+    threads = []
+    while not ended.wait(0.05):
+        seen['sent'] += 1
+        threads.append(threading.Thread(target=visit))
+        threads[-1].start()
+    for thread in threads: thread.join()
+    say(**seen)
+
 def serve():
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ':' in host else socket.AF_INET)
     def echo(connection):
@@ -113,5 +134,5 @@ def serve():
 
 try:
     {'count': count, 'datagrams': lambda: datagrams(False), 'connected': lambda: datagrams(True), 'fill': fill,
-     'drain': drain, 'late': late, 'serve': serve}[kind]()
+     'drain': drain, 'late': late, 'visitors': visitors, 'serve': serve}[kind]()
 except OSError as error: say(error=str(error))
