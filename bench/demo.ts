@@ -6,6 +6,7 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { LabHost } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
+import { poll } from '../lab/poll.ts';
 import { CountingClient } from './counting-client.ts';
 
 const REPORT = 'bench/out/demo.html';
@@ -61,9 +62,7 @@ if (!stop.signal.aborted) {
   const { way, count } = client.summary;
   say(`\nthe connection   ${way}`);
   say(`                 ${count}`);
-  say(
-    `                 longest pause ${Math.round(gone)} ms in the move to b, ${Math.round(back)} ms in the move home`,
-  );
+  say(`                 longest pause ${Math.round(gone)} ms on the way to b, ${Math.round(back)} ms on the way home`);
   say(`the report       ${resolve(REPORT)}`);
   if (!client.isWell) process.exitCode = 1;
 }
@@ -71,9 +70,8 @@ if (!stop.signal.aborted) {
 /** Shows a command line and what comes of it; the first that fails makes the demo fail. */
 async function shown(host: LabHost, program: string, ...args: string[]): Promise<void> {
   if (stop.signal.aborted) return;
-  say(
-    `\nroot@${host.name}:~# ${[program, ...args].map((word) => (/[^\w:/.@=-]/.test(word) ? `'${word}'` : word)).join(' ')}`,
-  );
+  const line = [program, ...args].map((word) => (/[^\w:/.@=-]/.test(word) ? `'${word}'` : word)).join(' ');
+  say(`\nroot@${host.name}:~# ${line}`);
   const status = await host.onTerminal(program, args, terminal);
   process.exitCode ||= status;
 }
@@ -91,8 +89,6 @@ async function watch(): Promise<void> {
 }
 
 async function untilReady(host: LabHost): Promise<void> {
-  while (!stop.signal.aborted) {
-    if ((await host.run('docker', ['logs', 'web'])).stdout.includes('ready')) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  const isReady = async () => (await host.run('docker', ['logs', 'web'])).stdout.includes('ready') || undefined;
+  await poll(isReady, { everyMs: 100, timeoutMs: 30_000, signal: stop.signal });
 }
