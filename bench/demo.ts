@@ -65,15 +65,17 @@ if (!stop.signal.aborted) {
   say(`                 longest pause ${Math.round(gone)} ms on the way to b, ${Math.round(back)} ms on the way home`);
   say(`the report       ${resolve(REPORT)}`);
   if (!client.isWell) process.exitCode = 1;
-}
+} else process.exitCode ||= 130;
 
-/** Shows a command line and what comes of it; the first that fails makes the demo fail. */
+/** Shows a command line and what comes of it; one that fails or is interrupted ends the demo. */
 async function shown(host: LabHost, program: string, ...args: string[]): Promise<void> {
   if (stop.signal.aborted) return;
   const line = [program, ...args].map((word) => (/[^\w:/.@=-]/.test(word) ? `'${word}'` : word)).join(' ');
   say(`\nroot@${host.name}:~# ${line}`);
   const status = await host.onTerminal(program, args, terminal);
-  process.exitCode ||= status;
+  if (status === 0) return;
+  process.exitCode = status;
+  stop.abort();
 }
 
 /** What the client is told, as it comes. */
@@ -89,6 +91,7 @@ async function watch(): Promise<void> {
 }
 
 async function untilReady(host: LabHost): Promise<void> {
-  const isReady = async () => (await host.run('docker', ['logs', 'web'])).stdout.includes('ready') || undefined;
-  await poll(isReady, { everyMs: 100, timeoutMs: 30_000, signal: stop.signal });
+  const logs = async () => (await host.run('docker', ['logs', 'web'])).stdout;
+  const isReady = async () => stop.signal.aborted || (await logs()).includes('ready') || undefined;
+  await poll(isReady, { everyMs: 100, timeoutMs: 30_000 });
 }
