@@ -426,7 +426,7 @@ export class TargetSession {
   /** Whether the engine has the copy as a running container, which it says some milliseconds after the tasks run. */
   async #isEngines(): Promise<boolean> {
     try {
-      await this.#started;
+      await Promise.race([this.#started, this.#givenUp()]);
       return true;
     } catch {
       const signal = AbortSignal.timeout(ABORT_WAIT_MS);
@@ -435,6 +435,15 @@ export class TargetSession {
         .catch(() => ({ State: undefined }));
       return state?.Running === true;
     }
+  }
+
+  /** Rejects where the runtime failed, and the engine does not get over it: it would wait for tasks that it cannot end. */
+  async #givenUp(): Promise<void> {
+    const rendezvous = this.#rendezvous as Rendezvous;
+    await rendezvous.until('ended');
+    if (rendezvous.status === 0) return this.#started;
+    await sleep(ABORT_WAIT_MS, undefined, { ref: false });
+    throw new DrayageError('RESTORE_FAILED', 'The runtime failed before the engine had taken note of the copy.');
   }
 
   /** Puts on record that this migration never commits, and sees to it that nothing of the copy runs. */
