@@ -30,6 +30,7 @@ import {
 import { lanesOf } from '../traffic/hold-rules.ts';
 import { ingressDevices } from '../traffic/routes.ts';
 import type { StoredForward } from '../traffic/store.ts';
+import { ensureTunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import { isForwarded } from './events.ts';
 import type { Facts } from './facts.ts';
@@ -208,6 +209,9 @@ export async function armForward(
     undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
   }
   const network = await readNetwork(m.run);
+  // It goes with the last forward that uses it, of which another migration may just have been the end.
+  const names = network.devices.map(({ name }) => name);
+  if (side.tunnel !== undefined) await ensureTunnel(m.run, side.tunnel, names);
   const passed = older.map(({ forward, passing }) =>
     targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
   );

@@ -117,6 +117,13 @@ export async function readCounters(run: Run, family: NftFamily, table: string): 
   return code === 0 ? parseCounters(stdout) : [];
 }
 
+/** A table as nft writes it, without what is in its sets; empty where there is none. */
+export async function tableText(run: Run, family: NftFamily, table: string): Promise<string> {
+  const options = { timeoutMs: TIMEOUT_MS, okCodes: [0, 1] };
+  const { stdout } = await run('nft', ['--terse', 'list', 'table', family, table], options);
+  return stdout;
+}
+
 /** Elements of a set of concatenated values, each as text; none where it is not there. */
 export async function readSet(run: Run, family: NftFamily, table: string, set: string): Promise<string[][]> {
   const { stdout, code } = await run('nft', ['--json', '--numeric', 'list', 'set', family, table, set], {

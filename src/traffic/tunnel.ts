@@ -1,9 +1,10 @@
 /** Hosts with a router between them: packets for the workload travel in UDP (vxlan), from host to host. */
 import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
-import { applyIp } from '../tools/ip-network.ts';
+import { applyIp, deleteDevices } from '../tools/ip-network.ts';
+import { listTables, tableText } from '../tools/nft.ts';
 import type { Family } from './address.ts';
-import { trialDevice, tunnelDevice } from './names.ts';
+import { isOurTable, trialDevice, tunnelDevice } from './names.ts';
 
 export interface Tunnel {
   device: string;
@@ -88,4 +89,12 @@ export async function ensureTunnel(run: Run, tunnel: Tunnel, present: readonly s
   await applyIp(run, [
     ['neighbour', 'replace', INNER_ADDRESSES[6], 'lladdr', theirMac, 'dev', device, 'nud', 'permanent'],
   ]).catch(() => {});
+}
+
+/** To be called when rules that name it are gone: it serves all forwards between two hosts, and goes with the last. */
+export async function removeUnusedTunnel(run: Run, tunnel: Pick<Tunnel, 'device'> | undefined): Promise<void> {
+  if (tunnel === undefined) return;
+  const ours = (await listTables(run)).filter(({ family, name }) => family === 'netdev' && isOurTable(name));
+  const texts = await Promise.all(ours.map(({ name }) => tableText(run, 'netdev', name)));
+  if (!texts.some((text) => text.includes(`"${tunnel.device}"`))) await deleteDevices(run, [tunnel.device]);
 }
