@@ -208,10 +208,15 @@ export async function armForward(
   for (const { forward, passing } of older) {
     undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
   }
-  const network = await readNetwork(m.run);
-  // It goes with the last forward that uses it, of which another migration may just have been the end.
-  const names = network.devices.map(({ name }) => name);
-  if (side.tunnel !== undefined) await ensureTunnel(m.run, side.tunnel, names);
+  const present = await readNetwork(m.run);
+  // The end of another forward between these hosts may have taken it along.
+  if (side.tunnel !== undefined)
+    await ensureTunnel(
+      m.run,
+      side.tunnel,
+      present.devices.map(({ name }) => name),
+    );
+  const network = side.tunnel === undefined ? present : await readNetwork(m.run);
   const passed = older.map(({ forward, passing }) =>
     targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
   );

@@ -102,6 +102,12 @@ export function parseNftVersion(text: string): string {
   return /\bv(\d+(?:\.\d+)*)/.exec(text)?.[1] ?? 'unknown';
 }
 
+/** Whether any rule or hook of the netdev family names a device. */
+export async function namesDevice(run: Run, device: string): Promise<boolean> {
+  const { stdout } = await run('nft', ['--terse', 'list', 'ruleset', 'netdev'], { timeoutMs: TIMEOUT_MS });
+  return stdout.includes(device);
+}
+
 /** The tables of this network namespace. */
 export async function listTables(run: Run): Promise<{ family: string; name: string }[]> {
   const { stdout } = await run('nft', ['--json', 'list', 'tables'], { timeoutMs: TIMEOUT_MS });
@@ -115,13 +121,6 @@ export async function readCounters(run: Run, family: NftFamily, table: string): 
     okCodes: [0, 1],
   });
   return code === 0 ? parseCounters(stdout) : [];
-}
-
-/** A table as nft writes it, without what is in its sets; empty where there is none. */
-export async function tableText(run: Run, family: NftFamily, table: string): Promise<string> {
-  const options = { timeoutMs: TIMEOUT_MS, okCodes: [0, 1] };
-  const { stdout } = await run('nft', ['--terse', 'list', 'table', family, table], options);
-  return stdout;
 }
 
 /** Elements of a set of concatenated values, each as text; none where it is not there. */

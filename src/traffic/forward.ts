@@ -14,7 +14,7 @@ import { learnedSets, type SourceForward } from './source-address.ts';
 import { localTables, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn, type StandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
-import { ensureTunnel, removeUnusedTunnel, type Tunnel } from './tunnel.ts';
+import { dropTunnel, ensureTunnel, type Tunnel } from './tunnel.ts';
 
 export interface SourceSide extends SourceForward {
   tunnel?: Tunnel;
@@ -141,7 +141,7 @@ export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addr
   const name = tableName('source', side.id);
   await applyNft(run, (['netdev', 'ip', 'ip6'] as const).map((family) => removeTable({ family, name })).join('\n'));
   for (const standIn of forWorkload(side.id, side.addresses)) await removeStandIn(run, standIn);
-  await removeUnusedTunnel(run, side.tunnel);
+  if (side.tunnel !== undefined) await dropTunnel(run, side.tunnel);
 }
 
 /** Before the workload runs here; its bridges must be there. Undo: `removeTarget`. */
@@ -185,7 +185,7 @@ export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addr
     run,
     Array.from({ length: bridges }, (_, index) => standInDevices(side.id, index).port),
   );
-  await removeUnusedTunnel(run, side.tunnel);
+  if (side.tunnel !== undefined) await dropTunnel(run, side.tunnel);
 }
 
 export interface Forwarded {

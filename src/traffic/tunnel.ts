@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
 import { applyIp, deleteDevices } from '../tools/ip-network.ts';
-import { listTables, tableText } from '../tools/nft.ts';
+import { namesDevice } from '../tools/nft.ts';
 import type { Family } from './address.ts';
-import { isOurTable, trialDevice, tunnelDevice } from './names.ts';
+import { trialDevice, tunnelDevice } from './names.ts';
 
 export interface Tunnel {
   device: string;
@@ -60,6 +60,11 @@ export function tunnelSegment(mtu: number, family: Family): number {
   return mtu - OVERHEAD[family] - 40;
 }
 
+/** Removes it where no forward needs it any more; one that is only being prepared makes it again. */
+export async function dropTunnel(run: Run, { device }: Tunnel): Promise<void> {
+  if (!(await namesDevice(run, device))) await deleteDevices(run, [device]);
+}
+
 /** Makes it where it is not there. Connections that are older send larger packets: these go in fragments. */
 export async function ensureTunnel(run: Run, tunnel: Tunnel, present: readonly string[]): Promise<void> {
   if (present.includes(tunnel.device)) return;
@@ -89,12 +94,4 @@ export async function ensureTunnel(run: Run, tunnel: Tunnel, present: readonly s
   await applyIp(run, [
     ['neighbour', 'replace', INNER_ADDRESSES[6], 'lladdr', theirMac, 'dev', device, 'nud', 'permanent'],
   ]).catch(() => {});
-}
-
-/** To be called when rules that name it are gone: it serves all forwards between two hosts, and goes with the last. */
-export async function removeUnusedTunnel(run: Run, tunnel: Pick<Tunnel, 'device'> | undefined): Promise<void> {
-  if (tunnel === undefined) return;
-  const ours = (await listTables(run)).filter(({ family, name }) => family === 'netdev' && isOurTable(name));
-  const texts = await Promise.all(ours.map(({ name }) => tableText(run, 'netdev', name)));
-  if (!texts.some((text) => text.includes(`"${tunnel.device}"`))) await deleteDevices(run, [tunnel.device]);
 }

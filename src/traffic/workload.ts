@@ -82,7 +82,8 @@ export function workloadAddresses(
     if (network === undefined || bridge === undefined) return [];
     const addresses = Object.values(addressesOf(endpoint));
     return addresses.flatMap((address) => {
-      const device = inner.find((one) => one.addresses.some((mine) => mine.address === address));
+      // A copy with a terminal got it on its loopback device, too, before its engine wired the network.
+      const device = inner.find((one) => one.name !== 'lo' && one.addresses.some((mine) => mine.address === address));
       const port = host.find(({ index }) => index === device?.peer)?.name;
       const subnet = subnetsOf(network).find((one) => contains(one, address));
       if (subnet === undefined) return [];
