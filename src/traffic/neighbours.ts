@@ -50,7 +50,7 @@ export async function takePlace(run: Run, ports: readonly { mac: string; port: s
 }
 
 /** Pure. The neighbours that stayed behind are known by their stand-ins. */
-function entries({ inner, sides, network }: Omit<Introduction, 'pid'>): Entries {
+export function entries({ inner, sides, network }: Omit<Introduction, 'pid'>): Entries {
   const known = (address: string, mac: string, device: string): string[] => [
     ...['neighbour', 'replace', address, 'lladdr', mac, 'dev', device, 'nud', 'reachable'],
   ];

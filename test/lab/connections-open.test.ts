@@ -28,7 +28,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     const { lab, a, b } = pair;
     const c = lab.host('c');
     const six = await routeIPv6(lab);
-    await c.run('ip', ['route', 'replace', 'fd30::/64', 'via', six.a]);
+    if (version === 26) await c.run('ip', ['route', 'replace', 'fd30::/64', 'via', six.a]);
     await docker(a, ...'network create --ipv6 --subnet 172.30.0.0/24 --subnet fd30::/64 shop'.split(' '));
     const flags = ['--network', 'shop', '--ip', PEER[4], '--ip6', PEER[6]];
     await runContainer(a, 'peer', 'python', { flags, command: ['sleep', 'infinity'] });
@@ -68,6 +68,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
 
   afterAll(async () => {
     for (const client of clients.values()) client.kill();
+    if (version === 26) await pair.lab.host('c').run('ip', ['route', 'delete', 'fd30::/64']);
     await pair.clear();
   });
 
