@@ -182,9 +182,12 @@ export async function noteFlows(m: SourceMigration, handover: Handover, undo: Un
 }
 
 export function arrivingTraffic(m: SourceMigration, { way, source, flows, older }: Handover): ArrivingTraffic {
+  // Until a host that the workload comes home to knows them again, they are answered by way of here, as they came: the
+  // restored kernel speaks first.
+  const byWayOfHere = older.flatMap(({ kind, passing }) => (kind === 'straight' ? [] : passing));
   return {
     addresses: [...source.addresses],
-    flows: [...flows, ...older.flatMap(({ kind, passing }) => (kind === 'relayed' ? passing : []))],
+    flows: [...flows, ...byWayOfHere],
     hop: way.hop.target,
     ...(way.tunnel && { tunnel: way.tunnel.target }),
     from: m.self,

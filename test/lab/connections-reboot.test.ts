@@ -41,6 +41,14 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await known()).toEqual(before);
   });
 
+  test('and then it comes home', async () => {
+    const client = await count();
+    await pair.move(pair.b, 'web', '--remove');
+    const { longestGapMs: _, ...seen } = await client.end();
+    expect(seen).toEqual({ sent: seen.sent, received: seen.sent });
+    await until('no forward is left', async () => (await known()).length === 0);
+  });
+
   function count(): Promise<Client> {
     return Client.open(pair.lab.host('c'), 'count', { host: pair.a.address, port: 8007 });
   }
