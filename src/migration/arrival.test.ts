@@ -64,16 +64,20 @@ it('packets for it go to the address that it got; what it says by that one to th
   expect(rules('from_workload')).toMatch(/ip saddr 172\.17\.0\.5 .*@own_0 ip saddr set 172\.17\.0\.2/);
 });
 
-it('the copy, its bridge and the stand-ins know each other, by what they speak', () => {
+it('the copy, its bridge, its neighbours and the stand-ins know each other, by what they speak', () => {
   const { end } = standInDevices('x', 0);
   const network = {
     devices: [device(3, 'docker0', '02::1', '172.17.0.1', 'fe80::1'), device(4, end, '02::9')],
     routes: [],
   };
-  const { outside, inside } = entries({ inner: copy('172.17.0.5'), sides: [side], network });
+  const neighbours = [
+    { address: '172.17.0.4', mac: '02::4', bridge: 'docker0' },
+    { address: '172.30.0.4', mac: '02::14', bridge: 'br-elsewhere' },
+  ];
+  const { outside, inside } = entries({ inner: copy('172.17.0.5'), sides: [side], neighbours, network });
   const told = (list: readonly string[][]) => list.map(([, , address, , mac, , on]) => `${address} ${mac} ${on}`);
   expect(told(outside)).toEqual(['172.17.0.5 02::5 docker0']);
-  expect(told(inside)).toEqual(['172.17.0.1 02::1 eth0', '172.17.0.3 02::9 eth0']);
+  expect(told(inside)).toEqual(['172.17.0.1 02::1 eth0', '172.17.0.3 02::9 eth0', '172.17.0.4 02::4 eth0']);
 });
 
 it('of UDP and of neighbour discovery nothing opens a connection', () => {

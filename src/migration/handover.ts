@@ -59,7 +59,7 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const PATIENCE = { answerMs: 1300, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 20 };
+const PATIENCE = { answerMs: 1300, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 100 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(

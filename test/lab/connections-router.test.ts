@@ -58,8 +58,10 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   });
 
   test('datagrams', async () => {
-    const { sent: _, ...seen } = await (clients.get('datagrams') as Client).end();
-    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, reordered: 0, missing: [] });
+    const { sent: _, reordered, ...seen } = await (clients.get('datagrams') as Client).end();
+    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, missing: [] });
+    // One that comes as a queue is emptied may be taken in by another processor, before those that are under way.
+    expect(reordered).toBeLessThanOrEqual(1);
   });
 
   test.each([
@@ -98,6 +100,8 @@ async function route({ lab, a, b }: Pair): Promise<void> {
   await ip(a, `route add 10.78.0.0/24 via ${c.address}`);
   await ip(b, `address add ${FAR}/24 dev eth0`);
   await ip(b, `address delete ${b.address}/24 dev eth0`);
+  // Other tests gave them addresses by which they are on one network still.
+  await ip(b, '-6 address flush dev eth0 scope global');
   await ip(b, `route add ${lan} via ${GATEWAY}`);
   await name([a, b, c], b, FAR);
 }
