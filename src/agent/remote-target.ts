@@ -13,6 +13,12 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     surveyTree(question) {
       return connection.call('target.surveyTree', question, cancellable(this));
     },
+    path(end) {
+      return connection.call('target.path', { end }, cancellable(this));
+    },
+    async inUse(questions) {
+      return (await connection.call('target.inUse', { questions }, cancellable(this))).addresses;
+    },
     open(request) {
       return connection.call('target.open', request, cancellable(this));
     },

@@ -6,6 +6,7 @@
  * nothing of the copy runs before the restore is given its commit.
  */
 import type { Duplex } from 'node:stream';
+import type { Neighbour } from '../traffic/workload.ts';
 import type { Rendezvous } from './docker/rendezvous.ts';
 
 export interface MadeCopy {
@@ -43,6 +44,8 @@ export interface CopyMaker {
   readonly key: string;
   /** Devices of its networks on this host, by the networks' names. */
   readonly bridges: ReadonlyMap<string, string>;
+  /** Others on these networks. */
+  readonly neighbours: readonly (Neighbour & { bridge: string })[];
   /** Makes the copy, under its final name, not started. */
   create(): Promise<MadeCopy>;
   /** Undefined where that is no tree of the workload's. */

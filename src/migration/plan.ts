@@ -1,19 +1,13 @@
 /** Pure: what a migration will carry and make, and what it will take, from the facts alone. */
 import { planImage } from '../engines/docker/image-plan.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
-import {
-  type AnyWorkload,
-  type FileTree,
-  type HostFacts,
-  isTree,
-  type ProcessTreeFacts,
-  type WorkloadFacts,
-} from '../engines/facts.ts';
+import { type FileTree, type HostFacts, isTree, type ProcessTreeFacts, type WorkloadFacts } from '../engines/facts.ts';
 import type { NetworkInspect } from '../tools/docker-types.ts';
 import { type LanDevice, sameLan } from '../traffic/lan.ts';
 import { parentOf } from '../traffic/own-device.ts';
-import type { MigrateOptions } from './events.ts';
-import type { ContainerFacts } from './facts.ts';
+import { isForwarded, type MigrateOptions } from './events.ts';
+import type { Exploration } from './explore.ts';
+import type { ContainerFacts, Facts } from './facts.ts';
 import { bindKind } from './preflight/files.ts';
 
 export interface Plan {
@@ -29,12 +23,22 @@ export interface Plan {
   /** Names of volumes to make on the target. */
   volumesToCreate: string[];
   memoryBytes: number;
+  /** Absent where nothing is held or forwarded. */
+  traffic?: TrafficPlan;
   predictedOutageMs: number;
   /** Everything that will cross to the target. */
   predictedBytes: number;
 }
 
-export function makePlan(workload: AnyWorkload, source: HostFacts, target: HostFacts, options: MigrateOptions): Plan {
+interface TrafficPlan {
+  /** What becomes of packets during the pause: they wait, or are lost and sent again. */
+  pause: 'queue' | 'drop';
+  /** How they get to the target afterwards: as they are, or wrapped. */
+  way: 'plain' | 'tunnel';
+}
+
+export function makePlan(facts: Facts, options: MigrateOptions): Plan {
+  const { workload, source, target, exploration } = facts;
   if (isTree(workload)) return treePlan(workload, target);
   const parents = parentsThere({ workload, source, target });
   const image = imageToSend(workload.image, target);
@@ -55,6 +59,7 @@ export function makePlan(workload: AnyWorkload, source: HostFacts, target: HostF
     ),
     volumesToCreate: without(Object.keys(workload.volumes), target.docker?.volumes),
     memoryBytes,
+    ...trafficPlan(source, exploration, options),
     predictedOutageMs: predictOutage(memoryBytes, trees),
     predictedBytes: image.bytes + sum(trees, ({ bytes }) => bytes) + memoryBytes,
   };
@@ -110,6 +115,17 @@ export function carriedTrees(
   { carryBinds }: Pick<MigrateOptions, 'carryBinds'>,
 ): FileTree[] {
   return files.filter(({ kind, path }) => kind !== 'bind' || (carryBinds && bindKind({ Source: path }) === 'data'));
+}
+
+function trafficPlan(
+  source: HostFacts,
+  exploration: Exploration | undefined,
+  options: MigrateOptions,
+): Pick<Plan, 'traffic'> {
+  const way = exploration?.way;
+  if (!isForwarded(options) || way === undefined) return {};
+  const pause = source.traffic?.queueRefused === null ? 'queue' : 'drop';
+  return { traffic: { pause, way: way.tunnel === undefined ? 'plain' : 'tunnel' } };
 }
 
 function imageToSend(image: WorkloadFacts['image'], target: HostFacts): Plan['image'] {

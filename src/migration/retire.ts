@@ -10,12 +10,12 @@ import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
-import { notSwitched } from '../traffic/store.ts';
+import { notSwitched, toldOf } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
-import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
+import { leaveOlder, settleForward, switchTraffic } from './switch-traffic.ts';
 import { untilDone } from './until-done.ts';
 
 const RELEASE_PATIENCE_MS = 15_000;
@@ -29,14 +29,10 @@ export async function retire(
   { started, handover, addresses }: Prepared,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
+  const failures: unknown[] = [];
   // First of all: clients wait.
   const following = addresses && followAddresses(m, addresses);
-  if (handover !== undefined && forward !== undefined) {
-    const failed = (error: unknown): void =>
-      m.emit({ type: 'note', message: notSwitched({ id: m.id, workload: m.workload }, error).message });
-    await switchTraffic(m, handover, forward).catch(failed);
-    await sealSource(m, handover, forward).catch(failed);
-  }
+  if (handover !== undefined && forward !== undefined) failures.push(...(await switchTraffic(m, handover, forward)));
   await following;
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
@@ -50,11 +46,16 @@ export async function retire(
       }),
   );
   const kept = await untilDone(m.stopping, () => retireCopy(m, started), m.noteRetry);
-  if (handover !== undefined && forward !== undefined) await settleForward(m, handover, forward);
+  if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
   if (addresses !== undefined) await settleAddresses(m, addresses);
   await unmountTmpfs(m.run, started.stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
+  if (handover !== undefined) failures.push(...(await leaveOlder(m, handover)));
+  if (failures.length > 0) {
+    const { workload = m.workload } = handover ?? {};
+    m.emit({ type: 'note', message: toldOf(notSwitched({ id: m.id, workload }, failures[0])) });
+  }
   return kept;
 }
 

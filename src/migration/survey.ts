@@ -2,14 +2,17 @@
 import { surveyDocker } from '../engines/docker/survey.ts';
 import type { AnyWorkload, WorkloadFacts, WorkloadRef, WorkloadTraffic } from '../engines/facts.ts';
 import { surveyTree } from '../engines/process/survey.ts';
+import { connectionsOf } from '../engines/processes/connections.ts';
 import { surveyProcesses } from '../engines/processes.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
+import type { Flow } from '../traffic/facts.ts';
 import { ownDevices } from '../traffic/own-device.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
+import { readFlows } from './open-flows.ts';
 
 /**
  * `docker:web`, `process:4711`; a bare name is a container's.
@@ -61,9 +64,24 @@ async function trafficOf(
     innerDevices(run, pid),
     readNetwork(run),
   ]);
+  const addresses = workloadAddresses(id, container, networks, inner, devices);
+  const [flows, connections] = await Promise.all([readFlows(run, pid, addresses), connectionsOf(pid)]);
+  // Connection tracking remembers those of an earlier container that had the address.
+  const open = new Set(connections.map(({ remote }) => `${remote.host} ${remote.port}`));
+  const isOpen = ({ protocol, peer, peerPort }: Flow): boolean =>
+    protocol !== 'tcp' || open.has(`${peer.includes(':') ? `[${peer}]` : peer} ${peerPort}`);
+  const others = (by: Flow['by']): string[] => {
+    const peers = flows.filter((flow) => flow.by === by && isOpen(flow)).map(({ peer }) => peer);
+    return [...new Set(peers)].slice(0, MOST_PEERS);
+  };
   return {
     published: publishedPorts(container, networks),
-    addresses: workloadAddresses(id, container, networks, inner, devices),
+    addresses,
     own: ownDevices(container, networks, inner, devices),
+    clients: others('peer'),
+    servers: others('workload'),
   };
 }
+
+/** More than this are of the same networks. */
+const MOST_PEERS = 300;

@@ -20,8 +20,11 @@ import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
+import { readNetwork } from '../tools/ip-network.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
+import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
+import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { innerDevices, movedAddresses } from '../traffic/workload.ts';
 import { AddressArrival } from './address-arrival.ts';
@@ -35,14 +38,7 @@ import { lastState, type State } from './journal-records.ts';
 import { carriedTrees } from './plan.ts';
 import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
-import type {
-  ArrivingTraffic,
-  ChannelPurpose,
-  CommitAnswer,
-  CreatedCopy,
-  MovedAddresses,
-  OpenTarget,
-} from './target-port.ts';
+import type { ArrivingTraffic, ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
 import { untilDone } from './until-done.ts';
 
@@ -86,6 +82,9 @@ export class TargetSession {
   readonly #forwards: ForwardStore;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
+  #unlocked: Promise<void> | undefined;
+  /** Of the copy, where it comes home to this host. */
+  #ports: { mac: string; port: string }[] = [];
   #committing: Promise<CommitAnswer> | undefined;
   #ending: Promise<void> | undefined;
   #cleaning: Promise<void> | undefined;
@@ -205,28 +204,31 @@ export class TargetSession {
     return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
   }
 
-  restore(traffic?: ArrivingTraffic): Promise<MovedAddresses> {
+  restore(traffic?: ArrivingTraffic): Promise<void> {
     return this.#step(() => this.#restore(traffic));
   }
 
-  async #restore(traffic: ArrivingTraffic | undefined): Promise<MovedAddresses> {
+  async #restore(traffic: ArrivingTraffic | undefined): Promise<void> {
     await this.#memory;
     await this.settle();
     await this.#maker.complete(this.#abort.signal);
     const rendezvous = this.#rendezvous as Rendezvous;
-    rendezvous.giveImages([...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()]);
+    const addresses = [...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()];
+    rendezvous.giveImages(addresses);
     // CRIU sets up namespaces first, and takes the memory some 100 ms later.
     void this.#touched?.release();
     const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
     const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
-    const receiving = wired.then(() => (traffic === undefined ? {} : this.#receiveTraffic(traffic)));
+    const receiving = wired.then(() => traffic && this.#receiveTraffic(traffic));
     const arriving = wired.then(() => this.#addresses?.wired(rendezvous.initPid()));
-    const [, moved] = await allOf(ready, receiving, arriving);
+    await allOf(ready, receiving, arriving);
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
+    // Beside the records of the commit, before which it is to be done.
+    if (addresses.length > 0) this.#unlocked = rendezvous.unlockNetwork(this.#run);
+    this.#unlocked?.catch(() => {});
     this.#ready = true;
-    return moved;
   }
 
   /** With a terminal the engine makes the devices when all is restored, and sockets need their addresses before. */
@@ -237,23 +239,38 @@ export class TargetSession {
     return Config.Tty === true ? (this.#addresses?.addresses ?? []) : [];
   }
 
-  /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
-  async #receiveTraffic(traffic: ArrivingTraffic): Promise<MovedAddresses> {
+  /**
+   * From here on the other host's packets find the copy, and nothing of it gets out until the commit.
+   * @throws DrayageError ADDRESS_NOT_KEPT where the copy cannot be found for connections that are open
+   */
+  async #receiveTraffic(traffic: ArrivingTraffic): Promise<void> {
     const pid = (this.#rendezvous as Rendezvous).initPid();
-    const moved = movedAddresses(traffic.addresses, await innerDevices(this.#run, pid));
+    const wanted = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
+    const inner = await innerDevices(this.#run, pid);
+    const moved = movedAddresses(wanted, inner);
+    const lost = flowsOf(traffic).find(({ address }) => moved[address] === null);
+    if (lost !== undefined && !this.#request.options.dropConnections) {
+      throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has nothing in the place of ${lost.address}.`);
+    }
+    const { bridges, neighbours } = this.#made();
     const arrival = arrivalOf({
       id: this.id,
       workload: this.#workloadName(),
       traffic,
       moved,
-      bridges: this.#made().bridges,
+      taken: new Set(neighbours.map(({ address }) => address)),
+      bridges,
     });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
       await installTarget(this.#run, { ...side, sealed: true });
     }
+    const network = await readNetwork(this.#run);
+    // Without it they ask each other.
+    const sides = arrival.sides.map(({ side }) => side);
+    await introduce(this.#run, { pid, inner, sides, neighbours, network }).catch(() => {});
+    if (arrival.home.length > 0) this.#ports = portsOf({ inner, network });
     this.#arrival = arrival;
-    return moved;
   }
 
   /** The commit point: the record is on disk before the workload runs. */
@@ -320,9 +337,11 @@ export class TargetSession {
 
   async #commit(): Promise<CommitAnswer> {
     const rendezvous = this.#rendezvous as Rendezvous;
+    await this.#unlocked;
     await Promise.all([this.#trace.step('record commit', () => this.#state('committed')), this.#unseal()]);
     rendezvous.giveCommit();
     const announced = this.#announce();
+    await takePlace(this.#run, this.#ports).catch(() => {}); // The forward of before is changed soon, and with it this.
     const resumed = await this.#trace.step('criu resume', () => rendezvous.hasResumed());
     const resumedAt = performance.now();
     await announced;
@@ -368,11 +387,20 @@ export class TargetSession {
   /** Whether the engine has the copy as a running container, which it says some milliseconds after the tasks run. */
   async #isEngines(): Promise<boolean> {
     try {
-      await this.#started;
+      await Promise.race([this.#started, this.#givenUp()]);
       return true;
     } catch {
       return this.#made().isKept();
     }
+  }
+
+  /** Rejects where the runtime failed, and the engine does not get over it: it would wait for tasks that it cannot end. */
+  async #givenUp(): Promise<void> {
+    const rendezvous = this.#rendezvous as Rendezvous;
+    await rendezvous.until('ended');
+    if (rendezvous.status === 0) return this.#started;
+    await sleep(ABORT_WAIT_MS, undefined, { ref: false });
+    throw new DrayageError('RESTORE_FAILED', 'The runtime failed before the engine had taken note of the copy.');
   }
 
   /** Puts on record that this migration never commits, and sees to it that nothing of the copy runs. */
@@ -516,7 +544,12 @@ export class TargetSession {
   }
 }
 
-/** Of the workload's own ends of connections that came from outside. */
-function localAddresses({ flows }: ArrivingTraffic): string[] {
-  return [...new Set(flows.map(({ address }) => address))];
+/** That the copy must have, for itself or for connections that are open. */
+function localAddresses(traffic: ArrivingTraffic): string[] {
+  const all = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
+  return [...new Set(all.map(({ address }) => address))];
+}
+
+function flowsOf(traffic: ArrivingTraffic): Flow[] {
+  return [traffic, ...traffic.older].flatMap(({ flows }) => flows).filter(({ protocol }) => protocol === 'tcp');
 }

@@ -4,6 +4,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { listTables } from '../tools/nft.ts';
+import type { ForwardedHere } from './capabilities.ts';
 import {
   installSource,
   installTarget,
@@ -107,6 +108,12 @@ export class ForwardStore {
   }
 }
 
+/** What others must know of it who want to bring a workload here: only of a workload that this host had. */
+export function forwardedHere({ workload, role, side }: StoredForward): ForwardedHere[] {
+  if (role !== 'source' || side.only === 'open') return [];
+  return [{ workload, published: [...side.published], addresses: side.addresses.map(({ address }) => address) }];
+}
+
 /** Bytes and packets that a forward's source side has carried, both ways, since it was made. */
 export async function carried(run: Run, forward: StoredForward & { role: 'source' }): Promise<Counted> {
   const now = await readSource(run, forward.id);
@@ -120,25 +127,27 @@ export async function carried(run: Run, forward: StoredForward & { role: 'source
 /**
  * Puts in place again what is not there: at the start of the agent. Those whose bridges are missing are told; Docker may
  * not be up yet, so its caller tries again.
+ * @param anyway also without bridges, for published ports: the workload's network may have been removed since it left
  */
-export async function reinstall(run: Run, store: ForwardStore): Promise<StoredForward[]> {
+export async function reinstall(run: Run, store: ForwardStore, { anyway = false } = {}): Promise<StoredForward[]> {
   const waiting: StoredForward[] = [];
   for (const { role, id } of await store.list()) {
     await store.exclusively(async () => {
       // It may have gone, or lead elsewhere by now.
       const forward = (await store.list()).find((one) => one.role === role && one.id === id);
-      if (forward !== undefined && !(await putInPlace(run, forward))) waiting.push(forward);
+      if (forward !== undefined && !(await putInPlace(run, forward, anyway))) waiting.push(forward);
     });
   }
   return waiting;
 }
 
 /** False where a bridge of it is not there yet. */
-async function putInPlace(run: Run, forward: StoredForward): Promise<boolean> {
+async function putInPlace(run: Run, forward: StoredForward, anyway: boolean): Promise<boolean> {
   const [tables, { devices }] = await Promise.all([listTables(run), readNetwork(run)]);
   if (tables.some(({ name }) => name === tableName(forward.role, forward.id))) return true;
   const bridges = forward.side.addresses.map(({ bridge }) => bridge);
-  if (!bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) return false;
+  const isBare = anyway && forward.role === 'source' && forward.side.hop !== 'home';
+  if (!isBare && !bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) return false;
   if (forward.role === 'source') await installSource(run, forward.side);
   else await installTarget(run, forward.side);
   return true;
@@ -153,12 +162,17 @@ export function removeForward(run: Run, store: ForwardStore, forward: StoredForw
   });
 }
 
+/** With the command that finishes the job, for a note. */
+export function toldOf({ message, remedy }: DrayageError): string {
+  return `${message.replace(/\.$/, '')}. ${remedy}`;
+}
+
 /** A failure after the commit: the workload runs, and only its old address is not answered. */
 export function notSwitched(forward: Pick<StoredForward, 'id' | 'workload'>, cause: unknown): DrayageError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new DrayageError(
     'TRAFFIC_NOT_SWITCHED',
-    `${forward.workload} has moved, but its old address is not forwarded: ${why}`,
+    `${forward.workload} has moved, but not all of its traffic follows: ${why}`,
     {
       remedy: `Finish it with drayage forwards repair ${forward.id}, on the host that it left.`,
       cause,

@@ -1,9 +1,10 @@
 /** Hosts with a router between them: packets for the workload travel in UDP (vxlan), from host to host. */
 import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
-import { applyIp } from '../tools/ip-network.ts';
+import { applyIp, deleteDevices } from '../tools/ip-network.ts';
+import { namesDevice } from '../tools/nft.ts';
 import type { Family } from './address.ts';
-import { tunnelDevice } from './names.ts';
+import { trialDevice, tunnelDevice } from './names.ts';
 
 export interface Tunnel {
   device: string;
@@ -44,9 +45,24 @@ export function tunnelBetween(here: string, there: string): Tunnel {
   };
 }
 
+/**
+ * One beside it between the same hosts, for a trial: what forwards use is left alone.
+ * @param role which of the two this host is in the trial; each host may try the other at the same time
+ */
+export function trialTunnel(tunnel: Tunnel, role: 'source' | 'target'): Tunnel {
+  const [from, to] = role === 'source' ? [tunnel.here, tunnel.there] : [tunnel.there, tunnel.here];
+  const network = tunnel.network ^ (from < to ? 1 : 2);
+  return { ...tunnel, device: trialDevice(`${from} ${to}`), network };
+}
+
 /** Segments of new connections that need no fragmenting on a way that takes `mtu` bytes. */
 export function tunnelSegment(mtu: number, family: Family): number {
   return mtu - OVERHEAD[family] - 40;
+}
+
+/** Removes it where no forward needs it any more; one that is only being prepared makes it again. */
+export async function dropTunnel(run: Run, { device }: Tunnel): Promise<void> {
+  if (!(await namesDevice(run, device))) await deleteDevices(run, [device]);
 }
 
 /** Makes it where it is not there. Connections that are older send larger packets: these go in fragments. */

@@ -82,7 +82,8 @@ export function workloadAddresses(
     if (network === undefined || bridge === undefined) return [];
     const addresses = Object.values(addressesOf(endpoint));
     return addresses.flatMap((address) => {
-      const device = inner.find((one) => one.addresses.some((mine) => mine.address === address));
+      // A copy with a terminal got it on its loopback device, too, before its engine wired the network.
+      const device = inner.find((one) => one.name !== 'lo' && one.addresses.some((mine) => mine.address === address));
       const port = host.find(({ index }) => index === device?.peer)?.name;
       const subnet = subnetsOf(network).find((one) => contains(one, address));
       if (subnet === undefined) return [];
@@ -94,25 +95,31 @@ export function workloadAddresses(
           network: network.Name,
           bridge,
           ...(port === undefined ? {} : { port }),
-          peers: peersOf(id, network).filter((peer) => familyOf(peer) === familyOf(address)),
+          peers: peersOf((one) => one === id, network).filter((peer) => familyOf(peer) === familyOf(address)),
         },
       ];
     });
   });
 }
 
-/** Which of the copy's addresses stands for which of the workload's, on networks where it got another one. */
+/**
+ * By which of the copy's addresses it is found in the place of each that it did not get: one in the same subnet, or the
+ * only one, where the network has another subnet there. null where there is none.
+ */
 export function movedAddresses(
   wanted: readonly Pick<WorkloadAddress, 'address' | 'subnet'>[],
   inner: readonly InnerDevice[],
-): Record<string, string> {
-  const own = inner.filter(({ name }) => name !== 'lo').flatMap(({ addresses }) => addresses);
-  const isOwn = (address: string): boolean => own.some((one) => one.address === address);
-  const free = own.filter(({ address }) => !wanted.some((one) => one.address === address));
+): Record<string, string | null> {
+  const own = inner
+    .filter(({ name }) => name !== 'lo')
+    .flatMap(({ addresses }) => addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address));
+  const free = own.filter((address) => !wanted.some((one) => one.address === address));
   return Object.fromEntries(
     wanted.flatMap(({ address, subnet }) => {
-      const other = isOwn(address) ? undefined : free.find((one) => contains(subnet, one.address));
-      return other === undefined ? [] : [[address, other.address]];
+      if (own.includes(address)) return [];
+      const alike = own.filter((one) => familyOf(one) === familyOf(address));
+      const within = (list: readonly string[]): string | undefined => list.find((one) => contains(subnet, one));
+      return [[address, within(free) ?? within(own) ?? (alike.length === 1 ? (alike[0] ?? null) : null)]];
     }),
   );
 }
@@ -125,11 +132,21 @@ function subnetsOf({ IPAM }: NetworkInspect): string[] {
   return (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet]));
 }
 
-/** `Containers` of a network's description: `{"<id>": {"IPv4Address": "172.30.0.11/24", …}}`. */
-function peersOf(id: string, { Containers }: NetworkInspect): string[] {
-  const others = Object.entries(Containers ?? {}).filter(([one]) => one !== id);
+/** Addresses of the containers on a network, but for some. */
+export function peersOf(isLeftOut: (id: string) => boolean, network: NetworkInspect): string[] {
+  return neighboursOf(isLeftOut, network).map(({ address }) => address);
+}
+
+export interface Neighbour {
+  address: string;
+  mac: string;
+}
+
+/** Those on a network, but for some: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", "MacAddress": …}}}`. */
+export function neighboursOf(isLeftOut: (id: string) => boolean, { Containers }: NetworkInspect): Neighbour[] {
+  const others = Object.entries(Containers ?? {}).filter(([id]) => !isLeftOut(id));
   return others.flatMap(([, other]) => {
-    const { IPv4Address, IPv6Address } = other as { IPv4Address?: string; IPv6Address?: string };
-    return [IPv4Address, IPv6Address].flatMap((address) => (address ? [address.split('/')[0] ?? ''] : []));
+    const { IPv4Address, IPv6Address, MacAddress: mac = '' } = other as Record<string, string | undefined>;
+    return [IPv4Address, IPv6Address].flatMap((one) => (one ? [{ address: one.split('/')[0] ?? '', mac }] : []));
   });
 }

@@ -8,7 +8,7 @@ import type { Run } from '../../exec/run.ts';
 import { LogCopy } from '../../files/log-copy.ts';
 import type { Docker } from '../../tools/docker.ts';
 import type { ContainerInspect } from '../../tools/docker-types.ts';
-import { bridgeOf } from '../../traffic/workload.ts';
+import { bridgeOf, type Neighbour, neighboursOf } from '../../traffic/workload.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
 import type { FileTree, HostFacts, WorkloadFacts } from '../facts.ts';
 import { cloneSpec } from './clone.ts';
@@ -45,6 +45,7 @@ interface Copy {
   /** Undefined where the log driver keeps the log elsewhere. */
   log: LogCopy | undefined;
   bridges: Map<string, string>;
+  neighbours: (Neighbour & { bridge: string })[];
 }
 
 export class ContainerCopy implements CopyMaker {
@@ -62,6 +63,10 @@ export class ContainerCopy implements CopyMaker {
 
   get bridges(): ReadonlyMap<string, string> {
     return this.#created().bridges;
+  }
+
+  get neighbours(): readonly (Neighbour & { bridge: string })[] {
+    return this.#created().neighbours;
   }
 
   async create(): Promise<MadeCopy> {
@@ -97,7 +102,16 @@ export class ContainerCopy implements CopyMaker {
     for (const tree of trees) roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
     const file = logFileOf(inspect, host.docker?.dataRoot ?? '/var/lib/docker');
     const log = file === undefined ? undefined : new LogCopy(file);
-    this.#copy = { containerId, roots, log, bridges: new Map(await this.#bridgesOf(inspect)) };
+    const names = Object.keys(inspect.NetworkSettings.Networks);
+    const networks = await Promise.all(names.map((name) => docker.inspectNetwork(name)));
+    this.#copy = {
+      ...{ containerId, roots, log },
+      bridges: new Map(networks.map((network) => [network.Name, bridgeOf(network) ?? ''])),
+      neighbours: networks.flatMap((network) => {
+        const others = neighboursOf((other) => other === containerId, network);
+        return others.map((one) => ({ ...one, bridge: bridgeOf(network) ?? '' }));
+      }),
+    };
     return { id: containerId, notes: readdressed.map(noteReaddressed) };
   }
 
@@ -149,14 +163,6 @@ export class ContainerCopy implements CopyMaker {
       .inspect(this.#created().containerId)
       .catch(() => ({ State: undefined }));
     return state?.Running === false ? `with exit status ${state.ExitCode}` : undefined;
-  }
-
-  #bridgesOf({ NetworkSettings: { Networks } }: ContainerInspect): Promise<[string, string][]> {
-    return Promise.all(
-      Object.keys(Networks).map(async (name): Promise<[string, string]> => {
-        return [name, bridgeOf(await this.#o.docker.inspectNetwork(name)) ?? ''];
-      }),
-    );
   }
 
   /** Where a tree goes. The peer names only what is the workload's own; everything else on this host is none of it. */

@@ -30,6 +30,7 @@ export class TreeCopy implements CopyMaker {
   readonly #o: TreeCopyOptions;
   readonly key: string;
   readonly bridges: ReadonlyMap<string, string> = new Map();
+  readonly neighbours = [];
   readonly #stage: string;
 
   constructor(options: TreeCopyOptions) {

@@ -53,8 +53,8 @@ function good(): Facts {
 function findings(...spoils: Spoil[]) {
   const facts = good();
   for (const spoil of spoils) spoil(facts);
-  const source = { ...goodHost('hosta'), docker: null };
-  return preflight(facts.workload, source, facts.target, facts.options);
+  const { options, ...surveyed } = facts;
+  return preflight({ ...surveyed, source: { ...goodHost('hosta'), docker: null } }, options);
 }
 
 const terminal =
