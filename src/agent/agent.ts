@@ -19,9 +19,9 @@ import {
   openResources,
 } from '../migration/journal-records.ts';
 import { hostNetwork, repoint } from '../migration/older-forwards.ts';
-import { makePlan } from '../migration/plan.ts';
-import { preflight, sourceHindrances } from '../migration/preflight.ts';
+import { sourceHindrances } from '../migration/preflight.ts';
 import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
+import { decide } from '../migration/strategy.ts';
 import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
@@ -145,7 +145,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
         target.survey(),
       ] as const;
       const [facts, here, there] = await Promise.all(surveys).finally(() => target.close());
-      return { findings: preflight(facts, here, there, options), plan: makePlan(facts, here, there, options) };
+      return decide({ workload: facts, source: here, target: there }, options);
     },
     'migrations.start': async (request) => {
       await recovering;
@@ -183,6 +183,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'target.prune': ({ id, key, listings }) => targets.get(id).prune(key, listings),
     'target.network': () => hostNetwork(run, machine),
     'target.restore': ({ id, traffic }) => targets.get(id).restore(traffic),
+    'target.start': ({ id, traffic }) => targets.get(id).start(traffic),
     'target.commit': ({ id }) => targets.get(id).commit(),
     'target.release': async ({ id }) => {
       const released = await targets.get(id).release();

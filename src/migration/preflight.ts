@@ -34,7 +34,7 @@ export function preflight(
 /** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
 export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
   const options: MigrateOptions = {
-    ...{ remove: false, carryBinds: false, dropConnections: false },
+    ...{ strategy: 'live', allowRestart: false, remove: false, carryBinds: false, dropConnections: false },
     ...{ handover: 'forward', dryRun: true },
   };
   return sourceFindings(sourceCase(workload, source, options))

@@ -41,13 +41,13 @@ export interface Prepared {
 }
 
 /** A tree of files on its way. */
-interface Tree {
+export interface Tree {
   key: string;
   sync: TreeSync;
 }
 
 /** The container's log on its way. */
-interface Logs {
+export interface Logs {
   path: string;
   sync: LogSync;
 }
@@ -59,26 +59,10 @@ const PRECOPY_FROM_BYTES = 24 << 20;
 
 /** All that can be done while the workload runs: at the end the target's engine waits for the memory images. */
 export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Prepared> {
-  const { workload, target } = facts;
+  const { workload } = facts;
   if (isFrozen(workload.cgroupPath)) throw frozenByAnother(workload);
   const started = startedData(m.id, workload);
-  await m.journal.append({ type: 'state', state: 'started', data: started });
-  undo.push('the target', async () => {
-    const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
-    m.trace.adopt(spans, m.targetOffsetMs);
-  });
-  await m.target.open({ id: m.id, workload, options: m.options });
-  m.targetOffsetMs = m.trace.now();
-  const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
-  if (planImage(workload.image, target).load) {
-    await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
-  }
-  const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
-  for (const message of notes) m.emit({ type: 'note', message });
-  m.checkpoint();
-
-  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload));
-  m.checkpoint();
+  const { containerId, trees } = await prepareCopy(m, facts, started, undo);
 
   const { stage } = started;
   const imagesBytes = Math.ceil(workload.memoryBytes * IMAGES_OVERHEAD.factor) + IMAGES_OVERHEAD.bytes;
@@ -132,13 +116,42 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   return { facts, containerId, stage, trees, logs, memory, checkpoint, handover };
 }
 
+/** The copy on the target, not started, and all files as they are now. */
+export async function prepareCopy(
+  m: SourceMigration,
+  facts: Facts,
+  started: StartedData,
+  undo: UndoStack,
+): Promise<Pick<Prepared, 'containerId' | 'trees'>> {
+  const { workload, target } = facts;
+  await m.journal.append({ type: 'state', state: 'started', data: started });
+  undo.push('the target', async () => {
+    const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
+    m.trace.adopt(spans, m.targetOffsetMs);
+  });
+  const strategy = started.restart === undefined ? 'live' : 'restart';
+  await m.target.open({ id: m.id, workload, options: { ...m.options, strategy } });
+  m.targetOffsetMs = m.trace.now();
+  const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
+  if (planImage(workload.image, target).load) {
+    await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
+  }
+  const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
+  for (const message of notes) m.emit({ type: 'note', message });
+  m.checkpoint();
+
+  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload));
+  m.checkpoint();
+  return { containerId, trees };
+}
+
 /** A migration in doubt keeps its workload frozen, also over a restart of the agent: nothing else may thaw it. */
 export function frozenByAnother({ ref }: WorkloadFacts): DrayageError {
   return new DrayageError('WORKLOAD_BUSY', `${ref.name} is frozen, by another migration that has not come to its end.`);
 }
 
 /** A restart policy would revive the source's copy when it is killed, or when its engine restarts. */
-async function disableRestart(
+export async function disableRestart(
   m: SourceMigration,
   { containerId, restartPolicy }: StartedData,
   undo: UndoStack,
@@ -188,7 +201,7 @@ async function mergedDir(m: SourceMigration, { id, ref }: WorkloadFacts): Promis
   throw new DrayageError('TARGET_STORAGE', `The engine does not tell where ${ref.name} keeps its files.`);
 }
 
-function logsOf(m: SourceMigration, { workload, source }: Facts): Logs | undefined {
+export function logsOf(m: SourceMigration, { workload, source }: Facts): Logs | undefined {
   const file = logFileOf(workload.inspect as ContainerInspect, source.docker?.dataRoot ?? '/var/lib/docker');
   if (file === undefined) return undefined;
   const { path, format } = file;

@@ -71,7 +71,7 @@ function leftIn(journal: Journal): Left | undefined {
 }
 
 function forwardIn(journal: Journal): SourceSide | undefined {
-  const intent = journal.records.find((each) => each.type === 'state' && each.state === 'intent');
+  const intent = journal.records.findLast((each) => each.type === 'state' && each.state === 'intent');
   return intent?.type === 'state' ? (intent.data as { forward?: SourceSide } | undefined)?.forward : undefined;
 }
 

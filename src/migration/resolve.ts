@@ -11,6 +11,7 @@ import { lastState } from './journal-records.ts';
 import { endingOf, startedOf } from './recover.ts';
 import { undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
+import { startAgain, wasStopped } from './stop.ts';
 
 /**
  * On the source: thaws its copy, or retires it.
@@ -24,6 +25,7 @@ export async function resolveSource(id: string, journal: Journal, keep: 'source'
   const kept = keep === 'target' ? await retireCopy({ docker, journal, options: started.options, id }, details) : {};
   if (keep === 'source') {
     thaw(details.cgroupPath);
+    if (wasStopped(journal)) await startAgain(docker, details);
     await restoreRestart(docker, details.containerId, details.restartPolicy);
     await journal.append({ type: 'state', state: 'undone' });
   }

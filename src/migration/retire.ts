@@ -23,7 +23,7 @@ const RELEASE_PATIENCE_MS = 15_000;
  */
 export async function retire(
   m: SourceMigration,
-  { facts, stage, handover }: Prepared,
+  { facts, stage, handover }: Pick<Prepared, 'facts' | 'stage' | 'handover'>,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   // First of all: clients wait.
@@ -99,6 +99,7 @@ export async function restoreRestart(docker: Docker, containerId: string, policy
  * instruction of its own.
  */
 async function killFrozen(cgroupPath: string): Promise<void> {
+  if (cgroupPath === '') return; // It did not run.
   for (const pid of await tasksOf(cgroupPath)) {
     try {
       process.kill(pid, 'SIGKILL');

@@ -13,10 +13,13 @@ export const startedSchema = z.object({
   stage: z.string(),
   /** Named volumes that were carried. */
   volumes: z.array(z.string()),
+  /** Moved by restart, and whether it ran: then an undo starts it again. */
+  restart: z.object({ running: z.boolean() }).exactOptional(),
 });
 export type StartedData = z.infer<typeof startedSchema>;
 
-export function startedData(id: string, workload: WorkloadFacts): StartedData {
+/** @param restart where it is to be moved so */
+export function startedData(id: string, workload: WorkloadFacts, restart?: StartedData['restart']): StartedData {
   return {
     containerId: workload.id,
     name: workload.ref.name,
@@ -24,6 +27,7 @@ export function startedData(id: string, workload: WorkloadFacts): StartedData {
     restartPolicy: restartPolicyOf(workload),
     stage: join(STAGE_DIR, `${id}.source`),
     volumes: Object.keys(workload.volumes),
+    ...(restart && { restart }),
   };
 }
 

@@ -47,6 +47,7 @@ import type {
   OpenTarget,
 } from './target-port.ts';
 import { Trace } from './trace.ts';
+import { Trial } from './trial.ts';
 import { untilDone } from './until-done.ts';
 
 const UNDO_WAIT_MS = 10_000;
@@ -88,8 +89,10 @@ export class TargetSession {
   #memory: Promise<void> | undefined;
   #staged: Promise<void> | undefined;
   #touched: TouchedMemory | undefined;
-  /** Everything is restored, and nothing has run. */
+  /** Everything is restored, and nothing has run; or, by restart, all has come. */
   #ready = false;
+  /** By restart, of a workload that ran. */
+  #trial: Trial | undefined;
   #failed: unknown;
   #copy: Copy | undefined;
   #arrival: Arrival | undefined;
@@ -255,21 +258,52 @@ export class TargetSession {
     void this.#touched?.release();
     const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
     const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
-    const receiving = wired.then(() => (traffic === undefined ? {} : this.#receiveTraffic(traffic)));
+    const receiving = wired.then(() =>
+      traffic === undefined ? {} : this.#receiveTraffic(traffic, { pid: rendezvous.initPid(), sealed: true }),
+    );
     const [restored, received] = await Promise.allSettled([ready, receiving]);
     if (restored.status === 'rejected') throw restored.reason;
     if (received.status === 'rejected') throw received.reason;
-    const moved = received.value;
+    this.#isReady();
+    return received.value;
+  }
+
+  start(traffic?: ArrivingTraffic): Promise<MovedAddresses> {
+    return this.#step(() => this.#start(traffic));
+  }
+
+  async #start(traffic: ArrivingTraffic | undefined): Promise<MovedAddresses> {
+    await this.settle();
+    const { containerId } = this.#created();
+    const { workload, options } = this.#request;
+    if (workload.state !== 'running') {
+      this.#isReady();
+      return {};
+    }
+    await this.#state('trying');
+    this.#check();
+    const { healthyUrl } = options;
+    const common = { docker: this.#docker, stopping: this.#stopping };
+    const trial = new Trial({ migrationId: this.id, containerId, healthyUrl, ...common });
+    this.#trial = trial;
+    const pid = await this.#trace.step('docker start', () => trial.start());
+    const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic, { pid, sealed: false });
+    this.#isReady();
+    return moved;
+  }
+
+  #isReady(): void {
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
     this.#ready = true;
-    return moved;
   }
 
-  /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
-  async #receiveTraffic(traffic: ArrivingTraffic): Promise<MovedAddresses> {
-    const pid = (this.#rendezvous as Rendezvous).initPid();
+  /** From here on the other host's packets find the copy; `sealed`, nothing of it gets out until the commit. */
+  async #receiveTraffic(
+    traffic: ArrivingTraffic,
+    { pid, sealed }: { pid: number; sealed: boolean },
+  ): Promise<MovedAddresses> {
     const moved = movedAddresses(traffic.addresses, await innerDevices(this.#run, pid));
     const arrival = arrivalOf({
       id: this.id,
@@ -280,7 +314,7 @@ export class TargetSession {
     });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
-      await installTarget(this.#run, { ...side, sealed: true });
+      await installTarget(this.#run, { ...side, sealed });
     }
     this.#arrival = arrival;
     return moved;
@@ -291,7 +325,7 @@ export class TargetSession {
     if (this.#ending !== undefined || !this.#ready) {
       return Promise.resolve({ outcome: 'aborted', reason: `the copy is ${this.state}, not ready` });
     }
-    this.#committing ??= this.#commit();
+    this.#committing ??= this.#request.options.strategy === 'restart' ? this.#commitRestart() : this.#commit();
     return this.#committing;
   }
 
@@ -312,12 +346,14 @@ export class TargetSession {
     const { State: state } = await this.#docker
       .inspect(this.#created().containerId)
       .catch(() => ({ State: undefined }));
-    if (state?.Running === false) notes.push(`the copy has ended since, with exit status ${state.ExitCode}`);
+    const ran = this.#rendezvous !== undefined || this.#trial !== undefined;
+    if (ran && state?.Running === false) notes.push(`the copy has ended since, with exit status ${state.ExitCode}`);
     return { spans: this.#trace.spans, notes };
   }
 
   /** Takes everything back; refused after the commit. Waits for the tidying up, but not for ever. */
   async abort(reason: string): Promise<{ spans: Span[] }> {
+    this.#trial?.giveUp(reason);
     if ((await this.outcome(reason)) === 'committed') {
       throw new DrayageError('ALREADY_COMMITTED', `Migration ${this.id} is committed; it cannot be undone.`);
     }
@@ -362,6 +398,20 @@ export class TargetSession {
     const { message: reason } = await this.#restoreError();
     await this.#end(reason);
     return { outcome: 'aborted', reason };
+  }
+
+  /** The commit point of a restart: the copy has been running for a while, and from here on it stays. */
+  async #commitRestart(): Promise<CommitAnswer> {
+    const trial = this.#trial;
+    try {
+      if (trial !== undefined) await this.#trace.step('until healthy', () => trial.healthy());
+    } catch (error) {
+      const { message: reason } = DrayageError.from(error);
+      await this.#end(reason);
+      return { outcome: 'aborted', reason };
+    }
+    await this.#trace.step('record commit', () => this.#state('committed', { restart: { running: trial !== undefined } }));
+    return { outcome: 'running', sinceMs: 0 };
   }
 
   /** It comes to nothing if the record cannot be written: then no task of the copy ever runs. */
@@ -424,6 +474,8 @@ export class TargetSession {
       await Promise.race([Promise.allSettled(this.#steps), sleep(STEP_POLL_MS)]);
     }
     await this.#endRestore();
+    // Of a step that was on its way to the journal meanwhile.
+    if (this.state !== 'aborted') await this.#state('aborted', { reason: 'it was undone' });
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
     await this.#touched?.release();
@@ -551,6 +603,7 @@ export class TargetSession {
 
   /** When it resolves nothing of the copy runs any more, also where runc or CRIU were killed and left something behind. */
   async #endRestore(): Promise<void> {
+    await this.#trial?.end();
     if (this.#rendezvous === undefined) return;
     this.#rendezvous.abort();
     await this.#rendezvous.until('ended', AbortSignal.timeout(ABORT_WAIT_MS)).catch(() => {});

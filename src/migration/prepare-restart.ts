@@ -1,0 +1,40 @@
+/** What is done for a move by restart while the workload runs on, if it runs. */
+import { isFrozen } from '../engines/freezer.ts';
+import type { Facts } from './facts.ts';
+import { type Handover, prepareHandover } from './handover.ts';
+import { disableRestart, frozenByAnother, type Logs, logsOf, type Prepared, prepareCopy } from './prepare.ts';
+import type { SourceMigration } from './source-migration.ts';
+import { type StartedData, startedData } from './started.ts';
+import type { UndoStack } from './undo.ts';
+
+export interface PreparedRestart extends Pick<Prepared, 'facts' | 'containerId' | 'stage' | 'trees' | 'handover'> {
+  started: StartedData;
+  logs: Logs | undefined;
+}
+
+/** At the end the target's copy waits for the last differences of its files. */
+export async function prepareRestart(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<PreparedRestart> {
+  const { workload } = facts;
+  if (workload.cgroupPath !== '' && isFrozen(workload.cgroupPath)) throw frozenByAnother(workload);
+  const started = startedData(m.id, workload, { running: workload.state === 'running' });
+  const { containerId, trees } = await prepareCopy(m, facts, started, undo);
+  const logs = logsOf(m, facts);
+  undo.push('the prepared transfers', async () => {
+    for (const { sync } of trees) await sync[Symbol.asyncDispose]();
+    await logs?.sync[Symbol.asyncDispose]();
+  });
+  m.bytes += (await logs?.sync.firstPass()) ?? 0;
+  await m.target.settle(m.id);
+  await disableRestart(m, started, undo);
+  const handover = await m.trace.step('prepare handover', () => handoverOf(m, facts, undo));
+  return { facts, containerId, stage: started.stage, started, trees, logs, handover };
+}
+
+/** By uplinks only: the port of a container that is stopped is gone, and with it what was to be held there. */
+function handoverOf(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Handover | undefined> {
+  const { workload } = facts;
+  const { traffic } = workload;
+  if (traffic === undefined) return Promise.resolve(undefined);
+  const addresses = traffic.addresses.map(({ port: _, ...address }) => address);
+  return prepareHandover(m, { ...facts, workload: { ...workload, traffic: { ...traffic, addresses } } }, undo);
+}
