@@ -222,7 +222,8 @@ export const ERRORS = {
   NOT_HEALTHY: {
     exit: 4,
     meaning: 'The copy was removed from the target, and the workload was started again where it was.',
-    remedy: 'See why it does not come up there: what it needs may be missing on the target; then run the command again.',
+    remedy:
+      'See why it does not come up there: what it needs may be missing on the target; then run the command again.',
   },
   COMMIT_REFUSED: {
     exit: 4,

@@ -14,7 +14,10 @@ const text = z.string().max(4096);
 const options = z.object({
   strategy: z.enum(STRATEGIES),
   allowRestart: z.boolean(),
-  healthyUrl: z.url({ protocol: /^https?$/ }).max(2048).exactOptional(),
+  healthyUrl: z
+    .url({ protocol: /^https?$/ })
+    .max(2048)
+    .exactOptional(),
   remove: z.boolean(),
   carryBinds: z.boolean(),
   dropConnections: z.boolean(),

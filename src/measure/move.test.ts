@@ -12,6 +12,8 @@ const result = { type: 'result', outcome: 'committed', outageMs: 256, totalMs: 1
 const options = {
   remove: true,
   carryBinds: false,
+  strategy: 'auto' as const,
+  allowRestart: false,
   dropConnections: false,
   handover: 'forward' as const,
   dryRun: false,

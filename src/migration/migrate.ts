@@ -13,23 +13,33 @@ import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import { concluded, undone } from './ending.ts';
 import type { MigrationResult } from './events.ts';
-import { checkFindings, survey } from './facts.ts';
+import { checkFindings, type Facts, survey } from './facts.ts';
 import { armForward, arrivingTraffic, assertAddressesKept, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { moveByRestart } from './restart.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
+import type { Decision } from './strategy.ts';
 import { UndoStack } from './undo.ts';
 
 export async function migrate(m: SourceMigration): Promise<MigrationResult> {
+  let facts: Facts;
+  let strategy: Decision['strategy'];
+  try {
+    facts = await m.phase('survey', () => survey(m));
+    strategy = await m.phase('preflight', async () => checkFindings(m, facts));
+  } catch (error) {
+    return undone(m, new UndoStack(), error);
+  }
+  return strategy === 'restart' ? moveByRestart(m, facts) : moveLive(m, facts);
+}
+
+async function moveLive(m: SourceMigration, facts: Facts): Promise<MigrationResult> {
   const undo = new UndoStack();
-  let frozen: Frozen | undefined;
+  let frozen: Frozen;
   let prepared: Prepared;
   let forward: SourceSide | undefined;
   try {
-    const facts = await m.phase('survey', () => survey(m));
-    const strategy = await m.phase('preflight', async () => checkFindings(m, facts));
-    if (strategy === 'restart') return await moveByRestart(m, facts);
     prepared = await m.phase('prepare', () => prepare(m, facts, undo));
     m.checkpoint();
     frozen = await m.phase('freeze', () => freezeWorkload(m, prepared, undo));

@@ -3,10 +3,11 @@ import { planImage } from '../engines/docker/image-plan.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import type { FileTree, HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
+import type { RestartPlan } from './plan-restart.ts';
 import { bindKind } from './preflight/files.ts';
 
 export interface Plan {
-  strategy: 'stop-copy';
+  strategy: 'stop-copy' | 'restart';
   /** Diff ids, bottom first, of the layers that the target lacks; `bytes` is an estimate from the whole image's size. */
   image: { missingLayers: string[]; bytes: number };
   /** Trees of files to carry. */
@@ -19,6 +20,7 @@ export interface Plan {
   predictedOutageMs: number;
   /** Everything that will cross to the target. */
   predictedBytes: number;
+  restart?: RestartPlan;
 }
 
 export function makePlan(

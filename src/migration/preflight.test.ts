@@ -5,6 +5,7 @@ import type { HostFacts, ObstacleKind, WorkloadFacts } from '../engines/facts.ts
 import type { ContainerInspect, MountPoint } from '../tools/docker-types.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
+import type { RESTART_FINDINGS } from './preflight/restart.ts';
 import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { FINDINGS, type FindingCode, preflight, sourceHindrances } from './preflight.ts';
 
@@ -86,7 +87,7 @@ const hostConfig =
 
 /** For every code: what raises it, each by itself; and what comes near but does not. */
 /** Those of traffic have a test of their own. */
-type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS>;
+type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS | keyof typeof RESTART_FINDINGS>;
 const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
   NOT_RUNNING: {
     raised: (['exited', 'created', 'dead'] as const).map(

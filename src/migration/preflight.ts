@@ -8,6 +8,7 @@ import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
 import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
+import { byRestart, RESTART_FINDINGS } from './preflight/restart.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
@@ -28,6 +29,18 @@ export function preflight(
     ...checkRoom(c),
     ...checkTraffic(c),
   ];
+  return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
+}
+
+/** The same for a move by restart. */
+export function preflightRestart(
+  workload: WorkloadFacts,
+  source: HostFacts,
+  target: HostFacts,
+  options: MigrateOptions,
+): Finding[] {
+  const c = sourceCase(workload, source, options);
+  const findings = byRestart(preflight(workload, source, target, options), c);
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
@@ -58,6 +71,7 @@ export const FINDINGS = {
   ...NAME_FINDINGS,
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,
+  ...RESTART_FINDINGS,
 } as const;
 
 export type FindingCode = keyof typeof FINDINGS;

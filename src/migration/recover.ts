@@ -16,8 +16,8 @@ import { eventsOf, lastState } from './journal-records.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
-import { startAgain, wasStopped } from './stop.ts';
 import { type StartedData, startedSchema } from './started.ts';
+import { startAgain, wasStopped } from './stop.ts';
 import { endStragglers } from './stragglers.ts';
 import type { TargetPort } from './target-port.ts';
 import { endLeftTrial, wasTried } from './trial.ts';
@@ -108,7 +108,9 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
     if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }
   if (containerId !== undefined) {
-    const end = wasTried(journal) ? endLeftTrial(docker, containerId, recovery.id) : killContainerProcesses(containerId);
+    const end = wasTried(journal)
+      ? endLeftTrial(docker, containerId, recovery.id)
+      : killContainerProcesses(containerId);
     await end;
   }
   if (state !== 'aborted') {

@@ -1,9 +1,10 @@
 /** What is done by restart while the workload stands still on the source: it is stopped, and the last differences go. */
-import { sharedWritableMappings } from '../files/mappings.ts';
-import type { BytePath } from '../files/byte-path.ts';
-import { settle } from '../files/logs.ts';
+
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
+import type { BytePath } from '../files/byte-path.ts';
+import { settle } from '../files/logs.ts';
+import { sharedWritableMappings } from '../files/mappings.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import { hold, holdNew, releaseToSource } from '../traffic/hold.ts';
 import type { Journal } from './journal.ts';
@@ -47,7 +48,11 @@ export async function stopWorkload(m: SourceMigration, prepared: PreparedRestart
 }
 
 /** All that has changed since the first passes; the writable layer raw again, as neither side has it mounted. */
-export async function sendDifferences(m: SourceMigration, { trees, logs }: PreparedRestart, { mapped }: Stopped): Promise<void> {
+export async function sendDifferences(
+  m: SourceMigration,
+  { trees, logs }: PreparedRestart,
+  { mapped }: Stopped,
+): Promise<void> {
   for (const { key, sync } of trees) {
     m.bytes += (await sync.stoppedPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
     await sync[Symbol.asyncDispose]();

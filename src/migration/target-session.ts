@@ -410,7 +410,9 @@ export class TargetSession {
       await this.#end(reason);
       return { outcome: 'aborted', reason };
     }
-    await this.#trace.step('record commit', () => this.#state('committed', { restart: { running: trial !== undefined } }));
+    await this.#trace.step('record commit', () =>
+      this.#state('committed', { restart: { running: trial !== undefined } }),
+    );
     return { outcome: 'running', sinceMs: 0 };
   }
 

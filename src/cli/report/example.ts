@@ -52,7 +52,7 @@ export function exampleEvents(): MigrationEvent[] {
     (s): MigrationEvent => ({ ...at(s.startMs + s.ms), type: 'span', span: s }),
   );
   const options = {
-    strategy: 'auto',
+    strategy: 'auto' as const,
     allowRestart: false,
     remove: false,
     carryBinds: true,

@@ -1,7 +1,7 @@
 /** How a migration ended: outcome, numbers, timeline, and the error if there is one. */
 import type { MigrationResult } from '../../migration/events.ts';
 import { renderError } from './finding.ts';
-import { outageOf, phaseBars, rangeOf, type Story } from './story.ts';
+import { outageOf, phaseBars, rangeOf, STILL, type Story } from './story.ts';
 import { type Look, printable } from './style.ts';
 import { renderTimeline } from './timeline.ts';
 import { formatBytes, formatMs } from './units.ts';
@@ -59,6 +59,6 @@ function headline(result: MigrationResult, { started }: Story, { style }: Look):
 function numbers({ outageMs, totalMs, bytes }: MigrationResult, story: Story): string {
   const parts = [`total ${formatMs(totalMs)}`, `${formatBytes(bytes)} sent`];
   if (outageMs !== null) parts.unshift(`outage ${formatMs(outageMs)}`);
-  else if (!phaseBars(story).some(({ label }) => label === 'freeze')) parts.unshift('never stopped');
+  else if (!phaseBars(story).some(({ label }) => STILL.includes(label))) parts.unshift('never stopped');
   return parts.join(' · ');
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
 import type { Docker } from '../../tools/docker.ts';
-import type { ContainerConfig, ContainerInspect } from '../../tools/docker-types.ts';
+import type { ContainerConfig } from '../../tools/docker-types.ts';
 
 /** How it is told that a container is well, and how long that may take. */
 export type Health = { limitMs: number } & (

@@ -1,0 +1,73 @@
+/** Pure: what a move by restart will carry, what it loses, and how long it takes at most. */
+import { healthOf, SETTLE_MS } from '../engines/docker/health.ts';
+import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { ContainerInspect } from '../tools/docker-types.ts';
+import type { MigrateOptions } from './events.ts';
+import { makePlan, type Plan } from './plan.ts';
+
+export interface RestartPlan {
+  /** In words: `2.1 MiB of memory`, `3 open connections`. */
+  lost: string[];
+  /** That it has to stop; most programs need a small part of it. */
+  stopMs: number;
+  /** At most, all together; 0 where it does not run. */
+  outageMs: number;
+  /** How it is told that the copy is well. */
+  healthy: 'url' | 'healthcheck' | 'running';
+}
+
+/** Seconds that Docker gives a container to stop where it was not told (moby container.DefaultStopTimeout). */
+const STOP_SECONDS = 10;
+/** For the engine to start the smallest container. */
+const START_MS = 1000;
+/** A program that has to be asked whether it is well has begun by then, as a rule. */
+const BEGIN_MS = 2000;
+/** Files a second that the last pass looks at, on both sides. */
+const WALK_RATE = 50_000;
+
+export function makeRestartPlan(
+  workload: WorkloadFacts,
+  source: HostFacts,
+  target: HostFacts,
+  options: MigrateOptions,
+): Plan {
+  const plan = makePlan(workload, source, target, options);
+  const { Config } = workload.inspect as Partial<ContainerInspect>;
+  const isRunning = workload.state === 'running';
+  const healthy = healthOf(Config ?? {}, options.healthyUrl).by;
+  const stopMs = isRunning ? 1000 * (Config?.StopTimeout ?? STOP_SECONDS) : 0;
+  const entries = plan.trees.reduce((sum, tree) => sum + tree.entries, 0);
+  const syncMs = Math.round((1000 * entries) / WALK_RATE);
+  const startMs = START_MS + (healthy === 'running' ? SETTLE_MS : BEGIN_MS);
+  const outageMs = isRunning ? stopMs + syncMs + startMs : 0;
+  return {
+    ...plan,
+    strategy: 'restart',
+    memoryBytes: 0,
+    predictedOutageMs: outageMs,
+    predictedBytes: plan.predictedBytes - plan.memoryBytes,
+    restart: { lost: isRunning ? lostOf(workload) : [], stopMs, outageMs, healthy },
+  };
+}
+
+/** What a restart loses of a workload that runs. */
+export function lostOf({ memoryBytes, inspect, ...workload }: WorkloadFacts): string[] {
+  const connections = openConnections(workload);
+  const tmpfs = tmpfsMounts(inspect as Partial<ContainerInspect>);
+  return [
+    `what it has in memory (${Math.max(1, Math.round(memoryBytes / 2 ** 20))} MiB)`,
+    ...(connections === 0 ? [] : [connections === 1 ? 'an open connection' : `${connections} open connections`]),
+    ...(tmpfs.length === 0 ? [] : [`what is in ${tmpfs.join(' and ')}`]),
+  ];
+}
+
+export function openConnections({ processes }: Pick<WorkloadFacts, 'processes'>): number {
+  const open = processes.flatMap(({ obstacles }) => obstacles.filter(({ kind }) => kind === 'tcp-established'));
+  return new Set(open.map(({ detail }) => detail)).size;
+}
+
+/** Places in the container whose content is in memory. */
+export function tmpfsMounts({ HostConfig, Mounts }: Partial<ContainerInspect>): string[] {
+  const mounted = (Mounts ?? []).filter(({ Type }) => Type === 'tmpfs').map(({ Destination }) => Destination);
+  return [...new Set([...Object.keys(HostConfig?.Tmpfs ?? {}), ...mounted])];
+}
