@@ -55,7 +55,7 @@ export async function untilHealthy(
     if (performance.now() - since > health.limitMs) {
       throw unhealthy(`${answer}, for ${Math.round(health.limitMs / 1000)} s`);
     }
-    await sleep(POLL_MS, undefined, { signal });
+    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 

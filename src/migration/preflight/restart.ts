@@ -73,7 +73,8 @@ export const RESTART_FINDINGS = {
 
 const raise = raising(RESTART_FINDINGS);
 
-const LIVE_ONLY: ReadonlySet<string> = new Set([
+/** Codes that do not matter where the program starts anew. */
+export const LIVE_ONLY: ReadonlySet<string> = new Set([
   ...['NOT_RUNNING', 'SHARED_NAMESPACE', 'SHAREABLE_SHM'],
   ...['IO_URING', 'MPTCP', 'TCP_ESTABLISHED', 'LISTEN_BACKLOG', 'SCTP', 'UNSUPPORTED_SOCKET', 'OUTSIDE_UNIX_SOCKET'],
   ...['OPEN_DEVICE', 'UNSUPPORTED_DESCRIPTOR', 'FILE_LOCKS', 'LARGE_DELETED_FILE', 'TRACED', 'SYSV_HOST_IPC'],
