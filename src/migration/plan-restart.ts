@@ -18,6 +18,7 @@ export interface RestartPlan {
 
 /** Seconds that Docker gives a container to stop where it was not told (moby container.DefaultStopTimeout). */
 const STOP_SECONDS = 10;
+const FOR_EVER_MS = 3_600_000;
 /** For the engine to start the smallest container. */
 const START_MS = 1000;
 /** A program that has to be asked whether it is well has begun by then, as a rule. */
@@ -35,7 +36,7 @@ export function makeRestartPlan(
   const { Config } = workload.inspect as Partial<ContainerInspect>;
   const isRunning = workload.state === 'running';
   const healthy = healthOf(Config ?? {}, options.healthyUrl).by;
-  const stopMs = isRunning ? 1000 * (Config?.StopTimeout ?? STOP_SECONDS) : 0;
+  const stopMs = isRunning ? stopMsOf(workload) : 0;
   const entries = plan.trees.reduce((sum, tree) => sum + tree.entries, 0);
   const syncMs = Math.round((1000 * entries) / WALK_RATE);
   const startMs = START_MS + (healthy === 'running' ? SETTLE_MS : BEGIN_MS);
@@ -48,6 +49,12 @@ export function makeRestartPlan(
     predictedBytes: plan.predictedBytes - plan.memoryBytes,
     restart: { lost: isRunning ? lostOf(workload) : [], stopMs, outageMs, healthy },
   };
+}
+
+/** Milliseconds that it has to stop before it is killed; a negative number of seconds is for ever. */
+export function stopMsOf({ inspect }: Pick<WorkloadFacts, 'inspect'>): number {
+  const seconds = (inspect as Partial<ContainerInspect>).Config?.StopTimeout ?? STOP_SECONDS;
+  return seconds < 0 ? FOR_EVER_MS : 1000 * seconds;
 }
 
 /** What a restart loses of a workload that runs. */

@@ -2,6 +2,7 @@
 import { isFrozen } from '../engines/freezer.ts';
 import type { Facts } from './facts.ts';
 import { type Handover, prepareHandover } from './handover.ts';
+import { stopMsOf } from './plan-restart.ts';
 import { disableRestart, frozenByAnother, type Logs, logsOf, type Prepared, prepareCopy } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { type StartedData, startedData } from './started.ts';
@@ -16,7 +17,8 @@ export interface PreparedRestart extends Pick<Prepared, 'facts' | 'containerId' 
 export async function prepareRestart(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<PreparedRestart> {
   const { workload } = facts;
   if (workload.cgroupPath !== '' && isFrozen(workload.cgroupPath)) throw frozenByAnother(workload);
-  const started = startedData(m.id, workload, { running: workload.state === 'running' });
+  const restart = { running: workload.state === 'running', stopMs: stopMsOf(workload) };
+  const started = startedData(m.id, workload, restart);
   const { containerId, trees } = await prepareCopy(m, facts, started, undo);
   const logs = logsOf(m, facts);
   undo.push('the prepared transfers', async () => {

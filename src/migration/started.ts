@@ -13,8 +13,8 @@ export const startedSchema = z.object({
   stage: z.string(),
   /** Named volumes that were carried. */
   volumes: z.array(z.string()),
-  /** Moved by restart, and whether it ran: then an undo starts it again. */
-  restart: z.object({ running: z.boolean() }).exactOptional(),
+  /** Moved by restart, and whether it ran: then an undo starts it again. Milliseconds that it has to stop. */
+  restart: z.object({ running: z.boolean(), stopMs: z.number() }).exactOptional(),
 });
 export type StartedData = z.infer<typeof startedSchema>;
 

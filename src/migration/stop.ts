@@ -1,4 +1,5 @@
 /** What is done by restart while the workload stands still on the source: it is stopped, and the last differences go. */
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
@@ -20,6 +21,10 @@ export interface Stopped {
   /** By tree: files that were mapped shared and writable, whose times do not tell that they have changed. */
   mapped: ReadonlyMap<string, readonly BytePath[]>;
 }
+
+/** For the engine to note that it has stopped. */
+const STOP_SLACK_MS = 2000;
+const STOP_POLL_MS = 100;
 
 /**
  * As `docker stop`, with the container's own signal and patience. New connections wait from before that; those that are
@@ -81,15 +86,24 @@ export async function assertState(
   throw new DrayageError('STATE_CHANGED', `Something ${what} ${ref.name} while it was being moved.`);
 }
 
-/** Nothing happens where it did not run before, runs already, or is gone. */
+/**
+ * Nothing happens where it did not run before, or is gone. One that still runs may have been told to stop, by an agent
+ * or an engine that did not live to see it: it is waited for as long as that may take.
+ */
 export async function startAgain(
   docker: Docker,
   { containerId, restart }: Pick<StartedData, 'containerId' | 'restart'>,
+  patienceMs = (restart?.stopMs ?? 0) + STOP_SLACK_MS,
 ): Promise<void> {
   if (restart?.running !== true) return;
   try {
-    const { State } = await docker.inspect(containerId);
-    if (!State.Running) await docker.start(containerId);
+    const deadline = performance.now() + patienceMs;
+    for (;;) {
+      const { State } = await docker.inspect(containerId);
+      if (!State.Running) return await docker.start(containerId);
+      if (performance.now() > deadline) return;
+      await sleep(STOP_POLL_MS);
+    }
   } catch (error) {
     if (!isNotFound(error)) throw error;
   }

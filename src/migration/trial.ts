@@ -35,7 +35,13 @@ export class Trial {
   async start(): Promise<number> {
     const { containerId, docker } = this.#options;
     this.#started = this.#startGuarded();
-    await this.#started;
+    await this.#started.catch((error: unknown) => {
+      throw isRefusal(error)
+        ? new DrayageError('NOT_HEALTHY', `The copy cannot be started on the target: ${error.message}`, {
+            cause: error,
+          })
+        : error;
+    });
     const { State } = await docker.inspect(containerId);
     if (State.Pid > 0) return State.Pid;
     throw new DrayageError('NOT_HEALTHY', `The copy ended at once on the target, with exit status ${State.ExitCode}.`);
@@ -75,6 +81,10 @@ export class Trial {
       await placeGuard(containerId, migrationId);
     }
   }
+}
+
+function isRefusal(error: unknown): error is DrayageError {
+  return error instanceof DrayageError && error.code === 'DOCKER_REFUSED';
 }
 
 /** Whether a copy may have run although nothing is committed. */

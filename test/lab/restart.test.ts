@@ -153,7 +153,7 @@ while True: time.sleep(1)`;
     const { result, status } = await pair.migrate(a, 'web', '--strategy', 'restart');
     expect(status).toBe(4);
     expect(result).toMatchObject({ outcome: 'undone' });
-    expect(result.error?.message).toMatch(reason);
+    expect(result?.error?.message).toMatch(reason);
     expect(await running(a)).toEqual(['web']);
     expect(await docker(b, 'ps', '-aq')).toBe('');
     expect((await inspect(a, 'web')).HostConfig.RestartPolicy).toMatchObject({ Name: 'always' });

@@ -43,7 +43,7 @@ describe('untilHealthy', () => {
     const next = () => (states.length > 1 ? states.shift() : states[0]);
     return { inspect: async () => ({ State: { Running: true, ExitCode: 0, ...next() } }), exec } as unknown as Docker;
   };
-  const check = (limitMs: number): Health => ({ by: 'healthcheck', command: ['x'], limitMs });
+  const check = (limitMs: number): Health => ({ by: 'healthcheck', command: ['x'], timeoutMs: 1000, limitMs });
   const wait = (docker: Docker, health: Health, signal = new AbortController().signal) =>
     untilHealthy(docker, 'id', health, signal);
 

@@ -8,7 +8,7 @@ import type { ContainerConfig } from '../../tools/docker-types.ts';
 export type Health = { limitMs: number } & (
   | { by: 'url'; url: string }
   /** The container's own health check, as a command that can be run in it. */
-  | { by: 'healthcheck'; command: string[] }
+  | { by: 'healthcheck'; command: string[] /** For one run. */; timeoutMs: number }
   /** It runs for so long without ending. */
   | { by: 'running' }
 );
@@ -17,7 +17,7 @@ export type Health = { limitMs: number } & (
 export const SETTLE_MS = 3000;
 const URL_LIMIT_MS = 60_000;
 const POLL_MS = 250;
-/** For one answer of an address, or one run of a health check. */
+/** For one answer of an address. */
 const ANSWER_MS = 5000;
 /** What the engine takes where nothing was said (moby daemon/health.go). */
 const DEFAULTS = { intervalMs: 30_000, timeoutMs: 30_000, retries: 3 };
@@ -29,9 +29,10 @@ export function healthOf({ Healthcheck, Shell }: ContainerConfig, url?: string):
   const command = commandOf(Healthcheck?.Test ?? [], Shell);
   if (command === undefined) return { by: 'running', limitMs: SETTLE_MS };
   const { Interval = 0, Timeout = 0, Retries = 0, StartPeriod = 0 } = Healthcheck ?? {};
-  const attemptMs = (Interval / 1e6 || DEFAULTS.intervalMs) + (Timeout / 1e6 || DEFAULTS.timeoutMs);
+  const timeoutMs = Timeout / 1e6 || DEFAULTS.timeoutMs;
+  const attemptMs = (Interval / 1e6 || DEFAULTS.intervalMs) + timeoutMs;
   const limitMs = StartPeriod / 1e6 + attemptMs * (Retries || DEFAULTS.retries);
-  return { by: 'healthcheck', command, limitMs: Math.min(LIMITS.most, Math.max(LIMITS.least, limitMs)) };
+  return { by: 'healthcheck', command, timeoutMs, limitMs: Math.min(LIMITS.most, Math.max(LIMITS.least, limitMs)) };
 }
 
 /**
@@ -65,7 +66,7 @@ function ask(docker: Docker, id: string, health: Health, since: number, signal: 
     case 'url':
       return askUrl(health.url, signal);
     case 'healthcheck':
-      return askCheck(docker, id, health.command, signal);
+      return askCheck(docker, id, health, signal);
     case 'running':
       return Promise.resolve(performance.now() - since >= SETTLE_MS ? 'well' : 'it has only just been started');
     default:
@@ -86,9 +87,14 @@ async function askUrl(url: string, signal: AbortSignal): Promise<string> {
   }
 }
 
-async function askCheck(docker: Docker, id: string, command: string[], signal: AbortSignal): Promise<string> {
+async function askCheck(
+  docker: Docker,
+  id: string,
+  { command, timeoutMs }: Extract<Health, { by: 'healthcheck' }>,
+  signal: AbortSignal,
+): Promise<string> {
   try {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const status = await docker.exec(id, command, { signal: limit });
     return status === 0 ? 'well' : `its health check fails with exit status ${status}`;
   } catch (error) {
