@@ -78,10 +78,17 @@ export class TreeSync {
    * Once more everything, as in a first pass, of a workload that does not run and whose root file system is mounted on
    * neither side: with it the target's tree is what the source's is.
    * @param alwaysPaths as in `finalPass`
+   * @param onProgress is told of this pass in the place of the one that was given for all
    * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
    */
-  async stoppedPass({ alwaysPaths = [] }: { alwaysPaths?: readonly BytePath[] } = {}): Promise<{ bytes: number }> {
-    const { bytes, outcome } = await this.#whole(alwaysPaths);
+  async stoppedPass({
+    alwaysPaths = [],
+    onProgress,
+  }: {
+    alwaysPaths?: readonly BytePath[];
+    onProgress?: (bytes: number) => void;
+  } = {}): Promise<{ bytes: number }> {
+    const { bytes, outcome } = await this.#whole(alwaysPaths, onProgress);
     if (outcome === 'raced') throw this.#changing();
     return { bytes };
   }
@@ -127,13 +134,17 @@ export class TreeSync {
     this.#prepared = undefined;
   }
 
-  async #whole(alwaysPaths: readonly BytePath[]): Promise<Sent & { entries: number }> {
+  async #whole(
+    alwaysPaths: readonly BytePath[],
+    onProgress = this.#options.onProgress,
+  ): Promise<Sent & { entries: number }> {
+    const sending = { ...this.#sending('first'), ...(onProgress && { onProgress }) };
     let bytes = 0;
     for (let attempt = 1; ; attempt++) {
       const earlier = this.#before;
       const before = await this.#tree.look(this.#options.signal);
       this.#before = before;
-      const { outcome, ...sent } = await transfer(this.#everything(), this.#sending('first'));
+      const { outcome, ...sent } = await transfer(this.#everything(), sending);
       bytes += sent.bytes;
       if (!this.#tree.isFile) {
         const changed = earlier === undefined ? [] : diffManifests(earlier, before).changed;

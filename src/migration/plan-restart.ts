@@ -58,7 +58,7 @@ export function stopMsOf({ inspect }: Pick<WorkloadFacts, 'inspect'>): number {
 }
 
 /** What a restart loses of a workload that runs. */
-export function lostOf({ memoryBytes, inspect, ...workload }: WorkloadFacts): string[] {
+function lostOf({ memoryBytes, inspect, ...workload }: WorkloadFacts): string[] {
   const connections = openConnections(workload);
   const tmpfs = tmpfsMounts(inspect as Partial<ContainerInspect>);
   return [

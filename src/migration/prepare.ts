@@ -41,7 +41,7 @@ export interface Prepared {
 }
 
 /** A tree of files on its way. */
-export interface Tree {
+interface Tree {
   key: string;
   sync: TreeSync;
 }

@@ -59,7 +59,8 @@ export async function sendDifferences(
   { mapped }: Stopped,
 ): Promise<void> {
   for (const { key, sync } of trees) {
-    m.bytes += (await sync.stoppedPass({ alwaysPaths: mapped.get(key) ?? [] })).bytes;
+    const onProgress = m.progress('sync', key);
+    m.bytes += (await sync.stoppedPass({ alwaysPaths: mapped.get(key) ?? [], onProgress })).bytes;
     await sync[Symbol.asyncDispose]();
   }
   if (logs !== undefined) {

@@ -90,6 +90,15 @@ describe('findings for a restart', () => {
     ['the pids of the host', hostConfig({ PidMode: 'host' }), 'costs', 'SHARES_WITH_HOST'],
     ['the network of a container', hostConfig({ NetworkMode: 'container:x' }), 'blocks', 'SHARED_CONTAINER'],
     ['GPUs', hostConfig({ DeviceRequests: [{}] }), 'costs', 'GPU'],
+    [
+      'a check that fails already',
+      (_, inspect) => {
+        inspect.Config.Healthcheck = { Test: ['CMD', 'x'] };
+        inspect.State.Health = { Status: 'unhealthy' };
+      },
+      'costs',
+      'UNHEALTHY_HERE',
+    ],
     ['no check', () => {}, 'note', 'NO_HEALTHCHECK'],
     ['a stopped one', stopped, 'note', 'STAYS_STOPPED'],
     ['paused', ({ workload }) => (workload.state = 'paused'), 'blocks', 'PAUSED'],

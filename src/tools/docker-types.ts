@@ -38,7 +38,7 @@ export type ContainerConfig = Open<{
 }>;
 
 /** Times in nanoseconds; 0 and absent are the engine's defaults. */
-export type HealthcheckConfig = Open<{
+type HealthcheckConfig = Open<{
   /** `["NONE"]`, `["CMD", program, …]` or `["CMD-SHELL", line]`; empty: the image's. */
   Test?: string[] | null;
   Interval?: number;

@@ -216,6 +216,32 @@ while True: time.sleep(1)`;
       },
     );
   }
+
+  test.each<[string, 'a' | 'b', Point]>([
+    ['the source while the last differences go', 'a', { phase: 'sync', afterMs: 0 }],
+    ['the source while the copy is waited for', 'a', { phase: 'commit', afterMs: 500 }],
+    ['the target while the copy is waited for', 'b', { phase: 'commit', afterMs: 500 }],
+  ])('a restart of the host of %s', async (_, host, point) => {
+    await counter(pair.a);
+    const restart = async ({ lab }: Pair) => {
+      await lab.restartHost(host);
+      pair = await Pair.of(version);
+      return undefined;
+    };
+    await migrateWith(pair, point, restart, '--strategy', 'restart');
+    await expectOneWholeCopy(pair);
+  });
+
+  test('a source that takes its time to stop is started again when its agent died meanwhile', async () => {
+    const { a } = pair;
+    const slow = COUNTER.replace("trap 'stop=1' TERM", "trap 'sleep 4; stop=1' TERM");
+    await runContainer(a, 'web', 'counter', { flags: ['-v', 'data:/data'], command: ['sh', '-c', slow] });
+    await until('it counts', async () => (await counts(a, 'web')).length > 2);
+    const kept = await inspect(a, 'web');
+    await migrateWith(pair, { phase: 'stop', afterMs: 500 }, () => kill(a, 'drayage-agent'), '--strategy', 'restart');
+    await until('it was started again', async () => (await inspect(a, 'web')).State.StartedAt !== kept.State.StartedAt);
+    await expectOneWholeCopy(pair);
+  });
 });
 
 /** On a volume, as `web`, with a restart policy that would revive it. */

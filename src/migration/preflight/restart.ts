@@ -63,6 +63,11 @@ export const RESTART_FINDINGS = {
     meaning: 'Its files, volumes and configuration move, and it is not started on the target.',
     remedy: 'Start it there when you like (docker start).',
   },
+  UNHEALTHY_HERE: {
+    severity: 'costs',
+    meaning: 'A copy that is no better counts as one that did not come up, and the move will be undone.',
+    remedy: 'See docker inspect (State.Health) for what the check says; or name an address that tells: --healthy-url.',
+  },
   NO_HEALTHCHECK: {
     severity: 'note',
     meaning: `It has no health check: it is taken for healthy when it has been running for ${SETTLE_MS / 1000} s on the target.`,
@@ -101,6 +106,9 @@ function lossFindings({ name, workload, container: { inspect }, options }: Sourc
     raise('MEMORY_LOST', `${name} has ${mebibytes} MiB in memory.`),
     ...(connections === 0 ? [] : [raise('CONNECTIONS_LOST', `${name} has established connections: ${connections}.`)]),
     ...(tmpfs.length === 0 ? [] : [raise('TMPFS_LOST', `${name} has a tmpfs at ${tmpfs.join(', ')}.`)]),
+    ...(health.by === 'healthcheck' && inspect.State?.Health?.Status === 'unhealthy'
+      ? [raise('UNHEALTHY_HERE', `The health check of ${name} fails here already.`)]
+      : []),
     ...(health.by === 'running' ? [raise('NO_HEALTHCHECK', `Nothing tells when ${name} is well.`)] : []),
   ];
 }
