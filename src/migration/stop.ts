@@ -1,6 +1,5 @@
 /** What is done by restart while the workload stands still on the source: it is stopped, and the last differences go. */
 import { setTimeout as sleep } from 'node:timers/promises';
-
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import type { BytePath } from '../files/byte-path.ts';
