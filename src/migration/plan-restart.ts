@@ -23,7 +23,8 @@ const FOR_EVER_MS = 3_600_000;
 const START_MS = 1000;
 /** A program that has to be asked whether it is well has begun by then, as a rule. */
 const BEGIN_MS = 2000;
-/** Files a second that the last pass looks at, on both sides. */
+/** For a tree of files, until both of its ends have begun; files a second that the last pass looks at. */
+const TREE_MS = 250;
 const WALK_RATE = 50_000;
 
 export function makeRestartPlan(
@@ -38,7 +39,7 @@ export function makeRestartPlan(
   const healthy = healthOf(Config ?? {}, options.healthyUrl).by;
   const stopMs = isRunning ? stopMsOf(workload) : 0;
   const entries = plan.trees.reduce((sum, tree) => sum + tree.entries, 0);
-  const syncMs = Math.round((1000 * entries) / WALK_RATE);
+  const syncMs = TREE_MS * plan.trees.length + Math.round((1000 * entries) / WALK_RATE);
   const startMs = START_MS + (healthy === 'running' ? SETTLE_MS : BEGIN_MS);
   const outageMs = isRunning ? stopMs + syncMs + startMs : 0;
   return {

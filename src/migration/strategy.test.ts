@@ -152,6 +152,6 @@ describe('the plan of a restart', () => {
     const stays = plan({}, stopped);
     expect(stays).toMatchObject({ predictedOutageMs: 0, restart: { lost: [], outageMs: 0 } });
     expect(tellRestart(stays)).toContain('stays stopped');
-    expect(tellRestart(plan({}))).toMatch(/memory \(100 MiB\); it is away for about 4 s and .* 10 s at most/);
+    expect(tellRestart(plan({}))).toMatch(/memory \(100 MiB\); it is away for about 5 s and .* 10 s at most/);
   });
 });
