@@ -287,7 +287,10 @@ export class TargetSession {
     const trial = new Trial({ migrationId: this.id, containerId, healthyUrl, ...common });
     this.#trial = trial;
     const pid = await this.#trace.step('docker start', () => trial.start());
-    const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic, { pid, sealed: false });
+    const receiving = traffic === undefined ? {} : this.#receiveTraffic(traffic, { pid, sealed: false });
+    const moved = await Promise.resolve(receiving).catch(async (error: unknown) => {
+      throw await trial.explain(error);
+    });
     this.#isReady();
     return moved;
   }

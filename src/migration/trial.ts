@@ -44,7 +44,14 @@ export class Trial {
     });
     const { State } = await docker.inspect(containerId);
     if (State.Pid > 0) return State.Pid;
-    throw new DrayageError('NOT_HEALTHY', `The copy ended at once on the target, with exit status ${State.ExitCode}.`);
+    throw endedAtOnce(State.ExitCode);
+  }
+
+  /** What has failed because the copy has ended meanwhile is that; anything else stays what it is. */
+  async explain(error: unknown): Promise<unknown> {
+    const { containerId, docker } = this.#options;
+    const { State } = await docker.inspect(containerId).catch(() => ({ State: undefined }));
+    return State?.Running === false ? endedAtOnce(State.ExitCode) : error;
   }
 
   /** @throws DrayageError NOT_HEALTHY, or the reason that it was given up for */
@@ -81,6 +88,10 @@ export class Trial {
       await placeGuard(containerId, migrationId);
     }
   }
+}
+
+function endedAtOnce(status: number): DrayageError {
+  return new DrayageError('NOT_HEALTHY', `The copy ended at once on the target, with exit status ${status}.`);
 }
 
 function isRefusal(error: unknown): error is DrayageError {
