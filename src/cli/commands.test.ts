@@ -16,6 +16,7 @@ const finding = (severity: Finding['severity'], code: string): Finding => ({
 });
 const PLAN: Plan = {
   ...{ strategy: 'stop-copy', image: { missingLayers: [], bytes: 0 }, trees: [], networksToCreate: [] },
+  addressesToMove: [],
   ...{ volumesToCreate: [], memoryBytes: 1, predictedOutageMs: 1, predictedBytes: 1 },
 };
 const COST = finding('costs', 'A_COST');

@@ -8,7 +8,8 @@ import type { SourceMigration } from './source-migration.ts';
 import { type StartedData, startedData } from './started.ts';
 import type { UndoStack } from './undo.ts';
 
-export interface PreparedRestart extends Pick<Prepared, 'facts' | 'containerId' | 'stage' | 'trees' | 'handover'> {
+export interface PreparedRestart
+  extends Pick<Prepared, 'facts' | 'containerId' | 'stage' | 'trees' | 'handover' | 'addresses'> {
   started: StartedData;
   logs: Logs | undefined;
 }
@@ -29,7 +30,8 @@ export async function prepareRestart(m: SourceMigration, facts: Facts, undo: Und
   await m.target.settle(m.id);
   await disableRestart(m, started, undo);
   const handover = await m.trace.step('prepare handover', () => handoverOf(m, facts, undo));
-  return { facts, containerId, stage: started.stage, started, trees, logs, handover };
+  // What it has of its own on the LAN goes with its device: nobody has the address while it is stopped.
+  return { facts, containerId, stage: started.stage, started, trees, logs, handover, addresses: undefined };
 }
 
 /** By uplinks only: the port of a container that is stopped is gone, and with it what was to be held there. */

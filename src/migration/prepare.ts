@@ -18,9 +18,10 @@ import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { Checkpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
+import { type AddressHandover, prepareAddresses } from './address-handover.ts';
 import type { Facts } from './facts.ts';
 import { type Handover, prepareHandover } from './handover.ts';
-import { carriedTrees } from './plan.ts';
+import { carriedTrees, parentsThere } from './plan.ts';
 import { restoreRestart } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { type StartedData, startedData } from './started.ts';
@@ -38,6 +39,8 @@ export interface Prepared {
   checkpoint: Checkpoint;
   /** Undefined where no traffic follows. */
   handover: Handover | undefined;
+  /** Undefined where it has none of its own on the LAN. */
+  addresses: AddressHandover | undefined;
 }
 
 /** A tree of files on its way. */
@@ -112,8 +115,9 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   await disableRestart(m, started, undo);
   const handover = await m.trace.step('prepare handover', () => prepareHandover(m, facts, undo));
+  const addresses = await m.trace.step('prepare addresses', () => prepareAddresses(m, workload, undo));
   await touched.release();
-  return { facts, containerId, stage, trees, logs, memory, checkpoint, handover };
+  return { facts, containerId, stage, trees, logs, memory, checkpoint, handover, addresses };
 }
 
 /** The copy on the target, not started, and all files as they are now. */
@@ -130,7 +134,7 @@ export async function prepareCopy(
     m.trace.adopt(spans, m.targetOffsetMs);
   });
   const strategy = started.restart === undefined ? 'live' : 'restart';
-  await m.target.open({ id: m.id, workload, options: { ...m.options, strategy } });
+  await m.target.open({ id: m.id, workload, options: { ...m.options, strategy }, parents: parentsThere(facts) });
   m.targetOffsetMs = m.trace.now();
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
   if (planImage(workload.image, target).load) {

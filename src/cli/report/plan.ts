@@ -16,6 +16,9 @@ export function renderPlan(plan: Plan, { style }: Look): string {
       ],
     ),
     ...plan.networksToCreate.map((name): Row => ['network', `${printable(name)}, made on the target`]),
+    ...plan.addressesToMove.map(
+      ({ address, parent }): Row => ['address', `${printable(address)} moves along, to ${printable(parent)} there`],
+    ),
     ...plan.volumesToCreate.map((name): Row => ['volume', `${printable(name)}, made on the target`]),
     ...(plan.restart === undefined ? [['memory', formatBytes(plan.memoryBytes)] as Row] : []),
     ...outage(plan),
