@@ -236,6 +236,17 @@ export const ERRORS = {
     meaning: 'The images no longer match the workload, so the move was undone. It runs on where it was.',
     remedy: 'Do not unpause, stop or restart a workload while it is being moved; then run the command again.',
   },
+  STATE_CHANGED: {
+    exit: 4,
+    meaning: 'What was carried no longer matches the workload, so the move was undone. It is as it was found.',
+    remedy: 'See what starts or stops it (a service manager, another program); then run the command again.',
+  },
+  NOT_HEALTHY: {
+    exit: 4,
+    meaning: 'The copy was removed from the target, and the workload was started again where it was.',
+    remedy:
+      'See why it does not come up there: what it needs may be missing on the target; then run the command again.',
+  },
   COMMIT_REFUSED: {
     exit: 4,
     meaning: 'The copy never ran, and the workload runs on where it was.',

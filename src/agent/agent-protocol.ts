@@ -1,11 +1,10 @@
 /** Everything that an agent answers, with what goes in and what comes out; both are validated at the border. */
 import { z } from 'zod';
 import type { HostFacts, TreeQuestion, TreeSurroundings, WorkloadSummary } from '../engines/facts.ts';
-import { HANDOVERS, type MigrationResult } from '../migration/events.ts';
-import type { Finding } from '../migration/finding.ts';
+import { HANDOVERS, type MigrationResult, STRATEGIES } from '../migration/events.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
 import type { Repointed } from '../migration/older-forwards.ts';
-import type { Plan } from '../migration/plan.ts';
+import type { Decision } from '../migration/strategy.ts';
 import type { ArrivingTraffic, HostNetwork, OpenTarget } from '../migration/target-port.ts';
 import type { PathEnd } from '../traffic/path-rules.ts';
 import type { ForwardSummary } from './forwards.ts';
@@ -14,6 +13,12 @@ import { defineProtocol } from './protocol.ts';
 const id = migrationIdSchema;
 const text = z.string().max(4096);
 const options = z.object({
+  strategy: z.enum(STRATEGIES),
+  allowRestart: z.boolean(),
+  healthyUrl: z
+    .url({ protocol: /^https?$/ })
+    .max(2048)
+    .exactOptional(),
   remove: z.boolean(),
   carryBinds: z.boolean(),
   dropConnections: z.boolean(),
@@ -174,7 +179,7 @@ export const agentProtocol = defineProtocol({
     'workloads.list': { params: nothing, result: z.object({ workloads: z.array(z.custom<WorkloadSummary>()) }) },
     'workloads.check': {
       params: request,
-      result: z.object({ findings: z.array(z.custom<Finding>()), plan: z.custom<Plan>().nullable() }),
+      result: z.custom<Decision>(),
     },
     'migrations.start': { params: request, result: withId },
     'migrations.watch': {
@@ -245,6 +250,13 @@ export const agentProtocol = defineProtocol({
     },
     'target.network': { params: nothing, result: z.custom<HostNetwork>() },
     'target.restore': {
+      params: z.object({
+        id,
+        traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional(),
+      }),
+      result: done,
+    },
+    'target.start': {
       params: z.object({
         id,
         traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional(),

@@ -21,9 +21,9 @@ import {
   openResources,
 } from '../migration/journal-records.ts';
 import { hostNetwork, repoint } from '../migration/older-forwards.ts';
-import { makePlan } from '../migration/plan.ts';
-import { preflight, sourceHindrances } from '../migration/preflight.ts';
+import { sourceHindrances } from '../migration/preflight.ts';
 import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
+import { decide } from '../migration/strategy.ts';
 import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
@@ -156,8 +156,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'workloads.check': async ({ workload, to, options }, context) => {
       const target = await dialTarget(to);
       const gathering = { docker, run, hostFacts, exclusively, workload, options, target, signal: context.signal };
-      const facts = await gather(gathering).finally(() => target.close());
-      return { findings: preflight(facts, options), plan: makePlan(facts, options) };
+      return decide(await gather(gathering).finally(() => target.close()), options);
     },
     'migrations.start': async (request) => {
       await recovering;
@@ -206,6 +205,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'target.prune': ({ id, key, listings }) => targets.get(id).prune(key, listings),
     'target.network': () => hostNetwork(run, machine),
     'target.restore': ({ id, traffic }) => targets.get(id).restore(traffic),
+    'target.start': ({ id, traffic }) => targets.get(id).start(traffic),
     'target.commit': ({ id }) => targets.get(id).commit(),
     'target.release': async ({ id }) => {
       const released = await targets.get(id).release();

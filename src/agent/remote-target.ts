@@ -44,6 +44,9 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     restore(id, traffic) {
       return connection.call('target.restore', { id, ...(traffic && { traffic }) }, cancellable(this));
     },
+    start(id, traffic) {
+      return connection.call('target.start', { id, ...(traffic && { traffic }) }, cancellable(this));
+    },
     commit: (id) => connection.call('target.commit', { id }),
     release: (id) => connection.call('target.release', { id }),
     abort: (id, reason) => connection.call('target.abort', { id, reason }),

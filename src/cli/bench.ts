@@ -19,7 +19,7 @@ import {
   withMeasureOptions,
   writeReport,
 } from './measured.ts';
-import { agree, optionsOf, refusalOf } from './migrate.ts';
+import { agree, costsOf, optionsOf, refusalOf } from './migrate.ts';
 import { renderFindings } from './report/finding.ts';
 import { printable } from './report/style.ts';
 import { formatMs } from './report/units.ts';
@@ -133,12 +133,14 @@ function endOf({ outcome, outageMs, error }: MigrationResult): string {
 async function waysOf(cli: Cli, workload: string, flags: Flags, options: MigrateOptions): Promise<[Way, Way]> {
   const { to, host, json, yes = false, rounds } = flags;
   await using agent = await cli.connect(host);
-  const { findings } = await agent.call('workloads.check', { workload, to, options });
-  const refusal = refusalOf(findings, { workload, to, maySpend: yes, mayAsk: !json && cli.err.isTty });
+  const decision = await agent.call('workloads.check', { workload, to, options });
+  const { findings } = decision;
+  const refusal = refusalOf(decision, { workload, to, options, maySpend: yes, mayAsk: !json && cli.err.isTty });
   if (!json) cli.out.write(renderFindings(findings, cli.out.look()));
   else if (refusal !== null) writeJson(cli.out, { type: 'findings', findings });
   if (refusal !== null) throw refusal;
-  if (!yes && findings.some(({ severity }) => severity === 'costs')) await agree(cli, findings);
+  const costs = costsOf(decision, options);
+  if (!yes && costs.length > 0) await agree(cli, costs);
   const back = flags.back ?? host ?? `root@${(await agent.call('hello', {})).hostname}`;
   if (rounds > 1) await checkWayBack(cli, { host: to, to: back }, workload, options);
   return [

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { DrayageError, ERRORS } from '../errors.ts';
-import type { MigrationResult } from '../migration/events.ts';
+import type { MigrateOptions, MigrationResult } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
+import type { Plan } from '../migration/plan.ts';
+import type { Proposal } from '../migration/strategy.ts';
 import { type FakeOptions, FakeTerminal } from './fake.ts';
 import { exampleEvents, ID, RESULT } from './report/example.ts';
 
@@ -12,14 +14,23 @@ const finding = (severity: Finding['severity'], code: string): Finding => ({
   meaning: 'It means this.',
   remedy: 'Do that.',
 });
+const PLAN: Plan = {
+  ...{ strategy: 'stop-copy', image: { missingLayers: [], bytes: 0 }, trees: [], networksToCreate: [] },
+  addressesToMove: [],
+  ...{ volumesToCreate: [], memoryBytes: 1, predictedOutageMs: 1, predictedBytes: 1 },
+};
 const COST = finding('costs', 'A_COST');
 const BLOCK = finding('blocks', 'A_BLOCK');
 
 /** An agent that moves the workload of the example, unless told otherwise. */
-function agent(findings: Finding[] = [], ending: Partial<MigrationResult> = {}): NonNullable<FakeOptions['agent']> {
+function agent(
+  findings: Finding[] = [],
+  ending: Partial<MigrationResult> = {},
+  restart?: Proposal,
+): NonNullable<FakeOptions['agent']> {
   const result = { ...RESULT, ...ending };
   return {
-    'workloads.check': () => ({ findings, plan: null }),
+    'workloads.check': () => ({ strategy: 'live', findings, plan: PLAN, ...(restart && { restart }) }),
     'migrations.start': () => ({ id: ID }),
     'migrations.watch': (_, emit) => {
       for (const event of exampleEvents()) emit(event.type === 'result' ? { ...event, ...result } : event);
@@ -28,6 +39,15 @@ function agent(findings: Finding[] = [], ending: Partial<MigrationResult> = {}):
     'migrations.undo': () => undefined,
   };
 }
+
+const RESTART: Proposal = {
+  findings: [finding('costs', 'MEMORY_LOST')],
+  plan: {
+    ...PLAN,
+    strategy: 'restart',
+    restart: { lost: ['all of it'], stopMs: 10_000, outageMs: 14_000, healthy: 'running' },
+  },
+};
 
 const MOVE = ['migrate', 'web', '--to', 'root@b'];
 
@@ -76,6 +96,43 @@ test.each<[string, FakeOptions, string[], string | undefined]>([
   const { error, calls } = await new FakeTerminal({ ...options, agent: agent([COST]) }).run(...MOVE, ...flags);
   expect(error?.code).toBe(code);
   expect(calls.includes('migrations.start')).toBe(code === undefined);
+});
+
+test.each<[string, FakeOptions, string[], string | undefined]>([
+  ['nobody to ask', {}, ['--yes'], 'MIGRATION_BLOCKED'],
+  ['in JSON', { tty: true, answer: true }, ['--json'], 'MIGRATION_BLOCKED'],
+  ['a dry run', { tty: true, answer: true }, ['--dry-run'], 'MIGRATION_BLOCKED'],
+  ['the user says no', { tty: true, answer: false }, [], 'CANCELLED'],
+  ['the user says yes', { tty: true, answer: true }, [], undefined],
+])('what cannot move live is offered a restart: %s', async (_, options, flags, code) => {
+  const asked: unknown[] = [];
+  const answers = {
+    ...agent([BLOCK], {}, RESTART),
+    'migrations.start': (request: { options: MigrateOptions }) => {
+      asked.push(request.options.allowRestart);
+      return { id: ID };
+    },
+  };
+  const { error, out } = await new FakeTerminal({ ...options, agent: answers }).run(...MOVE, ...flags);
+  expect(error?.code).toBe(code);
+  if (code === 'MIGRATION_BLOCKED') expect(error?.remedy).toContain('--allow-restart (it loses all of it; it is away');
+  expect(asked).toEqual(code === undefined ? [true] : []);
+  if (!flags.includes('--json') && !flags.includes('--yes')) expect(out).toContain('web cannot move live');
+});
+
+test('--allow-restart agrees to what every restart costs, and to nothing else', async () => {
+  const lost = agent([finding('costs', 'MEMORY_LOST')]);
+  expect((await new FakeTerminal({ agent: lost }).run(...MOVE, '--allow-restart')).error).toBeUndefined();
+  expect((await new FakeTerminal({ agent: lost }).run(...MOVE)).error?.code).toBe('CONFIRMATION_NEEDED');
+  const more = agent([finding('costs', 'MEMORY_LOST'), COST]);
+  const { error } = await new FakeTerminal({ agent: more }).run(...MOVE, '--allow-restart');
+  expect(error?.message).toContain('A_COST');
+  expect(error?.message).not.toContain('MEMORY_LOST');
+});
+
+test('--healthy-url takes an address', async () => {
+  const { error } = await new FakeTerminal({ agent: agent() }).run(...MOVE, '--healthy-url', 'file:///etc/passwd');
+  expect(error?.code).toBe('USAGE');
 });
 
 test('a dry run shows the plan and begins nothing', async () => {
@@ -169,7 +226,7 @@ test('a lost agent does not mean a lost migration', async () => {
 
 test('check tells all, and by its status whether it can move', async () => {
   const blocked = await new FakeTerminal({ agent: agent([BLOCK]) }).run('check', 'web', '--to', 'b', '--json');
-  expect(JSON.parse(blocked.out)).toEqual({ findings: [BLOCK], plan: null });
+  expect(JSON.parse(blocked.out)).toEqual({ strategy: 'live', findings: [BLOCK], plan: PLAN });
   expect(blocked.status).toBe(ERRORS.MIGRATION_BLOCKED.exit);
   const fine = await new FakeTerminal({ agent: agent([COST]) }).run('check', 'web', '--to', 'b');
   expect(fine.out).toContain('web can be moved to b');

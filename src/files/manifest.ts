@@ -7,7 +7,7 @@
  */
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { type BytePath, fromText, joinBytes, toFs } from './byte-path.ts';
+import { type BytePath, fromText, joinBytes, parentOf, toFs } from './byte-path.ts';
 
 /** Numbers per entry in `Directory.stats`. As doubles: milliseconds keep a quarter of a microsecond. */
 export const FIELDS = { mode: 0, ino: 1, size: 2, mtimeMs: 3, ctimeMs: 4 } as const;
@@ -79,6 +79,12 @@ export async function takeManifest(root: string, { signal, overlay = false }: Ma
 
 export function namesOf(directory: Directory | undefined): BytePath[] {
   return directory === undefined || directory.names === '' ? [] : directory.names.split('/');
+}
+
+export function isIn({ directories }: Manifest, path: BytePath): boolean {
+  const parent = parentOf(path);
+  const name = path.slice(parent === '' ? 0 : parent.length + 1);
+  return path !== '' && namesOf(directories.get(parent)).includes(name);
 }
 
 export function isDirectoryMode(mode: number | undefined): boolean {

@@ -68,6 +68,32 @@ test.each(SETTINGS)(
   600_000,
 );
 
+test('a writable layer that is mounted on neither side is the same layer on the target', async () => {
+  await fc.assert(
+    fc.asyncProperty(mutations(3), async ([image = [], before = [], between = []]) => {
+      await using at = await hosts();
+      const a = `${at.path}/a`;
+      const b = `${at.path}/b`;
+      await mutate(`${a}/lower`, image);
+      await run('cp', ['-a', `${a}/lower`, `${b}/lower`]);
+      await mountOverlay(a, 'redirect_dir=off,metacopy=off');
+      await mutate(`${a}/merged`, before);
+      const rig = target({ first: `${b}/upper`, final: `${b}/merged` });
+      const tree = { key: 'upper', kind: 'upper', path: `${a}/upper` } as const;
+      await using sync = await TreeSync.begin({ tree, merged: `${a}/merged`, ...rig.options });
+      await sync.firstPass();
+      await mutate(`${a}/merged`, between);
+      await run('umount', [`${a}/merged`]);
+      await sync.stoppedPass();
+      await rig.idle();
+      await mountOverlay(a, 'redirect_dir=off,metacopy=off');
+      await mountOverlay(b, 'redirect_dir=off,metacopy=off');
+      expect(await describeTree(`${b}/merged`)).toEqual(await describeTree(`${a}/merged`));
+    }),
+    { numRuns: RUNS },
+  );
+}, 600_000);
+
 test('a directory of the image that took the name of another is that one, also where its layer only says so', async () => {
   await using at = await hosts();
   const a = `${at.path}/a`;

@@ -107,6 +107,25 @@ test('what is always to be sent is sent though no time tells of a change', async
   expect(readFileSync(`${at.to}/mapped`, 'utf8')).toBe('old');
 });
 
+test('of a workload that does not run everything is what it is, with what no time tells', async () => {
+  using at = sides();
+  for (const name of ['gone', 'kept', 'same']) writeFileSync(`${at.from}/${name}`, 'old');
+  await tick();
+  await using sync = await at.begin();
+  await sync.firstPass();
+  renameSync(`${at.from}/gone`, `${at.from}/new`);
+  const { atime, mtime } = statSync(`${at.from}/same`);
+  writeFileSync(`${at.from}/same`, 'now');
+  utimesSync(`${at.from}/same`, atime, mtime);
+  const kept = statSync(`${at.to}/kept`);
+  writeFileSync(`${at.to}/kept`, 'was');
+  utimesSync(`${at.to}/kept`, kept.atime, kept.mtime);
+  await sync.stoppedPass({ alwaysPaths: ['kept', 'not/there'] });
+  await at.rig.idle();
+  expect(readFileSync(`${at.to}/kept`, 'utf8')).toBe('old');
+  expect(await describeTree(at.to)).toEqual(await describeTree(at.from));
+});
+
 test('what is always to be sent stays one file with its other names', async () => {
   using at = sides();
   mkdirSync(`${at.from}/d`);

@@ -14,7 +14,7 @@ import type { ProgramRecorder } from '../exec/run.ts';
 import type { Transfer } from '../tools/rsync.ts';
 import type { BytePath } from './byte-path.ts';
 import { diffManifests, type TreeDiff } from './diff.ts';
-import { type Manifest, namesOf, withOtherNames } from './manifest.ts';
+import { isIn, type Manifest, namesOf, withOtherNames } from './manifest.ts';
 import { ListedTransfer, type SendOptions, type Sent, transfer } from './sender.ts';
 import { SourceTree } from './source-tree.ts';
 import type { Listing, PruneResult } from './target.ts';
@@ -70,17 +70,27 @@ export class TreeSync {
    * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
    */
   async firstPass(): Promise<{ bytes: number; entries: number }> {
-    let bytes = 0;
-    for (let attempt = 1; ; attempt++) {
-      const earlier = this.#before;
-      const before = await this.#tree.look(this.#options.signal);
-      this.#before = before;
-      const sent = await transfer(this.#everything(), this.#sending('first'));
-      bytes += sent.bytes;
-      if (earlier !== undefined && !this.#tree.isFile)
-        bytes += await this.#resend(diffManifests(earlier, before).changed);
-      if (sent.outcome === 'complete' || attempt === MAX_RACED_PASSES) return { bytes, entries: before.entries };
-    }
+    const { bytes, entries } = await this.#whole([]);
+    return { bytes, entries };
+  }
+
+  /**
+   * Once more everything, as in a first pass, of a workload that does not run and whose root file system is mounted on
+   * neither side: with it the target's tree is what the source's is.
+   * @param alwaysPaths as in `finalPass`
+   * @param onProgress is told of this pass in the place of the one that was given for all
+   * @throws DrayageError FILES_TRANSFER | FILES_NO_SPACE | FILES_UNREADABLE
+   */
+  async stoppedPass({
+    alwaysPaths = [],
+    onProgress,
+  }: {
+    alwaysPaths?: readonly BytePath[];
+    onProgress?: (bytes: number) => void;
+  } = {}): Promise<{ bytes: number }> {
+    const { bytes, outcome } = await this.#whole(alwaysPaths, onProgress);
+    if (outcome === 'raced') throw this.#changing();
+    return { bytes };
   }
 
   /**
@@ -115,19 +125,34 @@ export class TreeSync {
       await this[Symbol.asyncDispose]();
       return total;
     }
-    throw new DrayageError(
-      'FILES_TRANSFER',
-      `The files of ${this.#tree.key} change although the workload stands still.`,
-      {
-        remedy: 'See what else writes to them: another container that uses the same volume, or the host itself.',
-      },
-    );
+    throw this.#changing();
   }
 
   /** Lets go of what was prepared and not used. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#prepared?.abandon();
     this.#prepared = undefined;
+  }
+
+  async #whole(
+    alwaysPaths: readonly BytePath[],
+    onProgress = this.#options.onProgress,
+  ): Promise<Sent & { entries: number }> {
+    const sending = { ...this.#sending('first'), ...(onProgress && { onProgress }) };
+    let bytes = 0;
+    for (let attempt = 1; ; attempt++) {
+      const earlier = this.#before;
+      const before = await this.#tree.look(this.#options.signal);
+      this.#before = before;
+      const { outcome, ...sent } = await transfer(this.#everything(), sending);
+      bytes += sent.bytes;
+      if (!this.#tree.isFile) {
+        const changed = earlier === undefined ? [] : diffManifests(earlier, before).changed;
+        const always = withOtherNames(alwaysPaths, before).filter((path) => isIn(before, path));
+        bytes += await this.#resend([...new Set([...changed, ...always])]);
+      }
+      if (outcome === 'complete' || attempt === MAX_RACED_PASSES) return { bytes, outcome, entries: before.entries };
+    }
   }
 
   async #final(before: Manifest, alwaysPaths: readonly BytePath[]): Promise<FinalPass> {
@@ -185,6 +210,13 @@ export class TreeSync {
     }
     await call();
     return total;
+  }
+
+  #changing(): DrayageError {
+    const what = `The files of ${this.#tree.key} change although the workload stands still.`;
+    return new DrayageError('FILES_TRANSFER', what, {
+      remedy: 'See what else writes to them: another container that uses the same volume, or the host itself.',
+    });
   }
 
   #everything(): Transfer {

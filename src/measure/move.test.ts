@@ -13,6 +13,8 @@ const options = {
   remove: true,
   carryBinds: false,
   replaceFiles: false,
+  strategy: 'auto' as const,
+  allowRestart: false,
   dropConnections: false,
   handover: 'forward' as const,
   dryRun: false,

@@ -62,7 +62,9 @@ export function moveOf(arrivals: readonly Arrival[]): Move | null {
 
 /** Counted back from the end of the commit, which is when the workload ran again. */
 function frozenOf(phases: readonly PhaseStretch[], outageMs: number | null): Stretch | null {
-  const [freeze, commit] = ['freeze', 'commit'].map((name) => phases.find((phase) => phase.name === name));
+  const [freeze, commit] = [['freeze', 'stop'], ['commit']].map((names) =>
+    phases.find(({ name }) => names.includes(name)),
+  );
   if (outageMs === null || freeze === undefined) return null;
   const fromMs = commit === undefined ? freeze.fromMs : commit.toMs - outageMs;
   return { fromMs, toMs: fromMs + outageMs };

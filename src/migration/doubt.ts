@@ -1,5 +1,5 @@
 /**
- * In doubt: the intent is on disk and the target's answer has not come. The source stays frozen and asks until the
+ * In doubt: the intent is on disk and the target's answer has not come. The source stands still and asks until the
  * target's journal tells; asking makes a migration that was not committed impossible to commit.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,7 +42,7 @@ export async function settleDoubt(
 async function askTarget(m: Doubtful, signal: AbortSignal): Promise<SettledDoubt> {
   m.emit({
     type: 'note',
-    message: `no answer from ${m.to} to the commit; the workload stays frozen until its journal has been read`,
+    message: `no answer from ${m.to} to the commit; the workload stands still until its journal has been read`,
   });
   for (let attempt = 0; ; attempt++) {
     signal.throwIfAborted();

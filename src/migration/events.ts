@@ -5,17 +5,19 @@
 import type { SerializedError } from '../errors.ts';
 import type { Finding } from './finding.ts';
 
-/** The phases of design.md, in order. */
+/** The phases of design.md, in order; by restart there is `stop` in the place of the freeze and `start` in that of the restore. */
 export const PHASES = [
   'survey',
   'preflight',
   'prepare',
   'precopy',
   'freeze',
+  'stop',
   'dump',
   'transfer',
   'sync',
   'restore',
+  'start',
   'commit',
   'release',
   'undo',
@@ -38,7 +40,10 @@ export interface MigrationResult {
   type: 'result';
   id: string;
   outcome: Outcome;
-  /** From the freeze until the workload ran on the target, as the source's clock saw it; null where it never froze. */
+  /**
+   * From the freeze or the stop until the workload ran on the target, as the source's clock saw it; null where it never
+   * stood still.
+   */
   outageMs: number | null;
   totalMs: number;
   /** Bytes that crossed to the target, all kinds together. */
@@ -70,7 +75,16 @@ export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; i
 export const HANDOVERS = ['auto', 'forward', 'address', 'none'] as const;
 export type Handover = (typeof HANDOVERS)[number];
 
+/** Whether memory moves: `auto` takes live where nothing speaks against it, and asks before it takes restart. */
+export const STRATEGIES = ['auto', 'live', 'restart'] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
 export interface MigrateOptions {
+  strategy: Strategy;
+  /** With `auto`: take restart, without asking, where it cannot move live. */
+  allowRestart: boolean;
+  /** By restart: the copy is healthy when this address answers with a status below 400, as the target reaches it. */
+  healthyUrl?: string;
   /** Delete the source's copy after commit instead of keeping it stopped under another name. */
   remove: boolean;
   /** Move bind mounts' content, too. */

@@ -5,11 +5,11 @@ import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { MigrateOptions } from './events.ts';
 import { type Exploration, explore } from './explore.ts';
-import type { Finding } from './finding.ts';
-import { preflight } from './preflight.ts';
 import type { SourceMigration } from './source-migration.ts';
+import { type Decision, decide } from './strategy.ts';
 import { surveyWorkload } from './survey.ts';
 import type { TargetPort } from './target-port.ts';
+import { tellRestart } from './tell-restart.ts';
 
 export interface Facts {
   workload: AnyWorkload;
@@ -68,16 +68,19 @@ async function surveyPair(
   return [workload, { ...facts, tree: await target.surveyTree(tree) }];
 }
 
-/** @throws DrayageError MIGRATION_BLOCKED where a finding blocks. */
-export function checkFindings(m: SourceMigration, facts: Facts): Finding[] {
-  const findings = preflight(facts, m.options);
+/** How it is to move. @throws DrayageError MIGRATION_BLOCKED where a finding blocks. */
+export function checkFindings(m: SourceMigration, facts: Facts): Decision['strategy'] {
+  const { strategy, findings, plan, restart } = decide(facts, m.options);
   m.emit({ type: 'findings', findings });
   const blocking = findings.filter((finding) => finding.severity === 'blocks');
   const [first, ...more] = blocking;
-  if (first === undefined) return findings;
+  if (first === undefined) {
+    if (plan.restart !== undefined) m.emit({ type: 'note', message: `by restart: ${tellRestart(plan)}` });
+    return strategy;
+  }
   const others = more.length === 0 ? '' : ` (and ${more.length} more findings that block)`;
   throw new DrayageError('MIGRATION_BLOCKED', `${first.message}${others}`, {
     meaning: first.meaning,
-    remedy: first.remedy,
+    remedy: restart === undefined ? first.remedy : `${first.remedy} Or move it by restart: --allow-restart.`,
   });
 }

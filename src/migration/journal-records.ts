@@ -1,6 +1,6 @@
 /** What a journal's lines hold, and what follows from them; pure. */
 import { z } from 'zod';
-import { HANDOVERS, type MigrationEvent, PHASES } from './events.ts';
+import { HANDOVERS, type MigrationEvent, PHASES, STRATEGIES } from './events.ts';
 import type { Finding } from './finding.ts';
 
 export const SIDES = ['source', 'target'] as const;
@@ -11,12 +11,15 @@ export type Side = (typeof SIDES)[number];
  *
  *     source: started → frozen → intent → committed → retired          target: opened → restoring → ready → committed → running → released
  *                   ↘ undone ↙        ↘ unknown (in doubt)                              ↘ aborted ↙
+ *
+ * By restart there is `stopped` in the place of `frozen`, and `trying` in that of `restoring`: the copy may run from
+ * there on, before anything is committed, and so the source's intent comes before it.
  */
 export const STATES = [
   // source
-  ...(['started', 'frozen', 'intent', 'committed', 'retired', 'undone', 'unknown'] as const),
+  ...(['started', 'frozen', 'stopped', 'intent', 'committed', 'retired', 'undone', 'unknown'] as const),
   // target; `committed` is the word of both
-  ...(['opened', 'restoring', 'ready', 'running', 'released', 'aborted'] as const),
+  ...(['opened', 'restoring', 'trying', 'ready', 'running', 'released', 'aborted'] as const),
 ] as const;
 export type State = (typeof STATES)[number];
 
@@ -92,6 +95,10 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
     source: z.string(),
     target: z.string(),
     options: z.looseObject({
+      // Journals of versions before had neither.
+      strategy: z.enum(STRATEGIES).default('live'),
+      allowRestart: z.boolean().default(false),
+      healthyUrl: z.string().exactOptional(),
       remove: z.boolean(),
       carryBinds: z.boolean(),
       dropConnections: z.boolean(),

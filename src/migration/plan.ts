@@ -8,10 +8,11 @@ import { parentOf } from '../traffic/own-device.ts';
 import { isForwarded, type MigrateOptions } from './events.ts';
 import type { Exploration } from './explore.ts';
 import type { ContainerFacts, Facts } from './facts.ts';
+import type { RestartPlan } from './plan-restart.ts';
 import { bindKind } from './preflight/files.ts';
 
 export interface Plan {
-  strategy: 'stop-copy';
+  strategy: 'stop-copy' | 'restart';
   /** Diff ids, bottom first, of the layers that the target lacks; `bytes` is an estimate from the whole image's size. */
   image: { missingLayers: string[]; bytes: number };
   /** Trees of files to carry. */
@@ -28,6 +29,7 @@ export interface Plan {
   predictedOutageMs: number;
   /** Everything that will cross to the target. */
   predictedBytes: number;
+  restart?: RestartPlan;
 }
 
 interface TrafficPlan {

@@ -15,6 +15,7 @@ import type { MigrateOptions } from './events.ts';
 import type { Exploration } from './explore.ts';
 import type { Finding } from './finding.ts';
 import type { ADDRESS_FINDINGS } from './preflight/own-addresses.ts';
+import type { RESTART_FINDINGS } from './preflight/restart.ts';
 import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import type { TREE_FINDINGS } from './preflight/tree.ts';
 import { FINDINGS, type FindingCode, preflight, sourceHindrances } from './preflight.ts';
@@ -132,10 +133,13 @@ const macvlan = (options: Record<string, string> = {}) => ({
 });
 
 /** For every code: what raises it, each by itself; and what comes near but does not. */
-/** Those of traffic, of addresses of its own and of processes have tests of their own. */
+/** Those of traffic, of a restart, of addresses of its own and of processes have tests of their own. */
 type Code = Exclude<
   FindingCode,
-  keyof typeof TRAFFIC_FINDINGS | keyof typeof ADDRESS_FINDINGS | keyof typeof TREE_FINDINGS
+  | keyof typeof TRAFFIC_FINDINGS
+  | keyof typeof ADDRESS_FINDINGS
+  | keyof typeof RESTART_FINDINGS
+  | keyof typeof TREE_FINDINGS
 >;
 const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
   NOT_RUNNING: {

@@ -1,7 +1,7 @@
 /** Pure: everything that speaks against a move, or that the user should know beforehand, from the facts alone. */
 import { type AnyWorkload, type HostFacts, isTree, type ProcessTreeFacts } from '../engines/facts.ts';
 import type { MigrateOptions } from './events.ts';
-import type { Facts } from './facts.ts';
+import type { ContainerFacts, Facts } from './facts.ts';
 import type { Finding } from './finding.ts';
 import { makePlan } from './plan.ts';
 import { type Case, type SourceCase, sourceCase, treeCase } from './preflight/case.ts';
@@ -14,6 +14,7 @@ import { checkOverlays, OVERLAY_FINDINGS } from './preflight/overlays.ts';
 import { ADDRESS_FINDINGS, checkAddresses, checkOwnAddresses } from './preflight/own-addresses.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkPorts, PORT_FINDINGS } from './preflight/ports.ts';
+import { byRestart, RESTART_FINDINGS } from './preflight/restart.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTakenAddresses, TAKEN_FINDINGS } from './preflight/taken-addresses.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
@@ -40,10 +41,15 @@ export function preflight({ workload, source, target, exploration }: Facts, opti
   return sorted(findings);
 }
 
+/** The same for a move by restart. */
+export function preflightRestart(facts: ContainerFacts, options: MigrateOptions): Finding[] {
+  return sorted(byRestart(preflight(facts, options), sourceCase(facts.workload, facts.source, options)));
+}
+
 /** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
 export function sourceHindrances(workload: AnyWorkload, source: HostFacts): string[] {
   const options: MigrateOptions = {
-    ...{ remove: false, carryBinds: false, dropConnections: false },
+    ...{ strategy: 'live', allowRestart: false, remove: false, carryBinds: false, dropConnections: false },
     ...{ handover: 'auto', replaceFiles: false, dryRun: true },
   };
   const findings = isTree(workload)
@@ -74,6 +80,7 @@ export const FINDINGS = {
   ...TAKEN_FINDINGS,
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,
+  ...RESTART_FINDINGS,
   ...TREE_FINDINGS,
   ...ADDRESS_FINDINGS,
 } as const;

@@ -27,13 +27,13 @@ import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
 
 /** A tree of files on its way. */
-interface Tree {
+export interface Tree {
   key: string;
   sync: TreeSync;
 }
 
 /** The container's log on its way. */
-interface Logs {
+export interface Logs {
   path: string;
   sync: LogSync;
 }
@@ -47,19 +47,9 @@ export function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Prom
 }
 
 async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo: UndoStack): Promise<Prepared> {
-  const { workload, target } = facts;
+  const { workload } = facts;
   const started = startedData(m.id, workload);
-  await beginOnTarget(m, { workload, options: m.options, parents: parentsThere(facts) }, started, undo);
-  const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
-  if (planImage(workload.image, target).load) {
-    await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
-  }
-  const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
-  for (const message of notes) m.emit({ type: 'note', message });
-  m.checkpoint();
-
-  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload));
-  m.checkpoint();
+  const { containerId, trees } = await prepareCopy(m, facts, started, undo);
 
   const { stage } = started;
   const { memory, touched } = await stageMemory(m, workload, stage, undo);
@@ -92,8 +82,32 @@ async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo:
   return { facts, started, containerId, memory, checkpoint, handover, addresses, sync };
 }
 
+/** The copy on the target, not started, and all files as they are now. */
+export async function prepareCopy(
+  m: SourceMigration,
+  facts: ContainerFacts,
+  started: StartedData,
+  undo: UndoStack,
+): Promise<{ containerId: string; trees: Tree[] }> {
+  const { workload, target } = facts;
+  const strategy = started.restart === undefined ? 'live' : 'restart';
+  const options = { ...m.options, strategy } as const;
+  await beginOnTarget(m, { workload, options, parents: parentsThere(facts) }, started, undo);
+  const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
+  if (planImage(workload.image, target).load) {
+    await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
+  }
+  const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
+  for (const message of notes) m.emit({ type: 'note', message });
+  m.checkpoint();
+
+  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload));
+  m.checkpoint();
+  return { containerId, trees };
+}
+
 /** A restart policy would revive the source's copy when it is killed, or when its engine restarts. */
-async function disableRestart(
+export async function disableRestart(
   m: SourceMigration,
   { containerId, restartPolicy }: StartedData,
   undo: UndoStack,
@@ -143,7 +157,7 @@ async function mergedDir(m: SourceMigration, { id, ref }: WorkloadFacts): Promis
   throw new DrayageError('TARGET_STORAGE', `The engine does not tell where ${ref.name} keeps its files.`);
 }
 
-function logsOf(m: SourceMigration, { workload, source }: ContainerFacts): Logs | undefined {
+export function logsOf(m: SourceMigration, { workload, source }: ContainerFacts): Logs | undefined {
   const file = logFileOf(workload.inspect as ContainerInspect, source.docker?.dataRoot ?? '/var/lib/docker');
   if (file === undefined) return undefined;
   const { path, format } = file;

@@ -18,8 +18,10 @@ import { finishHandover, removeLeftHold, undoHandover } from './recover-handover
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
+import { startAgain, wasStopped } from './stop.ts';
 import { endStragglers } from './stragglers.ts';
 import type { TargetPort } from './target-port.ts';
+import { endLeftTrial, wasTried } from './trial.ts';
 import { untilDone } from './until-done.ts';
 
 interface Recovery {
@@ -94,6 +96,12 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
     if (state === 'running') await untilDone(signal, () => reviveCopies(journal, docker));
     return;
   }
+  // By restart it is on record only when the copy has run, and everything of it is on disk.
+  if (state === 'committed' && restartIn(journal) !== undefined) {
+    await keepForwards(recovery);
+    await untilDone(signal, () => releaseCopy(journal, tools));
+    return untilDone(signal, () => reviveCopies(journal, docker));
+  }
   const containerId = containerOf(journal);
   if (containerId !== undefined) await abortLeftRendezvous(containerId);
   if (state === 'committed') {
@@ -104,7 +112,12 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
     }
     if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }
-  if (containerId !== undefined) await killContainerProcesses(containerId);
+  if (containerId !== undefined) {
+    const end = wasTried(journal)
+      ? endLeftTrial(docker, containerId, recovery.id)
+      : killContainerProcesses(containerId);
+    await end;
+  }
   if (state !== 'aborted') {
     await journal.append({ type: 'state', state: 'aborted', data: { reason: 'the agent was restarted' } });
   }
@@ -119,12 +132,20 @@ async function keepForwards({ journal, run, forwards }: Recovery): Promise<void>
 
 /** After a restart of the host: the engine had no policy to start the copy by. */
 async function reviveCopies(journal: Journal, docker: Docker): Promise<void> {
+  if (restartIn(journal)?.running === false) return;
   for (const record of journal.records) {
     if (record.type !== 'acquired' || record.resource.kind !== 'container') continue;
     const resource = fromJournal(record.resource);
     if (resource.kind !== 'container' || resource.id === undefined) continue;
     await reviveByPolicy(docker, { containerId: resource.id, restartPolicy: resource.restartPolicy });
   }
+}
+
+/** Of a copy that was committed by restart: whether it is to run. */
+function restartIn(journal: Journal): { running: boolean } | undefined {
+  const committed = journal.records.find((record) => record.type === 'state' && record.state === 'committed');
+  const data = committed?.type === 'state' ? committed.data : undefined;
+  return (data as { restart?: { running: boolean } } | undefined)?.restart;
 }
 
 /** Also where its guard has been removed since. */
@@ -142,11 +163,12 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   await endStragglers(details.stage);
   thaw(details.cgroupPath);
   await leaveOwnCgroup(details);
+  if (wasStopped(journal)) await untilDone(signal, () => startAgain(docker, details));
   await untilDone(signal, () => undoHandover(run, journal.records));
   await unmountTmpfs(run, details.stage);
   if (details.homes === undefined) {
     await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
-    await untilDone(signal, () => reviveByPolicy(docker, details));
+    if (details.restart?.running !== false) await untilDone(signal, () => reviveByPolicy(docker, details));
   }
   await journal.append({ type: 'state', state: 'undone' });
   const what = `The agent of the source was restarted while ${started.workload} was being moved.`;

@@ -14,6 +14,7 @@ import { lastState } from './journal-records.ts';
 import { endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
+import { startAgain, wasStopped } from './stop.ts';
 
 /**
  * On the source: thaws its copy, or retires it and forwards its traffic to the target, as after a commit.
@@ -43,6 +44,7 @@ export async function resolveSource(
   } else {
     thaw(details.cgroupPath);
     await leaveOwnCgroup(details);
+    if (wasStopped(journal)) await startAgain(docker, details);
     await undoHandover(run, journal.records);
     if (details.homes === undefined) await restoreRestart(docker, details.containerId, details.restartPolicy);
     await journal.append({ type: 'state', state: 'undone' });

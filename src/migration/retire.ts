@@ -26,7 +26,7 @@ const RELEASE_PATIENCE_MS = 15_000;
  */
 export async function retire(
   m: SourceMigration,
-  { started, handover, addresses }: Prepared,
+  { started, handover, addresses }: Pick<Prepared, 'started' | 'handover' | 'addresses'>,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   const failures: unknown[] = [];
@@ -107,6 +107,7 @@ export async function restoreRestart(docker: Docker, containerId: string, policy
  * instruction of its own.
  */
 async function killFrozen(cgroupPath: string): Promise<void> {
+  if (cgroupPath === '') return; // It did not run.
   for (const pid of await tasksOf(cgroupPath)) {
     try {
       process.kill(pid, 'SIGKILL');

@@ -18,6 +18,8 @@ export const startedSchema = z.object({
   homes: z.record(z.string(), z.string()).exactOptional(),
   /** Likewise: files that they write, which go on elsewhere. */
   written: z.array(z.string()).exactOptional(),
+  /** Moved by restart, and whether it ran: then an undo starts it again. Milliseconds that it has to stop. */
+  restart: z.object({ running: z.boolean(), stopMs: z.number() }).exactOptional(),
 });
 export type StartedData = z.infer<typeof startedSchema>;
 
@@ -33,7 +35,8 @@ export function startedTree(
   };
 }
 
-export function startedData(id: string, workload: WorkloadFacts): StartedData {
+/** @param restart where it is to be moved so */
+export function startedData(id: string, workload: WorkloadFacts, restart?: StartedData['restart']): StartedData {
   return {
     containerId: workload.id,
     name: workload.ref.name,
@@ -41,6 +44,7 @@ export function startedData(id: string, workload: WorkloadFacts): StartedData {
     restartPolicy: restartPolicyOf(workload),
     stage: join(STAGE_DIR, `${id}.source`),
     volumes: Object.keys(workload.volumes),
+    ...(restart && { restart }),
   };
 }
 

@@ -2,8 +2,8 @@
  * What the source needs of the target, in the order in which it is called. The target's agent does it
  * (target-session.ts) and may refuse at any point; the source reaches it through the agents' connection.
  *
- * Obligations: until `commit` the copy never runs, and losing the connection makes the target undo everything by
- * itself. `commit` writes the commit record to disk before the copy runs. `outcome` is final: it makes a migration
+ * Obligations: until `commit` the copy never runs (by restart: until `start`), and losing the connection before makes
+ * the target undo everything by itself. `commit` writes the commit record to disk before the copy runs. `outcome` is final: it makes a migration
  * that has not been committed impossible to commit.
  */
 import type { Duplex } from 'node:stream';
@@ -105,6 +105,13 @@ export interface TargetPort {
   repoint(forward: string, to: Repointed): Promise<void>;
   /** All images are there: restores up to where nothing has run yet, and is ready for the workload's traffic. */
   restore(id: string, traffic?: ArrivingTraffic): Promise<void>;
+  /**
+   * By restart, all files are there: starts the copy as its engine does (one that did not run on the source stays
+   * stopped), and is ready for the workload's traffic. From this call on the copy may run, until `abort` or `outcome`
+   * has said that it does not.
+   */
+  start(id: string, traffic?: ArrivingTraffic): Promise<void>;
+  /** By restart it waits until the copy is healthy, however the connection fares meanwhile; `abort` ends that. */
   commit(id: string): Promise<CommitAnswer>;
   /** The source's copy is retired: the copy becomes an ordinary container. Returns the target's spans. */
   release(id: string): Promise<{ spans: Span[]; notes: string[] }>;

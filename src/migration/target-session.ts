@@ -40,6 +40,7 @@ import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
 import type { ArrivingTraffic, ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
+import { Trial } from './trial.ts';
 import { untilDone } from './until-done.ts';
 
 const UNDO_WAIT_MS = 10_000;
@@ -70,8 +71,10 @@ export class TargetSession {
   #memory: Promise<void> | undefined;
   #staged: Promise<void> | undefined;
   #touched: TouchedMemory | undefined;
-  /** Everything is restored, and nothing has run. */
+  /** Everything is restored, and nothing has run; or, by restart, all has come. */
   #ready = false;
+  /** By restart, of a workload that ran. */
+  #trial: Trial | undefined;
   #failed: unknown;
   readonly #maker: CopyMaker;
   /** The copy has been made. */
@@ -164,8 +167,10 @@ export class TargetSession {
     const trees = carriedTrees(workload.files, options);
     const step = <T>(name: string, work: () => Promise<T>) => this.#trace.step(name, work);
     const networked = async (): Promise<void> => {
+      // By restart nobody else has them while the copy is tried, and it may need them to become healthy.
+      const own = options.strategy === 'restart' ? [] : (workload.traffic?.own ?? []);
       this.#addresses = await AddressArrival.seal({
-        ...{ id: this.id, container: workload.ref.name, own: workload.traffic?.own ?? [] },
+        ...{ id: this.id, container: workload.ref.name, own },
         ...{ docker: this.#docker, run: this.#run, acquire: common.acquire },
       });
     };
@@ -219,15 +224,45 @@ export class TargetSession {
     void this.#touched?.release();
     const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
     const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
-    const receiving = wired.then(() => traffic && this.#receiveTraffic(traffic));
+    const receiving = wired.then(
+      () => traffic && this.#receiveTraffic(traffic, { pid: rendezvous.initPid(), sealed: true }),
+    );
     const arriving = wired.then(() => this.#addresses?.wired(rendezvous.initPid()));
     await allOf(ready, receiving, arriving);
-    this.#check();
-    // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
-    this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
+    this.#becomeReady();
     // Beside the records of the commit, before which it is to be done.
     if (addresses.length > 0) this.#unlocked = rendezvous.unlockNetwork(this.#run);
     this.#unlocked?.catch(() => {});
+  }
+
+  start(traffic?: ArrivingTraffic): Promise<void> {
+    return this.#step(() => this.#start(traffic));
+  }
+
+  async #start(traffic: ArrivingTraffic | undefined): Promise<void> {
+    await this.settle();
+    const { key: containerId } = this.#made();
+    const { workload, options } = this.#request;
+    if (isTree(workload)) throw new DrayageError('PROTOCOL', 'A tree of processes cannot be started anew.');
+    if (workload.state !== 'running') return this.#becomeReady();
+    await this.#state('trying');
+    this.#check();
+    const { healthyUrl } = options;
+    const common = { docker: this.#docker, stopping: this.#stopping };
+    const trial = new Trial({ migrationId: this.id, containerId, healthyUrl, ...common });
+    this.#trial = trial;
+    const pid = await this.#trace.step('docker start', () => trial.start());
+    const receiving = traffic && this.#receiveTraffic(traffic, { pid, sealed: false });
+    await receiving?.catch(async (error: unknown) => {
+      throw await trial.explain(error);
+    });
+    this.#becomeReady();
+  }
+
+  #becomeReady(): void {
+    this.#check();
+    // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
+    this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
     this.#ready = true;
   }
 
@@ -240,11 +275,10 @@ export class TargetSession {
   }
 
   /**
-   * From here on the other host's packets find the copy, and nothing of it gets out until the commit.
+   * From here on the other host's packets find the copy; `sealed`, nothing of it gets out until the commit.
    * @throws DrayageError ADDRESS_NOT_KEPT where the copy cannot be found for connections that are open
    */
-  async #receiveTraffic(traffic: ArrivingTraffic): Promise<void> {
-    const pid = (this.#rendezvous as Rendezvous).initPid();
+  async #receiveTraffic(traffic: ArrivingTraffic, { pid, sealed }: { pid: number; sealed: boolean }): Promise<void> {
     const wanted = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
     const inner = await innerDevices(this.#run, pid);
     const moved = movedAddresses(wanted, inner);
@@ -263,7 +297,7 @@ export class TargetSession {
     });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
-      await installTarget(this.#run, { ...side, sealed: true });
+      await installTarget(this.#run, { ...side, sealed });
     }
     const network = await readNetwork(this.#run);
     // Without it they ask each other.
@@ -278,7 +312,7 @@ export class TargetSession {
     if (this.#ending !== undefined || !this.#ready) {
       return Promise.resolve({ outcome: 'aborted', reason: `the copy is ${this.state}, not ready` });
     }
-    this.#committing ??= this.#commit();
+    this.#committing ??= this.#request.options.strategy === 'restart' ? this.#commitRestart() : this.#commit();
     return this.#committing;
   }
 
@@ -298,13 +332,15 @@ export class TargetSession {
     this.#rendezvous?.close();
     notes.push(...(await this.#keepForwards()), ...((await this.#addresses?.settle()) ?? []));
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
-    const ending = await this.#made().ending();
+    const ran = this.#rendezvous !== undefined || this.#trial !== undefined;
+    const ending = ran ? await this.#made().ending() : undefined;
     if (ending !== undefined) notes.push(`the copy has ended since, ${ending}`);
     return { spans: this.#trace.spans, notes };
   }
 
   /** Takes everything back; refused after the commit. Waits for the tidying up, but not for ever. */
   async abort(reason: string): Promise<{ spans: Span[] }> {
+    this.#trial?.giveUp(reason);
     if ((await this.outcome(reason)) === 'committed') {
       throw new DrayageError('ALREADY_COMMITTED', `Migration ${this.id} is committed; it cannot be undone.`);
     }
@@ -353,6 +389,23 @@ export class TargetSession {
     const { message: reason } = await this.#restoreError();
     await this.#end(reason);
     return { outcome: 'aborted', reason };
+  }
+
+  /** The commit point of a restart: the copy has been running for a while, and from here on it stays. */
+  async #commitRestart(): Promise<CommitAnswer> {
+    const trial = this.#trial;
+    try {
+      if (trial !== undefined) await this.#trace.step('until healthy', () => trial.healthy());
+    } catch (error) {
+      const { message: reason } = DrayageError.from(error);
+      await this.#end(reason);
+      return { outcome: 'aborted', reason };
+    }
+    await this.#trace.step('record commit', () =>
+      this.#state('committed', { restart: { running: trial !== undefined } }),
+    );
+    await takePlace(this.#run, this.#ports).catch(() => {});
+    return { outcome: 'running', sinceMs: 0 };
   }
 
   async #announce(): Promise<void> {
@@ -429,6 +482,8 @@ export class TargetSession {
       await Promise.race([Promise.allSettled(this.#steps), sleep(STEP_POLL_MS)]);
     }
     await this.#endRestore();
+    // Of a step that was on its way to the journal meanwhile.
+    if (this.state !== 'aborted') await this.#state('aborted', { reason: 'it was undone' });
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
     await this.#touched?.release();
@@ -525,6 +580,7 @@ export class TargetSession {
 
   /** When it resolves nothing of the copy runs any more, also where runc or CRIU were killed and left something behind. */
   async #endRestore(): Promise<void> {
+    await this.#trial?.end();
     if (this.#rendezvous === undefined) return;
     await this.#addresses?.shut();
     this.#rendezvous.abort();

@@ -30,6 +30,21 @@ export type ContainerConfig = Open<{
   Tty?: boolean;
   OpenStdin?: boolean;
   MacAddress?: string;
+  /** Seconds that it has to stop, where it was given any. */
+  StopTimeout?: number | null;
+  /** Of SHELL in a Dockerfile. */
+  Shell?: string[] | null;
+  Healthcheck?: HealthcheckConfig | null;
+}>;
+
+/** Times in nanoseconds; 0 and absent are the engine's defaults. */
+type HealthcheckConfig = Open<{
+  /** `["NONE"]`, `["CMD", program, …]` or `["CMD-SHELL", line]`; empty: the image's. */
+  Test?: string[] | null;
+  Interval?: number;
+  Timeout?: number;
+  Retries?: number;
+  StartPeriod?: number;
 }>;
 
 export type HostConfig = Open<{
@@ -103,7 +118,17 @@ export type ContainerInspect = Open<{
   Name: string;
   /** Id of the image. */
   Image: string;
-  State: Open<{ Status: ContainerStatus; Running: boolean; Paused: boolean; Pid: number; ExitCode: number }>;
+  State: Open<{
+    Status: ContainerStatus;
+    Running: boolean;
+    Paused: boolean;
+    Pid: number;
+    ExitCode: number;
+    /** RFC 3339; `0001-01-01T00:00:00Z` where it never ran. */
+    StartedAt?: string;
+    /** Absent or null without a health check; `starting` until its first result counts. */
+    Health?: { Status: 'none' | 'starting' | 'healthy' | 'unhealthy' } | null;
+  }>;
   Config: ContainerConfig;
   HostConfig: HostConfig;
   GraphDriver?: { Name: string; Data: Record<string, string> | null } | null;

@@ -1,5 +1,6 @@
 /** Docker's Engine API over its unix socket: what drayage asks of it, typed. */
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import { type Call, type CallOptions, DockerConnection, type DockerOptions, type Method } from './docker-connection.ts';
 import type {
@@ -17,6 +18,10 @@ import type {
   VolumeCreateBody,
   VolumeInspect,
 } from './docker-types.ts';
+
+const EXEC_POLL_MS = 50;
+
+type ExecState = { Running: boolean; ExitCode: number | null };
 
 /**
  * A client of one engine. Every method throws a DrayageError: DOCKER_UNREACHABLE, DOCKER_TOO_OLD, DOCKER_NOT_FOUND,
@@ -88,6 +93,22 @@ export class Docker implements AsyncDisposable {
 
   kill(id: string, options: CallOptions & { killSignal?: string } = {}): Promise<void> {
     return this.#do('kill', 'POST', `/containers/${quote(id)}/kill?signal=${options.killSignal ?? 'SIGKILL'}`, options);
+  }
+
+  /**
+   * Runs a command in a running container, as its user and in its working directory. Resolves to the exit status;
+   * aborting gives up waiting.
+   */
+  async exec(id: string, command: readonly string[], options: CallOptions = {}): Promise<number> {
+    const body = { Cmd: [...command] };
+    const path = `/containers/${quote(id)}/exec`;
+    const exec = await this.#connection.json<{ Id: string }>('exec', 'POST', path, { ...options, body });
+    await this.#do('exec start', 'POST', `/exec/${exec.Id}/start`, { ...options, body: { Detach: true } });
+    for (;;) {
+      const state = await this.#connection.json<ExecState>('exec inspect', 'GET', `/exec/${exec.Id}/json`, options);
+      if (!state.Running) return state.ExitCode ?? 255;
+      await sleep(EXEC_POLL_MS, undefined, options);
+    }
   }
 
   /** Resolves to the exit status once the container does not run. */

@@ -11,7 +11,12 @@ import { brokenAt, counts, docker, goneBackAt, Pair, runContainer, running, star
 import type { DockerVersion } from './setup.ts';
 
 /** Where faults strike: as the phase begins, or some milliseconds into it. */
-const POINTS: { phase: Phase; afterMs: number }[] = [
+export interface Point {
+  phase: Phase;
+  afterMs: number;
+}
+
+const POINTS: Point[] = [
   { phase: 'survey', afterMs: 0 },
   { phase: 'prepare', afterMs: 0 },
   { phase: 'prepare', afterMs: 150 },
@@ -108,11 +113,11 @@ export async function targetDiskFillsUp(): Promise<void> {
 /** Moves it from a to b and lets the fault strike; returns when both sides have come to rest. */
 export async function migrateWith(
   pair: Pair,
-  { phase, afterMs }: (typeof POINTS)[number],
+  { phase, afterMs }: Point,
   fault: (pair: Pair, interrupt: () => Promise<void>) => Promise<(() => Promise<void>) | undefined>,
-  workload = 'docker:web',
+  { workload = 'docker:web', flags = [] }: { workload?: string; flags?: readonly string[] } = {},
 ): Promise<void> {
-  const cli = startDrayage(pair.a, 'migrate', workload, '--to', 'root@b', '--json', '--yes');
+  const cli = startDrayage(pair.a, 'migrate', workload, '--to', 'root@b', '--json', '--yes', ...flags);
   let mend: (() => Promise<void>) | undefined;
   let struck: Promise<void> | undefined;
   let buffered = '';
@@ -145,7 +150,7 @@ export async function migrateWith(
   expect(struck, `the fault has not struck: ${said.slice(-1500)}`).toBeDefined();
 }
 
-async function expectOneWholeCopy(pair: Pair, wrongAt = brokenAt): Promise<void> {
+export async function expectOneWholeCopy(pair: Pair, wrongAt = brokenAt): Promise<void> {
   const { a, b } = pair;
   await pair.ready();
   const host = await until(
@@ -175,7 +180,7 @@ async function expectOneWholeCopy(pair: Pair, wrongAt = brokenAt): Promise<void>
   expect(await pair.leftovers()).toEqual([]);
 }
 
-async function kill(host: LabHost, service: 'drayage-agent' | 'dockerd'): Promise<undefined> {
+export async function kill(host: LabHost, service: 'drayage-agent' | 'dockerd'): Promise<undefined> {
   await host.kill9(service);
   return undefined;
 }
@@ -192,7 +197,7 @@ async function killProgram(pair: Pair, program: 'criu' | 'runc'): Promise<undefi
   return undefined;
 }
 
-async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise<() => Promise<void>> {
+export async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise<() => Promise<void>> {
   await pair.lab.cutLink('b', direction);
   return () => pair.lab.restoreLink('b');
 }

@@ -45,7 +45,7 @@ for (const [name, fault] of Object.entries(FAULTS)) {
   test.each(POINTS)(`${name}: $phase + $afterMs ms`, async (point) => {
     pid += 100;
     await startLoop(pair.a);
-    await migrateWith(pair, point, fault, `process:${pid}`);
+    await migrateWith(pair, point, fault, { workload: `process:${pid}` });
     await pair.ready();
     const host = await untilAtRest();
     await countsOn(host);

@@ -52,6 +52,8 @@ export function exampleEvents(): MigrationEvent[] {
     (s): MigrationEvent => ({ ...at(s.startMs + s.ms), type: 'span', span: s }),
   );
   const options = {
+    strategy: 'auto' as const,
+    allowRestart: false,
     remove: false,
     carryBinds: true,
     replaceFiles: false,

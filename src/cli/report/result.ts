@@ -1,7 +1,7 @@
 /** How a migration ended: outcome, numbers, timeline, and the error if there is one. */
 import type { MigrationResult } from '../../migration/events.ts';
 import { renderError } from './finding.ts';
-import { outageOf, phaseBars, rangeOf, type Story } from './story.ts';
+import { outageOf, phaseBars, rangeOf, STILL, type Story } from './story.ts';
 import { type Look, printable } from './style.ts';
 import { renderTimeline } from './timeline.ts';
 import { formatBytes, formatMs } from './units.ts';
@@ -37,7 +37,8 @@ export function renderPhases(story: Story, look: Look): string {
   return `${whole}\n  ${look.style.dim('the outage, enlarged')}\n${renderTimeline(inside, outage, outage, look)}`;
 }
 
-function headline(result: MigrationResult, { started }: Story, { style }: Look): string {
+function headline(result: MigrationResult, story: Story, { style }: Look): string {
+  const { started } = story;
   const workload = style.bold(printable(started?.workload ?? result.id));
   const source = printable(started?.source ?? 'the source');
   const target = printable(started?.target ?? 'the target');
@@ -45,10 +46,11 @@ function headline(result: MigrationResult, { started }: Story, { style }: Look):
     case 'committed': {
       const kept =
         result.keptAs === undefined ? `no copy is kept on ${source}` : `kept stopped on ${source} as ${result.keptAs}`;
-      return `${style.green('✔')} ${workload} now runs on ${style.bold(target)} (${printable(kept)})`;
+      const now = neverRan(story) ? 'is now stopped on' : 'now runs on';
+      return `${style.green('✔')} ${workload} ${now} ${style.bold(target)} (${printable(kept)})`;
     }
     case 'undone':
-      return `${style.yellow('↩')} undone: ${workload} goes on running on ${style.bold(source)}, nothing is lost`;
+      return `${style.yellow('↩')} undone: ${workload} ${goneBack(story)} ${style.bold(source)}${wasStopped(story) ? '' : ', nothing is lost'}`;
     case 'unknown':
       return `${style.red('?')} in doubt: ${workload} is held still on ${source} until it is known whether it runs on ${target}`;
     default:
@@ -56,9 +58,23 @@ function headline(result: MigrationResult, { started }: Story, { style }: Look):
   }
 }
 
+function goneBack(story: Story): string {
+  if (neverRan(story)) return 'stays stopped on';
+  return wasStopped(story) ? 'was started again on' : 'goes on running on';
+}
+
+function wasStopped(story: Story): boolean {
+  return !neverRan(story) && story.phases.some(({ name }) => name === 'stop');
+}
+
+/** Of a container that does not run preflight says so. */
+function neverRan({ findings }: Story): boolean {
+  return findings.some(({ code }) => code === 'STAYS_STOPPED');
+}
+
 function numbers({ outageMs, totalMs, bytes }: MigrationResult, story: Story): string {
   const parts = [`total ${formatMs(totalMs)}`, `${formatBytes(bytes)} sent`];
   if (outageMs !== null) parts.unshift(`outage ${formatMs(outageMs)}`);
-  else if (!phaseBars(story).some(({ label }) => label === 'freeze')) parts.unshift('never stopped');
+  else if (!phaseBars(story).some(({ label }) => STILL.includes(label))) parts.unshift('never stopped');
   return parts.join(' · ');
 }

@@ -58,6 +58,9 @@ function header({ id, started }: Story, { style }: Look): string {
 
 function optionFlags(options: MigrateOptions): string {
   const flags: [boolean, string][] = [
+    [options.strategy !== 'auto', `--strategy ${options.strategy}`],
+    [options.allowRestart, '--allow-restart'],
+    [options.healthyUrl !== undefined, `--healthy-url ${printable(options.healthyUrl ?? '')}`],
     [options.remove, '--remove'],
     [options.carryBinds, '--carry-binds'],
     [options.dropConnections, '--drop-connections'],

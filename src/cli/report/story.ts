@@ -58,11 +58,14 @@ export function phaseBars(story: Story): Bar[] {
   });
 }
 
+/** The phases with which a workload stops running. */
+export const STILL: readonly string[] = ['freeze', 'stop'];
+
 /** Counted back from the end of the commit, which is when the workload ran again; null where it never froze. */
 export function outageOf(story: Story): Outage | null {
   const ms = story.result?.outageMs ?? null;
   const bars = phaseBars(story);
-  const [freeze, commit] = ['freeze', 'commit'].map((name) => bars.find((bar) => bar.label === name));
+  const [freeze, commit] = [STILL, ['commit']].map((names) => bars.find((bar) => names.includes(bar.label)));
   if (ms === null || freeze === undefined) return null;
   return { startMs: commit === undefined ? freeze.startMs : Math.max(0, commit.startMs + commit.ms - ms), ms };
 }

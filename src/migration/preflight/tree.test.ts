@@ -44,6 +44,7 @@ function good(): Facts {
     },
     target: { ...target, tree: { files: ['same'], takenPids: [], missingPrograms: [] } },
     options: {
+      ...{ strategy: 'auto', allowRestart: false },
       ...{ remove: false, carryBinds: false, dropConnections: false, replaceFiles: false, dryRun: false },
       handover: 'forward',
     },
@@ -88,6 +89,10 @@ const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[
   SCRIPT_MISSING: {
     raised: [[terminal('/dev/pts/1'), tree({ missingPrograms: ['script'] })]],
     not: [[terminal('/dev/pts/1')]],
+  },
+  NOT_BY_RESTART: {
+    raised: [[({ options }) => Object.assign(options, { strategy: 'restart' })]],
+    not: [[({ options }) => Object.assign(options, { allowRestart: true })]],
   },
   FILES_DIFFER: {
     raised: [[tree({ files: ['differs'] })]],

@@ -28,7 +28,9 @@ export function checkTree({ workload, name }: Pick<TreeCase, 'workload' | 'name'
 }
 
 export function checkTreeOnTarget(c: TreeCase): Finding[] {
-  return [...fileFindings(c), ...pidFindings(c), ...terminalFindings(c), ...portFindings(c)];
+  const { name, options } = c;
+  const restart = options.strategy === 'restart' ? [raise('NOT_BY_RESTART', `${name} is of no engine.`)] : [];
+  return [...restart, ...fileFindings(c), ...pidFindings(c), ...terminalFindings(c), ...portFindings(c)];
 }
 
 /** What its processes hold. The hosts' own addresses are the only ones that there are. */
@@ -79,6 +81,11 @@ export const TREE_FINDINGS = {
     severity: 'blocks',
     meaning: 'CRIU gives a tree of processes one terminal from outside, and no more.',
     remedy: 'Start the program on one terminal only; or move a terminal multiplexer with all that runs in it.',
+  },
+  NOT_BY_RESTART: {
+    severity: 'blocks',
+    meaning: 'No engine knows how it was started, so nothing could start it anew.',
+    remedy: 'Leave --strategy restart out; or stop the program, and start it on the target yourself.',
   },
   FILES_DIFFER: {
     severity: 'blocks',

@@ -14,7 +14,7 @@ export interface Box {
 }
 
 /** Phases in which the workload stands still. */
-const FROZEN_PHASES = new Set(['freeze', 'dump', 'transfer', 'sync', 'restore', 'commit']);
+const FROZEN_PHASES = new Set(['freeze', 'stop', 'dump', 'transfer', 'sync', 'restore', 'start', 'commit']);
 const CHARACTER_WIDTH = 6.1;
 const BOLD_WIDTH = 7.4;
 
