@@ -4,11 +4,14 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
+import type { Key } from '../archive/encryption.ts';
 import { dockerHostFacts } from '../engines/docker/host.ts';
 import { listDocker } from '../engines/docker/survey.ts';
 import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
+import { ARCHIVE, archiveOutcome, removeLeftPartial } from '../migration/archive/archive-outcome.ts';
+import { archiveOf, recoverImport } from '../migration/archive/recover-import.ts';
 import { Journal } from '../migration/journal.ts';
 import type { JournalFile } from '../migration/journal-file.ts';
 import {
@@ -30,12 +33,16 @@ import { readNetwork } from '../tools/ip-network.ts';
 import { probeTraffic, type TrafficFacts } from '../traffic/capabilities.ts';
 import { ForwardStore } from '../traffic/store.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
+import { ArchiveStreams } from './archive-streams.ts';
+import { Archives } from './archives.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
 import { Forwards } from './forwards.ts';
 import { surveyHost } from './host-facts.ts';
+import { localTarget } from './local-target.ts';
 import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
+import type { ArchiveFile } from './opened-archive.ts';
 import type { Handlers } from './protocol.ts';
 import { remoteTarget } from './remote-target.ts';
 import { serve } from './server.ts';
@@ -81,6 +88,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return { ...facts, network: await readNetwork(run) };
   };
   const dialTarget = async (to: string): Promise<TargetPort> => {
+    if (to.startsWith(ARCHIVE)) return archiveOutcome(to.slice(ARCHIVE.length));
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
       version,
@@ -103,6 +111,14 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const targets = new Targets(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
 
+  const streams = new ArchiveStreams(join(stateDir, 'spool'));
+  await streams.clear();
+  const archives = new Archives({
+    ...{ migrations, streams, hostFacts, version, journalDir },
+    localTarget: () => localTarget(targets, hostFacts),
+    self: { name: hostname(), machine },
+  });
+
   // Requests that go by the journals wait until every migration of the past is known to be under way again.
   const { promise: recovering, resolve: allKnown } = Promise.withResolvers<void>();
   const recover = async (): Promise<void> => {
@@ -123,9 +139,17 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       );
       return;
     }
-    const done = untilDone(signal, () => recoverSource({ ...recovery, redial: dialTarget }), onRetry);
-    const settled = done.catch(onRetry).finally(() => journal.close());
-    migrations.resume(id, startedOf(journal).details?.containerId, journal, settled);
+    const isImport = archiveOf(journal.records) !== undefined;
+    const work = isImport
+      ? () => recoverImport(recovery, () => targets.outcome(id))
+      : () => recoverSource({ ...recovery, redial: dialTarget });
+    const done = untilDone(signal, work, onRetry);
+    const { started, details } = startedOf(journal);
+    const settled = done
+      .then(() => removeLeftPartial(started?.target ?? ''))
+      .catch(onRetry)
+      .finally(() => journal.close());
+    migrations.resume(id, details?.containerId, journal, settled);
   };
 
   const handlers: Handlers<AgentProtocol, Connection<AgentProtocol>> = {
@@ -167,6 +191,18 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
 
     'migrations.resolve': ({ id, keep }) => migrations.resolve(id, keep),
 
+    'archives.checkExport': (request, context) => archives.checkExport(request, context.signal),
+    'archives.export': async (request) => {
+      await recovering;
+      return { id: await archives.export(request) };
+    },
+    'archives.checkImport': (file, context) => archives.checkImport(fileOf(file), context.signal),
+    'archives.import': async (file) => {
+      await recovering;
+      return archives.import(fileOf(file), file.path === '-');
+    },
+    'archives.undo': async (file) => ({ id: await archives.undo(fileOf(file)) }),
+
     'forwards.list': async () => ({ forwards: await forwards.list() }),
     'forwards.remove': ({ id }) => forwards.remove(id),
     'forwards.repair': ({ id }) => forwards.repair(id),
@@ -200,6 +236,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       return { outcome: await targets.outcome(id) };
     },
   };
+  const fileOf = ({ path, token = '', key }: { path: string; token?: string; key?: Key }): ArchiveFile => ({
+    path: path === '-' ? streams.spooled(token) : path,
+    key,
+  });
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
   const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
     const { id, meta } = channelMeta.parse(raw);
@@ -210,6 +250,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     files: channel('files'),
     logs: channel('logs'),
     memory: channel('memory'),
+    ...streams.handlers,
   };
 
   await serve({

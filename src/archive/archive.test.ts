@@ -36,7 +36,9 @@ describe('an archive', () => {
           Promise.all(contents.map((content, i) => put(writer.stream(`0${i}-image`), content, piece))),
         );
         const { streams } = await collect(archive, piece);
-        expect(contents.map((content, i) => streams.get(`0${i}-image`)?.equals(content))).toEqual(sizes.map(() => true));
+        expect(contents.map((content, i) => streams.get(`0${i}-image`)?.equals(content))).toEqual(
+          sizes.map(() => true),
+        );
       }),
       { numRuns: 30 },
     );

@@ -82,7 +82,9 @@ async function* stored(input: AsyncIterable<Buffer>): AsyncGenerator<Stored, voi
       for await (const piece of entry) pieces.push(piece as Buffer);
       if (isFirst && name !== MAGIC) throw damaged('its first entry is another');
       if (!isFirst) {
-        const digest = /^sha256:([0-9a-f]{64})$/.exec((pax as Record<string, string> | undefined)?.['comment'] ?? '')?.[1];
+        const digest = /^sha256:([0-9a-f]{64})$/.exec(
+          (pax as Record<string, string> | undefined)?.['comment'] ?? '',
+        )?.[1];
         if (digest === undefined) throw damaged(`its entry ${JSON.stringify(name)} has no digest`);
         yield { name, digest, bytes: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) };
       }
@@ -107,7 +109,8 @@ async function feed(input: AsyncIterable<Buffer>, tar: ReturnType<typeof extract
   const closed = new Promise<void>((resolve) => void tar.once('close', () => resolve()));
   for await (const piece of unsealed(input)) {
     if (tar.destroyed) throw FED;
-    if (!tar.write(piece)) await Promise.race([new Promise<void>((resolve) => tar.once('drain', () => resolve())), closed]);
+    if (!tar.write(piece))
+      await Promise.race([new Promise<void>((resolve) => tar.once('drain', () => resolve())), closed]);
   }
   tar.end(undefined);
 }

@@ -25,6 +25,8 @@ const compress = promisify(zstdCompress);
 export class ArchiveWriter {
   /** Bytes written so far. */
   bytes = 0;
+  /** The seal has been handed over: whoever reads may have the whole archive. */
+  isSealed = false;
   readonly #out: Writable;
   readonly #tar: Pack = pack();
   readonly #skeleton = new Skeleton();
@@ -99,6 +101,7 @@ export class ArchiveWriter {
     await this.#written;
     const seal = sealOf(this.#skeleton.digest());
     this.bytes += seal.length;
+    this.isSealed = true;
     this.#out.end(seal);
     if (!this.#out.writableFinished) await once(this.#out, 'finish');
   }

@@ -1,5 +1,6 @@
 /** For tests of the commands: an agent that answers as told, and a terminal that remembers. */
 
+import { PassThrough, Readable } from 'node:stream';
 import { Command } from 'commander';
 import { DrayageError } from '../errors.ts';
 import type { MigrationEvent } from '../migration/events.ts';
@@ -53,6 +54,8 @@ export class FakeTerminal {
         result.err += text;
       }),
       connect: async () => this.#agent(result),
+      stream: async () => new PassThrough(),
+      pipes: { in: Readable.from([]), out: () => new PassThrough() },
       confirm: async () => this.#options.answer ?? null,
       onInterrupt: (listener) => {
         this.#interrupts.add(listener);

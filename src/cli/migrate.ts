@@ -58,7 +58,7 @@ async function migrate(cli: Cli, workload: string, flags: Flags): Promise<void> 
   else if (refusal !== null || flags.dryRun) writeJson(cli.out, { type: 'findings', findings });
   if (refusal !== null) throw refusal;
   if (flags.dryRun) return showPlan(cli, plan, json);
-  if (!flags.yes && costsOf(findings).length > 0) await agree(cli, findings);
+  await agreeTo(cli, findings, flags.yes ?? false);
 
   const { id } = await agent.call('migrations.start', request);
   if (!json) cli.out.write(`${cli.out.look().style.dim(`migration ${id}`)}\n`);
@@ -91,6 +91,11 @@ export function refusalOf(
 
 function costsOf(findings: readonly Finding[]): string[] {
   return findings.flatMap(({ severity, code }) => (severity === 'costs' ? [code] : []));
+}
+
+/** Asks where it costs something and nobody has agreed. @throws DrayageError CANCELLED, CONFIRMATION_NEEDED */
+export async function agreeTo(cli: Cli, findings: readonly Finding[], agreed: boolean): Promise<void> {
+  if (!agreed && costsOf(findings).length > 0) await agree(cli, findings);
 }
 
 /** Asks on the terminal. @throws DrayageError CANCELLED, CONFIRMATION_NEEDED */

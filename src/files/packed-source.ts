@@ -30,7 +30,9 @@ export interface PackedSourceOptions {
   onProgress?(bytes: number): void;
 }
 
-export class PackedSource implements Pick<TreeSync, 'firstPass' | 'prepareFinal' | 'finalPass' | typeof Symbol.asyncDispose> {
+export class PackedSource
+  implements Pick<TreeSync, 'firstPass' | 'prepareFinal' | 'finalPass' | typeof Symbol.asyncDispose>
+{
   readonly #options: PackedSourceOptions;
   readonly #tree: SourceTree;
   #before: Manifest | undefined;
@@ -106,7 +108,8 @@ export class PackedSource implements Pick<TreeSync, 'firstPass' | 'prepareFinal'
     let bytes = 0;
     const count = async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       for await (const piece of pieces) {
-        onProgress?.((bytes += piece.length));
+        bytes += piece.length;
+        onProgress?.(bytes);
         yield piece;
       }
     };

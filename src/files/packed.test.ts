@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { PassThrough, Readable } from 'node:stream';
-import { duplexPair } from 'node:stream';
+import { duplexPair, PassThrough, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -22,7 +21,10 @@ test('after both passes the trees are the same but for sockets, whatever happene
       mkdirSync(from);
       await mutate(from, without(before));
       const recorded = new Recorded();
-      const source = new PackedSource({ tree: { key: 'volume:v', path: from }, open: async (part) => recorded.open(part) });
+      const source = new PackedSource({
+        tree: { key: 'volume:v', path: from },
+        open: async (part) => recorded.open(part),
+      });
       await Promise.all([source.firstPass(), sleep(20).then(() => mutate(from, without(during)))]);
       await mutate(from, without(between));
       await source.finalPass();
@@ -54,7 +56,10 @@ test('a first pass goes over what one that was cut short has left', async () => 
   writeFileSync(`${from}/file`, 'new');
   mkdirSync(`${to}/old/deep`, { recursive: true });
   const recorded = new Recorded();
-  await new PackedSource({ tree: { key: 'volume:v', path: from }, open: async (part) => recorded.open(part) }).firstPass();
+  await new PackedSource({
+    tree: { key: 'volume:v', path: from },
+    open: async (part) => recorded.open(part),
+  }).firstPass();
   await recorded.replay({ root: to });
   expect(await describeTree(to)).toEqual(await describeTree(from));
 });

@@ -9,6 +9,7 @@ import { DrayageError } from '../errors.ts';
 import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import type { Checkpoint } from '../tools/runc.ts';
+import { contentsOf } from './archive/contents.ts';
 import { explainFailure } from './explain-failure.ts';
 import { holdTraffic, noteFlows } from './handover.ts';
 import { frozenByAnother, type Prepared } from './prepare.ts';
@@ -79,6 +80,7 @@ async function dumpTo(stage: string, checkpoint: Checkpoint): Promise<void> {
 
 async function finalPasses(m: SourceMigration, { facts, trees, logs }: Prepared, dumped: Promise<void>): Promise<void> {
   const pids = await tasksOf(facts.workload.cgroupPath); // Now: it may have forked since the survey.
+  await m.target.describe?.(await contentsOf(pids));
   const mapped = sharedWritableMappings(pids, facts.workload.files);
   await Promise.all([
     dumped,

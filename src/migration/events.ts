@@ -60,6 +60,8 @@ export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; i
   | { type: 'progress'; phase: Phase; what: string; bytes: number; total?: number; rate?: number }
   | { type: 'span'; span: Span }
   | { type: 'note'; message: string }
+  /** It has stopped until somebody removes what is in its way. */
+  | { type: 'waiting'; error: SerializedError }
   | MigrationResult
 );
 
@@ -80,4 +82,6 @@ export interface MigrateOptions {
   handover: Handover;
   /** End after preflight. */
   dryRun: boolean;
+  /** For an archive: the source goes on. What is made of it is a second copy. */
+  leaveRunning?: boolean;
 }

@@ -98,6 +98,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
       // Journals of versions before had none.
       handover: z.enum(HANDOVERS).default('none'),
       dryRun: z.boolean(),
+      leaveRunning: z.boolean().exactOptional(),
     }),
   }),
   z.looseObject({ ...common, type: z.literal('findings'), findings: z.array(finding) }),
@@ -123,6 +124,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
     }),
   }),
   z.looseObject({ ...common, type: z.literal('note'), message: z.string() }),
+  z.looseObject({ ...common, type: z.literal('waiting'), error: serializedError }),
   z.looseObject({
     ...common,
     type: z.literal('result'),

@@ -14,7 +14,7 @@ import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
 import { armForward, arrivingTraffic, assertAddressesKept, forwardOf } from './handover.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { type Prepared, prepare, TARGET } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { UndoStack } from './undo.ts';
@@ -33,6 +33,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     frozen = await m.phase('freeze', () => freezeWorkload(m, prepared, undo));
     await dump(m, prepared, undo);
     m.checkpoint();
+    if (m.options.leaveRunning) return await snapshot(m, frozen, undo);
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
@@ -51,7 +52,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   if (answer.outcome === 'aborted') {
     return undone(m, undo, new DrayageError('COMMIT_REFUSED', `The target did not commit: ${answer.reason}.`));
   }
-  const outageMs = m.trace.now() - answer.sinceMs - frozen.atMs;
+  const outageMs = m.target.oneWay ? null : m.trace.now() - answer.sinceMs - frozen.atMs;
   const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
   await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
@@ -73,6 +74,18 @@ async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoSta
   if (!m.options.dropConnections) assertAddressesKept(handover, moved);
   if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);
   return forward;
+}
+
+/** All that is to be known of it has been written down: it goes on, and what becomes of the archive is none of its. */
+async function snapshot(m: SourceMigration, { atMs }: Frozen, undo: UndoStack): Promise<MigrationResult> {
+  undo.drop(TARGET);
+  const failures = await m.phase('release', () => undo.run());
+  const outageMs = m.trace.now() - atMs;
+  for (const { error } of failures) m.emit({ type: 'note', message: DrayageError.from(error).message });
+  await m.journal.append({ type: 'state', state: 'undone' });
+  const answer = await m.phase('commit', () => m.target.commit(m.id));
+  if (answer.outcome === 'running') return result(m, 'committed', { outageMs });
+  return result(m, 'undone', { outageMs, error: new DrayageError('ARCHIVE_WRITE', answer.reason) });
 }
 
 async function undone(m: SourceMigration, undo: UndoStack, cause: unknown): Promise<MigrationResult> {

@@ -31,6 +31,18 @@ export function preflight(
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
+/** Only what has to do with the target: for an archive, about whose source all has been said. */
+export function preflightTarget(
+  workload: WorkloadFacts,
+  source: HostFacts,
+  target: HostFacts,
+  options: MigrateOptions,
+): Finding[] {
+  const c: Case = { ...sourceCase(workload, source, options), target };
+  const findings = [...checkHost(target), ...checkPair(c), ...checkNames(c), ...checkRoom(c)];
+  return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
+}
+
 /** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
 export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
   const options: MigrateOptions = {

@@ -5,12 +5,13 @@ import { planImage } from '../engines/docker/image-plan.ts';
 import { sendImage } from '../engines/docker/images.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
-import type { WorkloadFacts } from '../engines/facts.ts';
+import type { FileTree, WorkloadFacts } from '../engines/facts.ts';
 import { isFrozen } from '../engines/freezer.ts';
 import { dumpOptions } from '../engines/processes/criu-options.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import { LogSync } from '../files/logs.ts';
+import { PackedSource } from '../files/packed-source.ts';
 import { TreeSync } from '../files/sync.ts';
 import { MemorySync } from '../memory/memory-sync.ts';
 import { TouchedMemory } from '../memory/touch.ts';
@@ -43,7 +44,7 @@ export interface Prepared {
 /** A tree of files on its way. */
 interface Tree {
   key: string;
-  sync: TreeSync;
+  sync: Pick<TreeSync, 'firstPass' | 'prepareFinal' | 'finalPass' | typeof Symbol.asyncDispose>;
 }
 
 /** The container's log on its way. */
@@ -51,6 +52,9 @@ interface Logs {
   path: string;
   sync: LogSync;
 }
+
+/** What the undo stack calls the target. */
+export const TARGET = 'the target';
 
 /** Memory images take the memory itself and some for what CRIU notes of every object. */
 const IMAGES_OVERHEAD = { factor: 1.3, bytes: 128 << 20 };
@@ -63,7 +67,7 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   if (isFrozen(workload.cgroupPath)) throw frozenByAnother(workload);
   const started = startedData(m.id, workload);
   await m.journal.append({ type: 'state', state: 'started', data: started });
-  undo.push('the target', async () => {
+  undo.push(TARGET, async () => {
     const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
     m.trace.adopt(spans, m.targetOffsetMs);
   });
@@ -90,7 +94,9 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   const touched = TouchedMemory.begin(join(stage, 'touched'), workload.memoryBytes);
   undo.push('the touched memory', () => touched.release());
   // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
-  const options = ['network-lock skip', ...dumpOptions(workload.processes, m.options)];
+  // No connection lives on in an archive, nor one that is made between now and the freeze.
+  const dropConnections = m.options.dropConnections || m.target.oneWay === true;
+  const options = ['network-lock skip', ...dumpOptions(workload.processes, { dropConnections })];
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
   const memory = await MemorySync.open({
     dir: join(stage, 'hashes'),
@@ -99,7 +105,9 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
     signal: m.signal,
   });
   undo.push('the memory stream', async () => memory[Symbol.dispose]());
-  if (workload.memoryBytes >= PRECOPY_FROM_BYTES) {
+  // Where it is stopped for good anyway, nothing is gained by writing down what will have changed.
+  const isStopped = m.target.oneWay === true && m.options.leaveRunning !== true;
+  if (workload.memoryBytes >= PRECOPY_FROM_BYTES && !isStopped) {
     const progress = m.progress('precopy', 'memory', workload.memoryBytes);
     await m.phase('precopy', async () => memory.precopy(await tasksOf(workload.cgroupPath), progress));
     m.checkpoint();
@@ -164,21 +172,30 @@ async function carryImage(m: SourceMigration, { workload, target }: Facts): Prom
 async function firstPasses(m: SourceMigration, workload: WorkloadFacts): Promise<Tree[]> {
   const trees: Tree[] = [];
   for (const tree of carriedTrees(workload.files, m.options)) {
-    const isFile = !(await stat(tree.path)).isDirectory();
-    const sync = await TreeSync.begin({
-      tree,
-      ...(tree.kind === 'upper' ? { merged: await mergedDir(m, workload) } : {}),
-      openRemote: (key, pass) => m.channel('files', { key, pass, isFile }),
-      pruneRemote: (key, listings) => m.target.prune(m.id, key, listings),
-      record: m.trace.program,
-      signal: m.signal,
-      onProgress: m.progress('prepare', tree.key, tree.bytes),
-    });
+    const sync = await treeSync(m, workload, tree);
     m.bytes += (await sync.firstPass()).bytes;
     trees.push({ key: tree.key, sync });
   }
   await m.target.settle(m.id);
   return trees;
+}
+
+async function treeSync(m: SourceMigration, workload: WorkloadFacts, tree: FileTree): Promise<Tree['sync']> {
+  const { key } = tree;
+  const isFile = !(await stat(tree.path)).isDirectory();
+  const onProgress = m.progress('prepare', key, tree.bytes);
+  const common = { tree, record: m.trace.program, signal: m.signal, onProgress };
+  if (m.target.oneWay) {
+    const open = (part: 'first' | 'changes' | 'final') =>
+      part === 'changes' ? m.channel('changes', { key }) : m.channel('tar', { key, pass: part, isFile });
+    return new PackedSource({ ...common, open });
+  }
+  return TreeSync.begin({
+    ...common,
+    ...(tree.kind === 'upper' ? { merged: await mergedDir(m, workload) } : {}),
+    openRemote: (_, pass) => m.channel('files', { key, pass, isFile }),
+    pruneRemote: (_, listings) => m.target.prune(m.id, key, listings),
+  });
 }
 
 /** The source's own view of its root file system, without what is mounted into it. */

@@ -12,16 +12,19 @@ import type { Listing, PruneResult } from '../files/target.ts';
 import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
+import type { Contents } from './archive/contents.ts';
 import type { MigrateOptions, Span } from './events.ts';
 import type { Repointed } from './older-forwards.ts';
 
 /** What is carried over channels of their own, beside the calls. */
-export type ChannelPurpose = 'image' | 'files' | 'logs' | 'memory';
+export type ChannelPurpose = 'image' | 'files' | 'tar' | 'changes' | 'logs' | 'memory';
 
 export interface OpenTarget {
   id: string;
   workload: WorkloadFacts;
   options: MigrateOptions;
+  /** Id of the archive that it comes out of, whose streams may be sent again where one has failed. */
+  archive?: string;
 }
 
 export interface CreatedCopy {
@@ -76,6 +79,8 @@ export interface HostNetwork {
 export type MovedAddresses = Readonly<Record<string, string>>;
 
 export interface TargetPort {
+  /** Nobody answers: all is written down. Trees of files go packed (`tar`, `changes`), and `describe` is called. */
+  readonly oneWay?: true;
   /** Calls up to the restore end at once when this aborts; what they began is undone by `abort`. */
   signal?: AbortSignal;
   /** Facts of the target host. */
@@ -90,6 +95,8 @@ export interface TargetPort {
   create(id: string): Promise<CreatedCopy>;
   /** Starts the engine's start, up to where it waits for the memory images, whose stream is open by now. */
   begin(id: string, start: { descriptors: string[] }): Promise<void>;
+  /** What the frozen workload is made of, for whoever wants to know. */
+  describe?(contents: Contents): Promise<void>;
   /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
   prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
   /** Devices, addresses and routes of the host. */

@@ -20,6 +20,7 @@ import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
 import { LogCopy } from '../files/log-copy.ts';
+import { applyChanges, unpackTree } from '../files/packed.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
@@ -59,6 +60,7 @@ const RESTORE_LIMIT = { ms: 60_000, bytesPerMs: 50_000 };
 /** What a channel's opener says about it. */
 const metaSchema = {
   files: z.object({ key: z.string(), pass: z.enum(['first', 'final']), isFile: z.boolean() }),
+  changes: z.object({ key: z.string() }),
   memory: z.object({ imagesBytes: z.number().int().positive() }),
 };
 
@@ -135,7 +137,7 @@ export class TargetSession {
   async channel(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
     const work = this.#receive(stream, purpose, meta);
     const settled = work.catch((error: unknown) => {
-      this.#failed ??= error;
+      if (this.#request.archive === undefined) this.#failed ??= error;
     });
     if (purpose === 'memory') {
       this.#memory = settled;
@@ -454,6 +456,14 @@ export class TargetSession {
         await receiveTree({ root: this.#root(key)[pass], isFile, stream, signal, record: this.#trace.program });
         return;
       }
+      case 'tar': {
+        const { key, pass, isFile } = metaSchema.files.parse(meta);
+        await unpackTree({ root: this.#root(key).first, pass, isFile, stream, signal });
+        return;
+      }
+      case 'changes':
+        await applyChanges({ root: this.#root(metaSchema.changes.parse(meta).key).first, stream, signal });
+        return;
       case 'logs':
         await this.#created().log?.receive(stream, { signal });
         return;

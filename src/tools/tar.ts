@@ -58,12 +58,18 @@ export function packingOutcome(
 /** Names as bytes (latin1), relative to the root, from what `--index-file` holds with `--quoting-style=escape`. */
 export function readIndex(text: string): Set<string> {
   const lines = text.split('\n').filter((line) => line !== '');
-  return new Set(lines.map((line) => unescape(line).replace(/^\.\/?/, '').replace(/\/$/, '')));
+  return new Set(
+    lines.map((line) =>
+      unescape(line)
+        .replace(/^\.\/?/, '')
+        .replace(/\/$/, ''),
+    ),
+  );
 }
 
 const ESCAPES: Record<string, string> = { n: '\n', t: '\t', b: '\b', r: '\r', f: '\f', v: '\v', a: '\x07' };
 
-function unescape(line: string): string {
+function unquoted(line: string): string {
   return line.replace(/\\([0-7]{3}|.)/g, (_, code: string) => {
     return /^[0-7]{3}$/.test(code) ? String.fromCharCode(Number.parseInt(code, 8)) : (ESCAPES[code] ?? code);
   });
