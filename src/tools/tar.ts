@@ -60,7 +60,7 @@ export function readIndex(text: string): Set<string> {
   const lines = text.split('\n').filter((line) => line !== '');
   return new Set(
     lines.map((line) =>
-      unescape(line)
+      unquoted(line)
         .replace(/^\.\/?/, '')
         .replace(/\/$/, ''),
     ),
