@@ -35,6 +35,7 @@ export class ArchiveTarget implements TargetPort {
   readonly #options: ArchiveTargetOptions;
   readonly #writer: ArchiveWriter;
   readonly #streams = new Set<Promise<void>>();
+  #memory: Promise<void> | undefined;
   #failed: unknown;
   #count = 0;
   #host: HostFacts | undefined;
@@ -73,7 +74,9 @@ export class ArchiveTarget implements TargetPort {
       near.destroy(error as Error);
       far.destroy();
     });
-    this.#streams.add(recorded);
+    // That one is open from before the freeze until all is there.
+    if (purpose === 'memory') this.#memory = recorded;
+    else this.#streams.add(recorded);
     void recorded.then(() => this.#streams.delete(recorded));
     return near;
   }
@@ -98,6 +101,7 @@ export class ArchiveTarget implements TargetPort {
   }
 
   async restore(): Promise<Record<string, never>> {
+    await this.#memory;
     await this.settle();
     return {};
   }
