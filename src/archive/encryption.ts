@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { Decrypter, Encrypter } from 'age-encryption';
 import { DrayageError } from '../errors.ts';
+import { passphraseIdentity, passphraseRecipient } from './passphrase.ts';
 
 /** What it is encrypted to; a recipient reads `age1...`. */
 export type Lock = { passphrase: string } | { recipients: string[] };
@@ -16,7 +17,7 @@ const MAGIC = 'age-encryption.org/v1';
 export async function encrypted(out: Writable, lock: Lock): Promise<{ stream: Writable; done: Promise<void> }> {
   const encrypter = new Encrypter();
   try {
-    if ('passphrase' in lock) encrypter.setPassphrase(lock.passphrase);
+    if ('passphrase' in lock) encrypter.addRecipient(passphraseRecipient(lock.passphrase));
     else for (const recipient of lock.recipients) encrypter.addRecipient(recipient);
   } catch (error) {
     throw new DrayageError('USAGE', `Nothing can be encrypted to that: ${(error as Error).message}.`, { cause: error });
@@ -62,7 +63,7 @@ async function* open(input: AsyncIterable<Buffer>, key: Key): AsyncGenerator<Buf
   };
   let plain: AsyncIterable<Uint8Array>;
   try {
-    if ('passphrase' in key) decrypter.addPassphrase(key.passphrase);
+    if ('passphrase' in key) decrypter.addIdentity(passphraseIdentity(key.passphrase));
     else for (const identity of key.identities) decrypter.addIdentity(identity);
     const source = Readable.toWeb(Readable.from(watched(), { objectMode: false }));
     const stream = await decrypter.decrypt(source as unknown as globalThis.ReadableStream<Uint8Array>);

@@ -58,9 +58,9 @@ export function parseName(name: string): EntryName {
   if (chunk === undefined) throw damaged(`it has an entry ${JSON.stringify(name)}`);
   return {
     kind: 'chunk',
-    stream: chunk['stream'] as string,
-    number: Number(chunk['number']),
-    last: chunk['last'] !== undefined,
+    stream: chunk.stream as string,
+    number: Number(chunk.number),
+    last: chunk.last !== undefined,
   };
 }
 

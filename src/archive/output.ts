@@ -60,18 +60,21 @@ export async function fileOutput(path: string): Promise<ArchiveOutput> {
   };
 }
 
-/** @param reader reads the archive, and writes one byte when it has put all of it where it wants it. */
+/** What a reader says when it has put all of the archive where it wants it, or when it could not. */
+export const READER = { hasIt: 1, lacksIt: 0 } as const;
+
+/** @param reader reads the archive, and says one byte: see READER */
 export function streamOutput(reader: Duplex): ArchiveOutput {
   const { promise: lost, resolve } = Promise.withResolvers<void>();
-  let confirmed = false;
+  let answer: number | undefined;
   let isEnded = false;
   const said = (async () => {
-    for await (const _ of reader.iterator({ destroyOnReturn: false })) return true;
-    return false;
-  })().catch(() => false);
-  void said.then((yes) => {
-    confirmed = yes;
-    if (!yes) resolve();
+    for await (const [byte] of reader.iterator({ destroyOnReturn: false })) return byte as number;
+    return undefined;
+  })().catch(() => undefined);
+  void said.then((byte) => {
+    answer = byte;
+    if (byte !== READER.hasIt) resolve();
   });
   return {
     stream: new Writable({
@@ -87,23 +90,27 @@ export function streamOutput(reader: Duplex): ArchiveOutput {
       },
     }),
     commit: async () => {
-      if (!(await said))
+      if ((await said) !== READER.hasIt)
         throw new DrayageError('ARCHIVE_WRITE', 'Whoever read the archive did not say that it is in place.');
     },
     discard: async () => {
-      if (!confirmed) reader.destroy();
+      if (answer !== READER.hasIt) reader.destroy();
     },
-    isPublic: true,
+    get isPublic() {
+      return answer !== READER.lacksIt;
+    },
     lost,
   };
 }
 
 function fileStream(path: string, file: FileHandle): Writable {
   const write = async (pieces: readonly Buffer[]): Promise<void> => {
+    let { bytesWritten } = await file.writev([...pieces]);
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    const { bytesWritten } = await file.writev([...pieces]);
     // Short where the disk is full: the next one then says so.
-    if (bytesWritten < length) await file.write(Buffer.concat(pieces).subarray(bytesWritten));
+    while (bytesWritten < length) {
+      bytesWritten += (await file.write(Buffer.concat(pieces).subarray(bytesWritten))).bytesWritten;
+    }
   };
   const told = (pieces: readonly Buffer[], done: (error?: Error | null) => void): void =>
     void write(pieces).then(

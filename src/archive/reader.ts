@@ -82,9 +82,7 @@ async function* stored(input: AsyncIterable<Buffer>): AsyncGenerator<Stored, voi
       for await (const piece of entry) pieces.push(piece as Buffer);
       if (isFirst && name !== MAGIC) throw damaged('its first entry is another');
       if (!isFirst) {
-        const digest = /^sha256:([0-9a-f]{64})$/.exec(
-          (pax as Record<string, string> | undefined)?.['comment'] ?? '',
-        )?.[1];
+        const digest = /^sha256:([0-9a-f]{64})$/.exec((pax as Record<string, string> | undefined)?.comment ?? '')?.[1];
         if (digest === undefined) throw damaged(`its entry ${JSON.stringify(name)} has no digest`);
         yield { name, digest, bytes: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) };
       }

@@ -1,7 +1,7 @@
 /** `drayage export` and `drayage snapshot`: a workload into an archive. */
-import { once } from 'node:events';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
+import { READER } from '../archive/output.ts';
 import type { MigrateOptions } from '../migration/events.ts';
 import type { AgentClient } from './agent-client.ts';
 import { archivePath, type LockFlags, lockOf, withLockOptions } from './archive-options.ts';
@@ -95,13 +95,18 @@ async function write(terminal: Cli, { workload, leaveRunning }: What, flags: Fla
   await follow(cli, agent, { id, json, onInterrupt: 'undo' });
 }
 
-/** Says that it is in place only when standard output has taken all of it. */
+/** Tells the agent whether standard output has taken all of it: only if it hears nothing does it have to doubt. */
 async function readInto(cli: Cli, agent: AgentClient, token: string): Promise<void> {
   const stream = await cli.stream(agent, 'archive-out', token);
-  const out = cli.pipes.out();
-  await pipeline(stream.iterator({ destroyOnReturn: false }), out, { end: true });
-  stream.end(Buffer.of(1));
-  if (!stream.writableFinished) await once(stream, 'finish');
+  let isThere = true;
+  try {
+    await pipeline(stream.iterator({ destroyOnReturn: false }), cli.pipes.out());
+  } catch {
+    isThere = false;
+  }
+  stream.resume();
+  stream.end(Buffer.of(isThere ? READER.hasIt : READER.lacksIt));
+  await finished(stream);
 }
 
 function optionsOf({ carryBinds, dropConnections }: Flags, leaveRunning: boolean): MigrateOptions {

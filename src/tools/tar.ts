@@ -9,6 +9,8 @@ import { OVERLAY_NOTES } from './rsync.ts';
 const WHOLE = ['--format=posix', '--numeric-owner', '--acls', '--xattrs', '--xattrs-include=*', '--sparse'];
 /** Exit status where files changed or vanished while they were read: tar(1), RETURN VALUE. */
 const CHANGED = 1;
+/** A disk that gets full in the middle of a block is only told by what was not written. */
+const FULL = /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/;
 
 export interface Packing {
   root: string;
@@ -50,7 +52,7 @@ export function packingOutcome(
   if (code === CHANGED && error === undefined) return 'raced';
   const [line] = stderr.split('\n').filter((text) => text !== '' && !/socket ignored$/.test(text));
   const reason = error?.message ?? line ?? (code === null ? 'it was ended by a signal' : `exit status ${code}`);
-  const isFull = /No space left on device|Disk quota exceeded/.test(stderr);
+  const isFull = FULL.test(stderr);
   const message = `The files of ${what} did not arrive: ${reason}`;
   throw new DrayageError(isFull ? 'FILES_NO_SPACE' : 'FILES_TRANSFER', message, { cause: stderr });
 }

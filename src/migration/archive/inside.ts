@@ -61,7 +61,7 @@ function purposeOf(head: unknown): string {
   const parsed = streamSchema.safeParse(head);
   if (!parsed.success) return '';
   const { purpose, meta } = parsed.data;
-  return [purpose, meta['key'], meta['pass']].filter((word) => typeof word === 'string').join(' ');
+  return [purpose, meta.key, meta.pass].filter((word) => typeof word === 'string').join(' ');
 }
 
 async function* readable(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
