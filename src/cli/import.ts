@@ -46,7 +46,7 @@ async function read(cli: Cli, archive: string, flags: Flags): Promise<void> {
   if (file.token !== undefined) await send(cli, agent, file.token);
   if (flags.undo) {
     const { id } = await agent.call('archives.undo', file);
-    return follow(cli, agent, { id, json, onInterrupt: 'leave' });
+    return await follow(cli, agent, { id, json, onInterrupt: 'leave' });
   }
   const { manifest, findings } = await agent.call('archives.checkImport', file);
   const { name, engine } = manifest.workload.ref;

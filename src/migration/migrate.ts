@@ -57,7 +57,8 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
   const kept = await m.phase('release', () => retire(m, prepared, forward));
-  return result(m, 'committed', { outageMs, targetId: prepared.containerId, ...kept });
+  const copy = m.target.oneWay ? {} : { targetId: prepared.containerId };
+  return result(m, 'committed', { outageMs, ...copy, ...kept });
 }
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */

@@ -245,9 +245,9 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   test('established connections need a word', async () => {
     const { a, b } = pair;
     await counting(a, '-p', '8080:80');
-    await docker(a, 'exec', '-d', 'web', 'nc', '-l', '-p', '7007');
     const address = await docker(a, 'inspect', '-f', '{{.NetworkSettings.Networks.bridge.IPAddress}}', 'web');
-    const client = a.start('sh', ['-c', `sleep 60 | nc ${address} 7007`]);
+    // Its server waits for a request that does not come.
+    const client = a.start('bash', ['-c', `exec 3<>/dev/tcp/${address}/80; sleep 60`]);
     try {
       await until('it is connected', async () =>
         (await docker(a, 'exec', 'web', 'cat', '/proc/net/tcp', '/proc/net/tcp6')).includes(' 01 '),
