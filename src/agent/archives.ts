@@ -190,7 +190,7 @@ export class Archives {
 
 /** As what another agent asks for is checked. @throws DrayageError ARCHIVE_DAMAGED */
 function assertOpenable({ id, workload, options }: Manifest): void {
-  const parsed = openTarget.safeParse({ id, workload, options });
+  const parsed = openTarget.safeParse({ id, workload, options, parents: {} });
   if (parsed.success) return;
   throw new DrayageError('ARCHIVE_DAMAGED', 'What the archive says of its workload is not to be understood.', {
     cause: parsed.error,

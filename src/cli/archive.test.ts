@@ -40,7 +40,12 @@ const IN = { source: 'archive:/tmp/web.drayage', target: 'b' };
 
 test('an export says that it runs nowhere now', async () => {
   const answers = agent(OUT, { keptAs: 'web-moved-1' });
-  const { status, out, calls } = await new FakeTerminal({ agent: answers }).run('export', 'web', '-o', '/tmp/web.drayage');
+  const { status, out, calls } = await new FakeTerminal({ agent: answers }).run(
+    'export',
+    'web',
+    '-o',
+    '/tmp/web.drayage',
+  );
   expect(calls).toEqual(['archives.checkExport', 'archives.export', 'migrations.watch']);
   expect(status).toBe(0);
   expect(out).toContain('docker:web is in /tmp/web.drayage, and is stopped on a as web-moved-1, and runs nowhere');
@@ -70,7 +75,11 @@ test('paths are absolute for the agent, and secrets come out of files', async ()
   const file = `${directory.path}/phrase`;
   writeFileSync(file, 'open sesame\r\nnot this\n');
   const asked: unknown[] = [];
-  const answers = { ...agent(OUT), 'archives.export': (params: never) => (asked.push(params), { id: ID }) };
+  const write = (params: never) => {
+    asked.push(params);
+    return { id: ID };
+  };
+  const answers = { ...agent(OUT), 'archives.export': write };
   const terminal = new FakeTerminal({ agent: answers });
   await terminal.run('export', 'web', '-o', 'web.age', '--passphrase-file', file, '--no-image');
   expect(asked).toMatchObject([

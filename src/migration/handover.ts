@@ -68,7 +68,7 @@ export async function prepareHandover(
   { workload }: Facts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
-  if (m.options.handover === 'none') return undefined;
+  if (m.options.handover === 'none' || m.options.handover === 'address') return undefined;
   const { published, addresses } = workload.traffic ?? { published: [], addresses: [] };
   if (addresses.length === 0) return undefined;
   const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
@@ -116,13 +116,20 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) await holdNew(m.run, held);
-  const [left, flows] = await Promise.all([
-    m.options.dropConnections ? [] : settleHandshakes(pid, PATIENCE),
+  const [flows] = await Promise.all([
     readFlows(m.run, pid, source.addresses),
+    m.options.dropConnections ? 0 : settle(m, pid),
   ]);
-  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
   held.spec = { ...held.spec, flows };
   await hold(m.run, held);
+}
+
+/** @returns how long it took, in milliseconds */
+export async function settle(m: SourceMigration, pid: number): Promise<number> {
+  const began = m.trace.now();
+  const left = await settleHandshakes(pid, PATIENCE);
+  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  return m.trace.now() - began;
 }
 
 /** The workload stands still: its kernel is silent from now on, and these connections are open. */

@@ -9,6 +9,8 @@
  */
 import { DrayageError } from '../errors.ts';
 import type { SourceSide } from '../traffic/forward.ts';
+import { giveUpAddresses } from './address-handover.ts';
+import { allOf } from './all-of.ts';
 import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
@@ -37,7 +39,8 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
-    await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
+    const intent = { type: 'state', state: 'intent', data: { forward } } as const;
+    await allOf(m.journal.append(intent), prepared.addresses && giveUpAddresses(m, prepared.addresses));
   } catch (error) {
     return undone(m, undo, error);
   }
@@ -67,10 +70,7 @@ async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoSta
   if (handover === undefined) return void (await restored);
   // Meanwhile, and for the addresses that most copies get: their own.
   const armed = armForward(m, handover, forwardOf(handover, {}), undo);
-  const [answer, outcome] = await Promise.allSettled([restored, armed]);
-  if (answer.status === 'rejected') throw answer.reason;
-  if (outcome.status === 'rejected') throw outcome.reason;
-  const moved = answer.value;
+  const [moved] = await allOf(restored, armed);
   const forward = forwardOf(handover, moved);
   if (!m.options.dropConnections) assertAddressesKept(handover, moved);
   if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);

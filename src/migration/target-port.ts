@@ -25,6 +25,8 @@ export interface OpenTarget {
   options: MigrateOptions;
   /** Id of the archive that it comes out of, whose streams may be sent again where one has failed. */
   archive?: string;
+  /** Devices of the target that networks of the LAN hang on there, by the networks' names. */
+  parents: Record<string, string>;
 }
 
 export interface CreatedCopy {

@@ -70,13 +70,12 @@ export function takingRules(
   lanes: readonly Lane[],
   { how, what }: { how: 'queue' | 'drop'; what: 'new' | 'all' },
 ): string {
-  const opening = what === 'new' ? 'tcp flags & (syn | ack) == syn ' : '';
+  const taken = what === 'all' ? { uplink: matches(spec), port: addressMatches(spec) } : openingMatches(spec);
   const into = ({ near }: Lane): string =>
     how === 'drop' ? 'drop' : `meta mark set ${RELEASED} fwd to ${quote(near)}`;
   const rules = lanes.flatMap((lane, index) =>
-    (lane.kind === 'uplink' ? matches(spec) : addressMatches(spec)).map(
-      (match) =>
-        `add rule netdev ${tableName('hold', spec.id)} take_${index} ${match} ${opening}counter name held ${into(lane)}`,
+    taken[lane.kind].map(
+      (match) => `add rule netdev ${tableName('hold', spec.id)} take_${index} ${match} counter name held ${into(lane)}`,
     ),
   );
   return rules.join('\n');
@@ -107,15 +106,14 @@ export function sealName(id: string): string {
   return `${tableName('hold', id)}_seal`;
 }
 
+function openingMatches(spec: HoldSpec): Record<Lane['kind'], string[]> {
+  const opening = 'tcp flags & (syn | ack) == syn';
+  const published = publishedMatches(spec.published.filter(({ protocol }) => protocol === 'tcp'));
+  const direct = spec.addresses.map(({ address }) => `${NFT_WORDS[familyOf(address)].ip} daddr ${address} ${opening}`);
+  return { uplink: [...published.map((match) => `${match} ${opening}`), ...direct], port: direct };
+}
+
 function matches(spec: HoldSpec): string[] {
-  const published = spec.published.map(({ protocol, hostAddress, hostPort, address }) => {
-    const family = familyOf(address);
-    const host =
-      hostAddress === undefined
-        ? `meta protocol ${NFT_WORDS[family].ip} fib daddr type local`
-        : `${NFT_WORDS[family].ip} daddr ${hostAddress}`;
-    return `${host} ${protocol} dport ${hostPort}`;
-  });
   const opened = spec.flows.flatMap(({ by, known, peer, peerPort, protocol }) => {
     if (by !== 'workload' || known === undefined) return [];
     const { ip } = NFT_WORDS[familyOf(peer)];
@@ -123,7 +121,18 @@ function matches(spec: HoldSpec): string[] {
       `${ip} saddr ${peer} ${ip} daddr ${known.address} ${protocol} sport ${peerPort} ${protocol} dport ${known.port}`,
     ];
   });
-  return [...published, ...opened, ...addressMatches(spec)];
+  return [...publishedMatches(spec.published), ...opened, ...addressMatches(spec)];
+}
+
+function publishedMatches(published: HoldSpec['published']): string[] {
+  return published.map(({ protocol, hostAddress, hostPort, address }) => {
+    const family = familyOf(address);
+    const host =
+      hostAddress === undefined
+        ? `meta protocol ${NFT_WORDS[family].ip} fib daddr type local`
+        : `${NFT_WORDS[family].ip} daddr ${hostAddress}`;
+    return `${host} ${protocol} dport ${hostPort}`;
+  });
 }
 
 /** Of IPv6 not all: neighbour discovery goes on, and the frozen kernel answers it. */

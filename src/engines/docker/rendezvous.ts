@@ -37,6 +37,8 @@ export interface RendezvousOptions {
   criuPath: string;
   /** Lines of CRIU's configuration file besides the action script. */
   criuOptions: readonly string[];
+  /** For nft in the copy's network namespace, before there is anything in it. */
+  rules?: string;
   run: Run;
 }
 
@@ -62,7 +64,14 @@ export class Rendezvous {
   }
 
   /** Lays the directory out. From now on the engine's start of this container is a restore. */
-  static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
+  static async open({
+    containerId,
+    imagesDir,
+    criuPath,
+    criuOptions,
+    rules = '',
+    run,
+  }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
     const draft = draftOf(dir);
@@ -73,6 +82,7 @@ export class Rendezvous {
     await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(draft, name))]);
     await symlink(imagesDir, join(draft, 'images'));
     await writeFile(join(draft, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
+    await writeFile(join(draft, 'rules'), rules);
     await writeFile(join(draft, 'action'), actionScript(dir), { mode: 0o700 });
     await writeFile(join(draft, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
     await rename(draft, dir);
@@ -236,11 +246,13 @@ function isResuming(dir: string): boolean {
 // with one is held back at the second only.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
+// No route is taken by a device that is down, which the loopback device is until the engine has wired the network.
+// Docker adds a default route by its metric, and gives a device no address of IPv6 that there is a route to.
 // An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
 // connections cannot be restored without an address and a route, wherever they are.
 const ADD_ADDRESSES = [
-  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo; done',
-  'ip route show default | grep -q . || ip route add default dev lo',
+  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo noprefixroute; done',
+  'ip route show default | grep -q . || ip route add default dev lo metric 424242',
 ].join('; ');
 
 function actionScript(dir: string): string {
@@ -252,6 +264,8 @@ case $CRTOOLS_SCRIPT_ACTION in
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
+    [ ! -e ${dir}/terminal ] || in_namespace 'ip link set dev lo up'
+    [ ! -s ${dir}/rules ] || in_namespace 'nft -f -' <${dir}/rules || exit 1
     in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ -e ${dir}/terminal ] || until_started
     [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}' <${dir}/addresses
@@ -261,7 +275,7 @@ case $CRTOOLS_SCRIPT_ACTION in
       : >${dir}/restored
       echo restored 1<>${dir}/wake
       until_started
-      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo 2>/dev/null'
+      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo metric 424242 2>/dev/null'
     fi
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1

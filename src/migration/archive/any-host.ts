@@ -17,7 +17,7 @@ export function anyHost(source: HostFacts, image: { id: string; tags: string[] }
 }
 
 /** Pure: what an archive tells of the host where it was made: nothing of its other containers and networks. */
-export function withoutOthers({ traffic: _, ...host }: HostFacts): HostFacts {
+export function withoutOthers(host: HostFacts): HostFacts {
   return { ...host, docker: host.docker && { ...host.docker, ...NOTHING }, listening: [], subnets: [] };
 }
 

@@ -35,7 +35,7 @@ test('what an export was told is repeated on the target, the copy made in time a
   const result = await imported(directory.path, path, target);
   expect(result).toMatchObject({ outcome: 'committed', outageMs: null });
   expect(target.calls).toEqual([
-    ...['open', 'channel image', 'create', 'channel tar', 'channel memory', 'channel logs', 'channel changes'],
+    ...['open', 'channel image', 'create', 'channel tar', 'channel logs', 'channel changes', 'channel memory'],
     ...['begin', 'restore', 'commit', 'release'],
   ]);
   expect(target.opened).toMatchObject({ archive: ID, options: { dropConnections: true } });
@@ -116,7 +116,13 @@ test('values of the environment are shown only where asked for', async () => {
   const inside = await lookInto(createReadStream(await archived(directory.path)), undefined);
   expect(inside.processes).toMatchObject([{ pid: 1, environment: ['TOKEN=secret'] }]);
   expect(JSON.stringify(withoutValues(inside))).not.toContain('secret');
-  expect(inside.streams.map(({ what }) => what)).toEqual(['image', 'tar upper first', 'memory', 'logs', 'changes upper']);
+  expect(inside.streams.map(({ what }) => what)).toEqual([
+    'image',
+    'tar upper first',
+    'memory',
+    'logs',
+    'changes upper',
+  ]);
 });
 
 test('nothing is known of the host that an archive is for, but for what it must have', () => {
@@ -139,7 +145,9 @@ test('what stands against an import', () => {
   expect(codes({ image: false }, { ...target, docker: target.docker && { ...target.docker, images } })).toEqual([]);
   expect(codes({ kind: 'snapshot' })).toEqual(['SECOND_COPY']);
   expect(codes({ host: { ...goodHost('a'), arch: 'riscv64' } })).toContain('ARCH_DIFFERS');
-  expect(codes({}, { ...target, docker: target.docker && { ...target.docker, names: ['web'] } })).toContain('NAME_TAKEN');
+  expect(codes({}, { ...target, docker: target.docker && { ...target.docker, names: ['web'] } })).toContain(
+    'NAME_TAKEN',
+  );
 });
 
 const MANIFEST: Manifest = {
@@ -154,7 +162,12 @@ async function writing(path: string, options: MigrateOptions = OPTIONS): Promise
     ...{ self: { name: 'a', machine: 'm' }, drayage: '1' },
   });
   await target.survey();
-  await target.open({ id: ID, workload: { ...goodWorkload(), inspect: { Config: { Env: [] } } }, options });
+  await target.open({
+    id: ID,
+    workload: { ...goodWorkload(), inspect: { Config: { Env: [] } } },
+    options,
+    parents: {},
+  });
   return target;
 }
 

@@ -12,6 +12,7 @@ import { type Entry, readArchive } from '../../archive/reader.ts';
 import type { HostFacts } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import type { MigrationResult, Phase } from '../events.ts';
+import { parentsThere } from '../plan.ts';
 import type { SourceMigration } from '../source-migration.ts';
 import { checkImport } from './import-findings.ts';
 import { DOCUMENTS, type Manifest, type StreamHead, startSchema, streamSchema } from './manifest.ts';
@@ -32,7 +33,11 @@ export async function replay(m: SourceMigration, archive: ArchiveSource): Promis
     await m.phase('preflight', async () => assertImportable(m, manifest, host));
     began = true;
     const { workload, options } = manifest;
-    await m.target.open({ id: m.id, workload, options: { ...options, dropConnections: true }, archive: manifest.id });
+    await m.target.open({
+      ...{ id: m.id, workload, archive: manifest.id },
+      options: { ...options, dropConnections: true },
+      parents: parentsThere({ workload, source: manifest.host, target: host }),
+    });
     const descriptors = await m.phase('prepare', () => unpack(m, archive));
     m.checkpoint();
     await m.phase('restore', async () => {
