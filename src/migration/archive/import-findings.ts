@@ -26,7 +26,7 @@ export function checkImport(manifest: Manifest, target: HostFacts): Finding[] {
   ];
 }
 
-export const IMPORT_FINDINGS = {
+const IMPORT_FINDINGS = {
   IMAGE_NOT_INSIDE: {
     severity: 'blocks',
     meaning: 'The archive was written with --no-image: it only names the image, which must be there beforehand.',
