@@ -51,7 +51,7 @@ async function open(
   wanted: boolean,
 ): Promise<Entry> {
   const called = name.kind === 'document' ? name.name : name.stream;
-  if ((await digestOf(bytes)) !== digest) throw damaged(`its entry ${called} has another digest`);
+  if (digestOf(bytes) !== digest) throw damaged(`its entry ${called} has another digest`);
   if (name.kind === 'document') return { ...name, value: parseDocument(name.name, bytes) };
   const { stream, last } = name;
   if (!wanted) return { kind: 'chunk', stream, last, bytes: undefined, stored: bytes.length };

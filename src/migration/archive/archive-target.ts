@@ -4,7 +4,7 @@
  * may import it, so the source's copy must not run again.
  */
 import { type Duplex, duplexPair, type Writable } from 'node:stream';
-import { finished, pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import { MANIFEST } from '../../archive/layout.ts';
 import type { ArchiveOutput } from '../../archive/output.ts';
 import { ArchiveWriter } from '../../archive/writer.ts';
@@ -158,7 +158,9 @@ export class ArchiveTarget implements TargetPort {
       await recordLog(stream, entry);
       return;
     }
-    await pipeline(stream.iterator({ destroyOnReturn: false }), entry);
+    // Flowing: an iterator would join what has come, and so copy it.
+    stream.pipe(entry);
+    await Promise.race([finished(entry, { readable: false }), finished(stream, { writable: false }).then(() => NEVER)]);
     stream.end(purpose === 'memory' ? RECEIVED : undefined);
   }
 
@@ -173,6 +175,7 @@ export class ArchiveTarget implements TargetPort {
   }
 }
 
+const NEVER: Promise<never> = new Promise(() => {});
 /** What whoever sends memory images waits for. */
 const RECEIVED = Buffer.of(1);
 
