@@ -417,6 +417,47 @@ export const ERRORS = {
     meaning: "The log of the workload did not arrive whole on the target. The source's log is as it was.",
     remedy: 'Run the command again; look at the connection if it fails again.',
   },
+  ARCHIVE_FOREIGN: {
+    exit: 65,
+    meaning: 'The file is something else, or was written by a newer drayage. Nothing was created.',
+    remedy: 'Name a file that drayage export or drayage snapshot wrote.',
+  },
+  ARCHIVE_DAMAGED: {
+    exit: 65,
+    meaning:
+      'What is in it cannot be trusted any more, so nothing of it runs; what had been made of it was taken back.',
+    remedy: 'Carry the file over once more. The workload is where it was exported, stopped, until it is imported.',
+  },
+  ARCHIVE_LOCKED: {
+    exit: 77,
+    meaning: 'The archive is encrypted, and what was given does not open it. Nothing was created.',
+    remedy: 'Give what it was encrypted to: --passphrase-file FILE or --identity FILE.',
+  },
+  ARCHIVE_EXISTS: {
+    exit: 73,
+    meaning: 'An archive may hold the only copy of a workload: no file is ever written over.',
+    remedy: 'Name another file, or remove that one.',
+  },
+  ARCHIVE_WRITE: {
+    exit: 74,
+    meaning: 'The archive could not be written whole, so there is none. The workload runs on where it was.',
+    remedy: 'See that there is room and that the directory may be written to, then run the command again.',
+  },
+  ARCHIVE_READ: {
+    exit: 74,
+    meaning: 'The archive cannot be read. Nothing was created.',
+    remedy: 'See that the file is there and that its disk is well.',
+  },
+  ARCHIVE_IMPORTED: {
+    exit: 65,
+    meaning: 'It runs here, or has run here: imported again, what it did since would be done twice.',
+    remedy: 'Use the container that is there. For a second copy of a workload, take a snapshot of it.',
+  },
+  ARCHIVE_NO_ROOM: {
+    exit: 75,
+    meaning: 'The import has stopped in the middle. Nothing of the workload runs, and what is in place is kept.',
+    remedy: 'Free room, then run the same command again: it goes on where it stopped. --undo takes everything back.',
+  },
   MEASURE_NO_ANSWER: {
     exit: 69,
     meaning: 'What is to be measured does not answer, so there is nothing to measure. Nothing was moved.',

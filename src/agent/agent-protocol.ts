@@ -1,9 +1,12 @@
 /** Everything that an agent answers, with what goes in and what comes out; both are validated at the border. */
 import { z } from 'zod';
 import type { HostFacts, TreeQuestion, TreeSurroundings, WorkloadSummary } from '../engines/facts.ts';
+import type { Manifest } from '../migration/archive/manifest.ts';
 import { HANDOVERS, type MigrationResult, STRATEGIES } from '../migration/events.ts';
+import type { Finding } from '../migration/finding.ts';
 import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts';
 import type { Repointed } from '../migration/older-forwards.ts';
+import type { Plan } from '../migration/plan.ts';
 import type { Decision } from '../migration/strategy.ts';
 import type { ArrivingTraffic, HostNetwork, OpenTarget } from '../migration/target-port.ts';
 import type { PathEnd } from '../traffic/path-rules.ts';
@@ -25,6 +28,7 @@ const options = z.object({
   handover: z.enum(HANDOVERS),
   replaceFiles: z.boolean(),
   dryRun: z.boolean(),
+  leaveRunning: z.boolean().exactOptional(),
 });
 const request = z.object({ workload: text, to: text, options });
 const tree = z.looseObject({
@@ -79,12 +83,22 @@ const processTree = z.looseObject({
     .max(1),
   memoryBytes: z.number().nonnegative(),
 });
-const openTarget = z.object({
+export const openTarget = z.object({
   id,
   workload: z.union([container, processTree]),
   options,
   parents: z.record(text, device),
 });
+/** Of this host; `-` is whoever comes with the token. */
+const archivePath = z.union([z.literal('-'), z.string().startsWith('/').max(4096)]);
+const token = z.string().regex(/^[0-9a-f]{32}$/);
+const passphrase = z.object({ passphrase: z.string().min(1).max(1024) });
+const archiveFile = z.object({
+  path: archivePath,
+  token: token.exactOptional(),
+  key: z.union([passphrase, z.object({ identities: z.array(text).min(1).max(100) })]).exactOptional(),
+});
+const exported = z.object({ workload: text, image: z.boolean(), options });
 const listing = z.object({ path: z.string(), names: z.array(z.string()) });
 const span = z.object({
   name: z.string(),
@@ -193,6 +207,25 @@ export const agentProtocol = defineProtocol({
       params: z.object({ id, keep: z.enum(['source', 'target']) }),
       result: z.custom<MigrationResult>(),
     },
+
+    'archives.checkExport': {
+      params: exported,
+      result: z.object({ findings: z.array(z.custom<Finding>()), plan: z.custom<Plan>() }),
+    },
+    'archives.export': {
+      params: exported.extend({
+        path: archivePath,
+        token: token.exactOptional(),
+        lock: z.union([passphrase, z.object({ recipients: z.array(text).min(1).max(100) })]).exactOptional(),
+      }),
+      result: withId,
+    },
+    'archives.checkImport': {
+      params: archiveFile,
+      result: z.object({ manifest: z.custom<Manifest>(), findings: z.array(z.custom<Finding>()) }),
+    },
+    'archives.import': { params: archiveFile, result: z.object({ id, from: z.number().int().min(0) }) },
+    'archives.undo': { params: archiveFile, result: withId },
 
     'forwards.list': { params: nothing, result: z.object({ forwards: z.array(z.custom<ForwardSummary>()) }) },
     'forwards.remove': { params: withId, result: done },

@@ -4,12 +4,15 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
+import type { Key } from '../archive/encryption.ts';
 import { dockerHostFacts } from '../engines/docker/host.ts';
 import { listDocker } from '../engines/docker/survey.ts';
 import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
 import { surveySurroundings } from '../engines/process/surroundings.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
+import { ARCHIVE, archiveOutcome, removeLeftPartial } from '../migration/archive/archive-outcome.ts';
+import { archiveOf, recoverImport } from '../migration/archive/recover-import.ts';
 import { gather } from '../migration/facts.ts';
 import { Journal } from '../migration/journal.ts';
 import type { JournalFile } from '../migration/journal-file.ts';
@@ -34,12 +37,16 @@ import { answered } from '../traffic/in-use.ts';
 import { answerPath, removePaths } from '../traffic/path.ts';
 import { ForwardStore, forwardedHere } from '../traffic/store.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
+import { ArchiveStreams } from './archive-streams.ts';
+import { Archives } from './archives.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
 import { Forwards } from './forwards.ts';
 import { surveyHost } from './host-facts.ts';
+import { localTarget } from './local-target.ts';
 import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
+import type { ArchiveFile } from './opened-archive.ts';
 import type { Handlers } from './protocol.ts';
 import { remoteTarget } from './remote-target.ts';
 import { serve } from './server.ts';
@@ -93,6 +100,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const [trying, answering] = [new Turns(), new Turns()];
   const exclusively = <T>(work: () => Promise<T>): Promise<T> => trying.take(work);
   const dialTarget = async (to: string): Promise<TargetPort> => {
+    if (to.startsWith(ARCHIVE)) return archiveOutcome(to.slice(ARCHIVE.length));
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
       version,
@@ -116,6 +124,14 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
 
   const forwards = new Forwards({ store, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
+  const streams = new ArchiveStreams(join(stateDir, 'spool'));
+  await streams.clear();
+  const archives = new Archives({
+    ...{ migrations, streams, hostFacts, version, journalDir },
+    localTarget: () => localTarget(targets, hostFacts),
+    self: { name: hostname(), machine },
+  });
+
   // Requests that go by the journals wait until every migration of the past is known to be under way again.
   const { promise: recovering, resolve: allKnown } = Promise.withResolvers<void>();
   const recover = async (): Promise<void> => {
@@ -136,12 +152,17 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       );
       return;
     }
-    const { promise: decided, resolve: decide } = Promise.withResolvers<'source' | 'target'>();
-    const past = { ...recovery, redial: dialTarget, decided };
-    const done = untilDone(signal, () => recoverSource(past), onRetry)
+    const { promise: decided, resolve: decideNow } = Promise.withResolvers<'source' | 'target'>();
+    const isImport = archiveOf(journal.records) !== undefined;
+    const work = isImport
+      ? () => recoverImport(recovery, () => targets.outcome(id))
+      : () => recoverSource({ ...recovery, redial: dialTarget, decided });
+    const { started, details } = startedOf(journal);
+    const done = untilDone(signal, work, onRetry)
+      .then(() => removeLeftPartial(started?.target ?? ''))
       .catch(onRetry)
       .finally(() => journal.close());
-    migrations.resume(id, { containerId: startedOf(journal).details?.containerId, journal, done, decide });
+    migrations.resume(id, { containerId: details?.containerId, journal, done, decide: decideNow });
   };
 
   const handlers: Handlers<AgentProtocol, Connection<AgentProtocol>> = {
@@ -177,6 +198,18 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'migrations.show': async ({ id }) => ({ events: (await migrations.show(id)).events }),
 
     'migrations.resolve': ({ id, keep }) => migrations.resolve(id, keep),
+
+    'archives.checkExport': (request, context) => archives.checkExport(request, context.signal),
+    'archives.export': async (request) => {
+      await recovering;
+      return { id: await archives.export(request) };
+    },
+    'archives.checkImport': (file, context) => archives.checkImport(fileOf(file), context.signal),
+    'archives.import': async (file) => {
+      await recovering;
+      return archives.import(fileOf(file), file.path === '-');
+    },
+    'archives.undo': async (file) => ({ id: await archives.undo(fileOf(file)) }),
 
     'forwards.list': async () => ({ forwards: await forwards.list() }),
     'forwards.remove': ({ id }) => forwards.remove(id),
@@ -223,6 +256,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       return { outcome: await targets.outcome(id) };
     },
   };
+  const fileOf = ({ path, token = '', key }: { path: string; token?: string; key?: Key }): ArchiveFile => ({
+    path: path === '-' ? streams.spooled(token) : path,
+    key,
+  });
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
   const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
     const { id, meta } = channelMeta.parse(raw);
@@ -233,6 +270,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     files: channel('files'),
     logs: channel('logs'),
     memory: channel('memory'),
+    ...streams.handlers,
   };
 
   // What an agent that was killed has left. Without nft there is nothing.

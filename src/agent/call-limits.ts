@@ -27,3 +27,16 @@ export function limits(
     },
   };
 }
+
+/** A promise that `begin` resolves, and that rejects with the signal's reason where it aborts before. */
+export function untilAborted(signal: AbortSignal, begin: (resolve: () => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) return stop();
+    begin(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    });
+  });
+}

@@ -31,6 +31,19 @@ export interface MigrationsOptions {
   stopping: AbortSignal;
 }
 
+/** What is another for a migration of which one end is an archive. */
+export interface MigrationWay {
+  dial: () => Promise<TargetPort>;
+  /** Default `dial`. */
+  redial?: () => Promise<TargetPort>;
+  /** Where it comes from; default this host. */
+  from?: string;
+  /** Default `migrate`. */
+  drive?: (migration: SourceMigration) => Promise<MigrationResult>;
+  /** For the head of the journal. */
+  header?: { archive: string };
+}
+
 interface Running {
   workload: string;
   /** Known once the workload was looked at, by whatever name. */
@@ -68,7 +81,10 @@ export class Migrations {
   }
 
   /** Begins a migration and returns its id at once; what becomes of it is told to those who watch. */
-  async start({ workload, to, options }: MigrationRequest): Promise<string> {
+  async start(
+    { workload, to, options }: MigrationRequest,
+    way: MigrationWay = { dial: () => this.#options.dialTarget(to) },
+  ): Promise<string> {
     const { name } = parseWorkload(workload);
     const other = [...this.#running].find(([, running]) => running.workload === name);
     if (other !== undefined)
@@ -85,16 +101,16 @@ export class Migrations {
     this.#running.set(id, placeholder);
     let target: TargetPort | undefined;
     try {
-      const { journalDir, dialTarget, hostFacts, exclusively, stopping, forwards, machine, hostname } = this.#options;
-      target = await dialTarget(to);
-      const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
+      const { journalDir, hostFacts, exclusively, dialTarget, stopping, forwards, machine, hostname } = this.#options;
+      target = await way.dial();
+      const journal = await Journal.create(journalDir, id, 'source', { workload, to, options, ...way.header });
       const migration = new SourceMigration({
         id,
         workload,
         to,
         options,
         target,
-        redial: () => dialTarget(to),
+        redial: way.redial ?? way.dial,
         reach: dialTarget,
         forwards,
         self: { name: hostname, machine },
@@ -104,9 +120,9 @@ export class Migrations {
         exclusively,
         claim: (containerId) => this.#claim(id, containerId),
       });
-      migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });
+      migration.emit({ type: 'started', workload, source: way.from ?? this.#options.hostname, target: to, options });
       Object.assign(placeholder, { journal, migration });
-      placeholder.done = this.#drive(migration).finally(() => this.#running.delete(id));
+      placeholder.done = this.#drive(migration, way.drive ?? migrate).finally(() => this.#running.delete(id));
       return id;
     } catch (error) {
       this.#running.delete(id);
@@ -232,10 +248,10 @@ export class Migrations {
     }
   }
 
-  async #drive(migration: SourceMigration): Promise<void> {
+  async #drive(migration: SourceMigration, drive: typeof migrate): Promise<void> {
     const { id, journal } = migration;
     try {
-      migration.emit(await migrate(migration));
+      migration.emit(await drive(migration));
     } catch (error) {
       // Only what must not fail comes here: a journal that cannot be written. Recovery goes on from what it holds.
       this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`);

@@ -43,6 +43,7 @@ export class Targets {
     const journal = await Journal.create(this.#options.journalDir, request.id, 'target', {
       workload: `${request.workload.ref.engine}:${request.workload.ref.name}`,
       options: request.options,
+      ...(request.archive === undefined ? {} : { archive: request.archive }),
     });
     await journal.append({ type: 'state', state: 'opened' });
     const { stopping, forwards } = this.#options;

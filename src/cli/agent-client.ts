@@ -4,7 +4,7 @@ import type { AgentProtocol } from '../agent/agent-protocol.ts';
 import type { Connection } from '../agent/connection.ts';
 import type { Result } from '../agent/protocol.ts';
 
-export type AgentClient = Pick<Connection<AgentProtocol>, 'call' | 'onNotification'> & AsyncDisposable;
+export type AgentClient = Pick<Connection<AgentProtocol>, 'call' | 'onNotification' | 'channels'> & AsyncDisposable;
 
 /** One line of `drayage history`. */
 export type MigrationSummary = Result<AgentProtocol, 'migrations.list'>['migrations'][number];

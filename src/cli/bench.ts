@@ -19,7 +19,7 @@ import {
   withMeasureOptions,
   writeReport,
 } from './measured.ts';
-import { agree, costsOf, optionsOf, refusalOf } from './migrate.ts';
+import { agreeTo, costsOf, optionsOf, refusalOf } from './migrate.ts';
 import { renderFindings } from './report/finding.ts';
 import { printable } from './report/style.ts';
 import { formatMs } from './report/units.ts';
@@ -139,8 +139,7 @@ async function waysOf(cli: Cli, workload: string, flags: Flags, options: Migrate
   if (!json) cli.out.write(renderFindings(findings, cli.out.look()));
   else if (refusal !== null) writeJson(cli.out, { type: 'findings', findings });
   if (refusal !== null) throw refusal;
-  const costs = costsOf(decision, options);
-  if (!yes && costs.length > 0) await agree(cli, costs);
+  await agreeTo(cli, costsOf(decision, options), yes);
   const back = flags.back ?? host ?? `root@${(await agent.call('hello', {})).hostname}`;
   if (rounds > 1) await checkWayBack(cli, { host: to, to: back }, workload, options);
   return [

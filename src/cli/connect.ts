@@ -15,7 +15,7 @@ export async function connect({ host, version, controlDir }: ConnectOptions): Pr
   const options = { protocol: agentProtocol, version, from: 'cli' } as const;
   // Over ssh a lost network shows by silence only.
   if (host !== undefined) return connectSsh(host, { ...options, controlDir, heartbeat: true, start: startAside });
-  return connectLocal(AGENT_SOCKET, options);
+  return connectLocal(AGENT_SOCKET, { ...options, addresses: () => [] }); // Bulk data goes over the socket, too.
 }
 
 /** In a session of its own: Ctrl-C on the terminal is for this program, which still needs the connection to undo. */

@@ -1,4 +1,5 @@
 /** What every command is given: where to write, how to reach agents, and what it was started from. */
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { OwnFiles } from '../fleet/program.ts';
 import type { AgentClient } from './agent-client.ts';
 import type { Look } from './report/style.ts';
@@ -30,6 +31,10 @@ export interface Cli {
    * @throws DrayageError where it cannot be reached
    */
   connect(host?: string): Promise<AgentClient>;
+  /** A stream of bytes to an agent, beside the calls: see agent/archive-streams.ts. */
+  stream(agent: AgentClient, purpose: 'archive-out' | 'archive-in', token: string): Promise<Duplex>;
+  /** Standard input and output as bytes. */
+  pipes: { in: Readable; out(): Writable };
   /** Asks on the terminal; null where there is none to ask on. */
   confirm(question: string): Promise<boolean | null>;
   /** Every key as it is pressed, Ctrl-C too, until disposed; null where there is no terminal. */

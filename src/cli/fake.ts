@@ -1,5 +1,6 @@
 /** For tests of the commands: an agent that answers as told, and a terminal that remembers. */
 
+import { PassThrough, Readable } from 'node:stream';
 import { Command } from 'commander';
 import { DrayageError } from '../errors.ts';
 import type { MigrationEvent } from '../migration/events.ts';
@@ -54,6 +55,8 @@ export class FakeTerminal {
       }),
       connect: async () => this.#agent(result),
       keyboard: async () => null,
+      stream: async () => new PassThrough(),
+      pipes: { in: Readable.from([]), out: () => new PassThrough() },
       confirm: async () => this.#options.answer ?? null,
       onInterrupt: (listener) => {
         this.#interrupts.add(listener);

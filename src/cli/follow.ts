@@ -1,5 +1,5 @@
 /** Follows a migration to its end, and says how it ended. */
-import { DrayageError, ERRORS, type ErrorCode } from '../errors.ts';
+import { DrayageError, ERRORS, type ErrorCode, type SerializedError } from '../errors.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
 import type { AgentClient } from './agent-client.ts';
 import type { Cli } from './context.ts';
@@ -14,6 +14,10 @@ export interface FollowOptions {
   host?: string | undefined;
   /** What the first Ctrl-C does: asks for an undo, or just stops to follow. */
   onInterrupt: 'undo' | 'leave';
+  /** Events that are known already; default none. */
+  from?: number;
+  /** One that waits for its user is left, and that is an error. */
+  leavesWaiting?: true;
 }
 
 /**
@@ -26,14 +30,15 @@ export async function follow(cli: Cli, agent: AgentClient, options: FollowOption
   const progress = json ? jsonProgress(cli.out, cli.err) : textProgress(cli.out);
   let result: MigrationResult;
   try {
+    const { promise: left, resolve: leave, reject: fail } = Promise.withResolvers<'left'>();
     using _ = agent.onNotification('event', (event) => {
       if (event.id !== id) return;
       events.push(event);
       progress.event(event);
+      if (event.type === 'waiting' && options.leavesWaiting) fail(fromEvent(event.error));
     });
-    const { promise: left, resolve: leave } = Promise.withResolvers<'left'>();
     using __ = cli.onInterrupt(interrupts(agent, options, progress.say, () => leave('left')));
-    const ended = await Promise.race([agent.call('migrations.watch', { id, from: 0 }), left]);
+    const ended = await Promise.race([agent.call('migrations.watch', { id, from: options.from ?? 0 }), left]);
     if (ended === 'left') {
       progress.say(`The migration goes on. Follow it again: ${watchCommand(options)}`);
       cli.exitWith(ERRORS.CANCELLED.exit);
@@ -55,6 +60,10 @@ export function exitStatusOf({ outcome, error }: MigrationResult): number {
   if (outcome === 'committed') return 0;
   if (error !== undefined && error.code in ERRORS) return ERRORS[error.code as ErrorCode].exit;
   return ERRORS.INTERNAL.exit;
+}
+
+function fromEvent({ code, message, meaning, remedy }: SerializedError): DrayageError {
+  return new DrayageError(code in ERRORS ? (code as ErrorCode) : 'INTERNAL', message, { meaning, remedy });
 }
 
 function interrupts(

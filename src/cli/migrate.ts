@@ -78,7 +78,7 @@ async function migrate(cli: Cli, workload: string, flags: Flags): Promise<void> 
   if (flags.dryRun && !json && restart !== undefined) showRestart(cli, workload, restart);
   if (refusal !== null) throw refusal;
   if (flags.dryRun) return showPlan(cli, decision.plan, json);
-  if (!byRestart && !flags.yes && costsOf(decision, options).length > 0) await agree(cli, costsOf(decision, options));
+  await agreeTo(cli, costsOf(decision, options), byRestart || (flags.yes ?? false));
 
   const request = { workload, to, options: byRestart ? { ...options, allowRestart: true } : options };
   const { id } = await agent.call('migrations.start', request);
@@ -135,8 +135,9 @@ export function costsOf(
   return findings.flatMap(({ severity, code }) => (severity === 'costs' && !agreed.includes(code) ? [code] : []));
 }
 
-/** Asks on the terminal. @throws DrayageError CANCELLED, CONFIRMATION_NEEDED */
-export async function agree(cli: Cli, costs: readonly string[]): Promise<void> {
+/** Asks where it costs something and nobody has agreed. @throws DrayageError CANCELLED, CONFIRMATION_NEEDED */
+export async function agreeTo(cli: Cli, costs: readonly string[], agreed: boolean): Promise<void> {
+  if (agreed || costs.length === 0) return;
   const answer = await cli.confirm('Move it all the same?');
   if (answer === true) return;
   if (answer === false) throw new DrayageError('CANCELLED', 'Nothing was begun.');

@@ -8,9 +8,12 @@ import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import type { Cli } from './context.ts';
 import { dialCommand } from './dial.ts';
+import { exportCommand, snapshotCommand } from './export.ts';
 import { forwardsCommand } from './forwards.ts';
 import { historyCommand } from './history.ts';
 import { hostCommand } from './host.ts';
+import { importCommand } from './import.ts';
+import { inspectCommand } from './inspect.ts';
 import { migrateCommand } from './migrate.ts';
 import { probeCommand } from './probe.ts';
 import { psCommand } from './ps.ts';
@@ -29,6 +32,7 @@ export function programOf(cli: Cli, lab: Command): Command {
     .addHelpText('after', OVERVIEW);
   const groups: [string, Command[]][] = [
     ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli), attachCommand(cli)]],
+    ['Without a network:', [exportCommand(cli), snapshotCommand(cli), importCommand(cli), inspectCommand(cli)]],
     [
       'Look back:',
       [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli), forwardsCommand(cli)],

@@ -1,5 +1,5 @@
 /** Puts together what the commands are given, and runs one command line. */
-import { existsSync } from 'node:fs';
+import { createWriteStream, existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { DrayageError } from '../errors.ts';
@@ -57,6 +57,12 @@ function cliOf({ version, script, env }: RunOptions, exitWith: (status: number) 
       const { connect } = await import('./connect.ts');
       return connect({ host, version, controlDir });
     },
+    async stream(agent, purpose, token) {
+      const { openChannel } = await import('../agent/channels.ts');
+      return openChannel(agent, purpose, { token });
+    },
+    // Not process.stdout: there a reader that has gone away is no error.
+    pipes: { in: process.stdin, out: () => createWriteStream('', { fd: 1, autoClose: false }) },
     onInterrupt(listener) {
       process.on('SIGINT', listener);
       return { [Symbol.dispose]: () => void process.off('SIGINT', listener) };

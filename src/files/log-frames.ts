@@ -1,5 +1,5 @@
 /** How a log travels: a line of JSON, and after `data` as many bytes as it says. The target answers one line. */
-import type { Duplex } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
 
@@ -31,7 +31,7 @@ export type Frame = z.infer<typeof frameSchema>;
 /** `lost` bytes did not fit into what was reserved, and are missing. */
 export type Answer = z.infer<typeof answerSchema>;
 
-export async function writeFrame(stream: Duplex, frame: Frame, data?: Uint8Array): Promise<void> {
+export async function writeFrame(stream: Writable, frame: Frame, data?: Uint8Array): Promise<void> {
   const head = Buffer.from(`${JSON.stringify(frame)}\n`);
   // The callback, unlike `drain`, comes also when the stream breaks.
   await new Promise<void>((resolve, reject) => {

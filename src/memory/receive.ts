@@ -1,5 +1,5 @@
 /** The target's end of the memory images: writes them into its staging area as they come. */
-import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { DrayageError } from '../errors.ts';
@@ -57,6 +57,8 @@ async function consume(stream: ImageStream, sink: (piece: Buffer) => void): Prom
 }
 
 function makeParent(dir: string): void {
+  // A stream that was cut short may have made it.
+  if (existsSync(join(dir, '..', PARENT))) return;
   mkdirSync(join(dir, '..', PARENT), { mode: 0o700 });
   symlinkSync(`../${PARENT}`, join(dir, PARENT));
 }

@@ -9,8 +9,8 @@ import { untilDone } from './until-done.ts';
 interface Conclusion {
   /** When it stopped running here, in milliseconds from the migration's start; null where it did not run. */
   stoppedAtMs: number | null;
-  /** Engine id of the copy. */
-  targetId: string;
+  /** Engine id of the copy, where there is one. */
+  targetId?: string;
   /** Why it is undone, where the target did not commit. */
   refused: (reason: string) => DrayageError;
   /** What becomes of the source's copy after the commit. */
@@ -22,7 +22,7 @@ export async function concluded(
   m: SourceMigration,
   undo: UndoStack,
   answer: SettledDoubt,
-  { stoppedAtMs, targetId, refused, release }: Conclusion,
+  { stoppedAtMs, refused, release, ...copy }: Conclusion,
 ): Promise<MigrationResult> {
   if (answer.outcome === 'unknown') {
     await m.journal.append({ type: 'state', state: 'unknown' });
@@ -34,7 +34,7 @@ export async function concluded(
   await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
   const kept = await m.phase('release', release);
-  return result(m, 'committed', { outageMs, targetId, ...kept });
+  return result(m, 'committed', { outageMs, ...copy, ...kept });
 }
 
 export async function undone(m: SourceMigration, undo: UndoStack, cause: unknown): Promise<MigrationResult> {
@@ -52,7 +52,7 @@ export async function undone(m: SourceMigration, undo: UndoStack, cause: unknown
 
 type Ending = Pick<MigrationResult, 'outageMs' | 'targetId' | 'keptAs'> & { error?: DrayageError };
 
-function result(
+export function result(
   m: SourceMigration,
   outcome: MigrationResult['outcome'],
   { outageMs, error, ...rest }: Ending,

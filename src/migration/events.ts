@@ -65,6 +65,8 @@ export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; i
   | { type: 'progress'; phase: Phase; what: string; bytes: number; total?: number; rate?: number }
   | { type: 'span'; span: Span }
   | { type: 'note'; message: string }
+  /** It has stopped until somebody removes what is in its way. */
+  | { type: 'waiting'; error: SerializedError }
   | MigrationResult
 );
 
@@ -96,6 +98,8 @@ export interface MigrateOptions {
   replaceFiles: boolean;
   /** End after preflight. */
   dryRun: boolean;
+  /** For an archive: the source goes on. What is made of it is a second copy. */
+  leaveRunning?: boolean;
 }
 
 /** Whether what comes to the workload's addresses on bridges, and to its published ports, is to follow it. */

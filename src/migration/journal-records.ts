@@ -106,6 +106,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
       handover: z.enum(HANDOVERS).default('none'),
       replaceFiles: z.boolean().default(false),
       dryRun: z.boolean(),
+      leaveRunning: z.boolean().exactOptional(),
     }),
   }),
   z.looseObject({ ...common, type: z.literal('findings'), findings: z.array(finding) }),
@@ -131,6 +132,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
     }),
   }),
   z.looseObject({ ...common, type: z.literal('note'), message: z.string() }),
+  z.looseObject({ ...common, type: z.literal('waiting'), error: serializedError }),
   z.looseObject({
     ...common,
     type: z.literal('result'),

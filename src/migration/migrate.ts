@@ -12,6 +12,7 @@ import { DrayageError } from '../errors.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { giveUpAddresses } from './address-handover.ts';
 import { allOf } from './all-of.ts';
+import { snapshot } from './archive/snapshot.ts';
 import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import { concluded, undone } from './ending.ts';
@@ -50,6 +51,7 @@ async function moveLive(m: SourceMigration, facts: Facts): Promise<MigrationResu
     frozen = await m.phase('freeze', () => freezeWorkload(m, prepared, undo));
     await dump(m, prepared, undo);
     m.checkpoint();
+    if (m.options.leaveRunning) return await snapshot(m, frozen, undo);
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
@@ -61,9 +63,11 @@ async function moveLive(m: SourceMigration, facts: Facts): Promise<MigrationResu
   const answer = await m.phase('commit', () =>
     m.target.commit(m.id).catch(() => settleDoubt(m, m.stopping, m.decided)),
   );
+  const { oneWay } = m.target;
   return concluded(m, undo, answer, {
-    stoppedAtMs: frozen.atMs,
-    targetId: prepared.containerId,
+    // Where an archive is imported, if it ever is, is known to nobody here.
+    stoppedAtMs: oneWay ? null : frozen.atMs,
+    ...(!oneWay && { targetId: prepared.containerId }),
     refused: (reason) => new DrayageError('COMMIT_REFUSED', `The target did not commit: ${reason}.`),
     release: () => retire(m, prepared, forward),
   });

@@ -46,6 +46,22 @@ export function preflightRestart(facts: ContainerFacts, options: MigrateOptions)
   return sorted(byRestart(preflight(facts, options), sourceCase(facts.workload, facts.source, options)));
 }
 
+/** Only what has to do with the target: for an archive, about whose source all has been said. */
+export function preflightTarget({ workload, source, target }: ContainerFacts, options: MigrateOptions): Finding[] {
+  const c: Case = { ...sourceCase(workload, source, options), target };
+  return sorted([
+    ...checkHost(target),
+    ...checkPair(c),
+    ...checkOverlays(c),
+    ...checkFirewall(c),
+    ...checkNames(c),
+    ...checkPorts(c),
+    ...checkTakenAddresses(c),
+    ...checkRoom(c),
+    ...checkAddresses(c),
+  ]);
+}
+
 /** What hinders a live move as far as the source alone can tell: `uses io_uring`, without details, for `drayage ps`. */
 export function sourceHindrances(workload: AnyWorkload, source: HostFacts): string[] {
   const options: MigrateOptions = {

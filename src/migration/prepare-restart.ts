@@ -1,4 +1,5 @@
 /** What is done for a move by restart while the workload runs on, if it runs. */
+import type { TreeSync } from '../files/sync.ts';
 import type { ContainerFacts } from './facts.ts';
 import { type Handover, prepareHandover } from './handover.ts';
 import { stopMsOf } from './plan-restart.ts';
@@ -6,11 +7,12 @@ import { disableRestart, type Logs, logsOf, prepareCopy, type Tree } from './pre
 import type { Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { startedData } from './started.ts';
+import { beginTreeSync } from './tree-sync.ts';
 import type { UndoStack } from './undo.ts';
 
 export interface PreparedRestart extends Pick<Prepared, 'started' | 'containerId' | 'handover' | 'addresses'> {
   facts: ContainerFacts;
-  trees: readonly Tree[];
+  trees: readonly Tree<TreeSync>[];
   logs: Logs | undefined;
 }
 
@@ -23,7 +25,7 @@ export async function prepareRestart(
   const { workload } = facts;
   const restart = { running: workload.state === 'running', stopMs: stopMsOf(workload) };
   const started = startedData(m.id, workload, restart);
-  const { containerId, trees } = await prepareCopy(m, facts, started, undo);
+  const { containerId, trees } = await prepareCopy(m, { facts, started, begin: beginTreeSync }, undo);
   const logs = logsOf(m, facts);
   undo.push('the prepared transfers', async () => {
     for (const { sync } of trees) await sync[Symbol.asyncDispose]();

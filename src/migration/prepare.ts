@@ -1,6 +1,5 @@
 /** What is done while the workload runs. */
 import { statSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planImage } from '../engines/docker/image-plan.ts';
 import { sendImage } from '../engines/docker/images.ts';
@@ -8,13 +7,12 @@ import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
 import { isTree, type WorkloadFacts } from '../engines/facts.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
-import { DrayageError } from '../errors.ts';
 import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
-import { TreeSync } from '../files/sync.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { beginCheckpoint, externalDescriptors } from '../tools/runc.ts';
 import { prepareAddresses } from './address-handover.ts';
+import { contentsOf } from './archive/contents.ts';
 import type { ContainerFacts, Facts } from './facts.ts';
 import { prepareHandover } from './handover.ts';
 import { carriedTrees, parentsThere } from './plan.ts';
@@ -23,13 +21,14 @@ import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import { restoreRestart } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { type StartedData, startedData } from './started.ts';
+import { type AnySync, type BeginSync, beginSync } from './tree-sync.ts';
 import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
 
 /** A tree of files on its way. */
-export interface Tree {
+export interface Tree<Sync = AnySync> {
   key: string;
-  sync: TreeSync;
+  sync: Sync;
 }
 
 /** The container's log on its way. */
@@ -49,7 +48,7 @@ export function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Prom
 async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo: UndoStack): Promise<Prepared> {
   const { workload } = facts;
   const started = startedData(m.id, workload);
-  const { containerId, trees } = await prepareCopy(m, facts, started, undo);
+  const { containerId, trees } = await prepareCopy(m, { facts, started, begin: beginSync }, undo);
 
   const { stage } = started;
   const { memory, touched } = await stageMemory(m, workload, stage, undo);
@@ -82,13 +81,18 @@ async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo:
   return { facts, started, containerId, memory, checkpoint, handover, addresses, sync };
 }
 
+interface CopyPlan<Sync> {
+  facts: ContainerFacts;
+  started: StartedData;
+  begin: BeginSync<Sync>;
+}
+
 /** The copy on the target, not started, and all files as they are now. */
-export async function prepareCopy(
+export async function prepareCopy<Sync extends AnySync>(
   m: SourceMigration,
-  facts: ContainerFacts,
-  started: StartedData,
+  { facts, started, begin }: CopyPlan<Sync>,
   undo: UndoStack,
-): Promise<{ containerId: string; trees: Tree[] }> {
+): Promise<{ containerId: string; trees: Tree<Sync>[] }> {
   const { workload, target } = facts;
   const strategy = started.restart === undefined ? 'live' : 'restart';
   const options = { ...m.options, strategy } as const;
@@ -101,7 +105,7 @@ export async function prepareCopy(
   for (const message of notes) m.emit({ type: 'note', message });
   m.checkpoint();
 
-  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload));
+  const trees = await m.trace.step('files, first pass', () => firstPasses(m, workload, begin));
   m.checkpoint();
   return { containerId, trees };
 }
@@ -130,31 +134,19 @@ async function carryImage(m: SourceMigration, { workload, target }: ContainerFac
   await m.target.settle(m.id);
 }
 
-async function firstPasses(m: SourceMigration, workload: WorkloadFacts): Promise<Tree[]> {
-  const trees: Tree[] = [];
+async function firstPasses<Sync extends AnySync>(
+  m: SourceMigration,
+  workload: WorkloadFacts,
+  begin: BeginSync<Sync>,
+): Promise<Tree<Sync>[]> {
+  const trees: Tree<Sync>[] = [];
   for (const tree of carriedTrees(workload.files, m.options)) {
-    const isFile = !(await stat(tree.path)).isDirectory();
-    const sync = await TreeSync.begin({
-      tree,
-      ...(tree.kind === 'upper' ? { merged: await mergedDir(m, workload) } : {}),
-      openRemote: (key, pass) => m.channel('files', { key, pass, isFile }),
-      pruneRemote: (key, listings) => m.target.prune(m.id, key, listings),
-      record: m.trace.program,
-      signal: m.signal,
-      onProgress: m.progress('prepare', tree.key, tree.bytes),
-    });
+    const sync = await begin(m, workload, tree);
     m.bytes += (await sync.firstPass()).bytes;
     trees.push({ key: tree.key, sync });
   }
   await m.target.settle(m.id);
   return trees;
-}
-
-/** The source's own view of its root file system, without what is mounted into it. */
-async function mergedDir(m: SourceMigration, { id, ref }: WorkloadFacts): Promise<string> {
-  const { GraphDriver } = await m.docker.inspect(id, { signal: m.signal });
-  if (GraphDriver?.Data?.MergedDir !== undefined) return GraphDriver.Data.MergedDir;
-  throw new DrayageError('TARGET_STORAGE', `The engine does not tell where ${ref.name} keeps its files.`);
 }
 
 export function logsOf(m: SourceMigration, { workload, source }: ContainerFacts): Logs | undefined {
@@ -177,6 +169,7 @@ async function finalPasses(
   dumped: Promise<void>,
 ): Promise<void> {
   const pids = await tasksOf(workload.cgroupPath); // Now: it may have forked since the survey.
+  await m.target.describe?.(await contentsOf(pids));
   const mapped = sharedWritableMappings(pids, workload.files);
   await Promise.all([
     dumped,

@@ -19,6 +19,9 @@ import type { StartedData } from './started.ts';
 import type { OpenTarget } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
 
+/** What the undo stack calls the target. */
+export const TARGET = 'the target';
+
 export interface Prepared {
   facts: Facts;
   started: StartedData;
@@ -50,7 +53,7 @@ export async function beginOnTarget(
 ): Promise<void> {
   if (isFrozen(started.cgroupPath)) throw frozenByAnother(request.workload);
   await m.journal.append({ type: 'state', state: 'started', data: started });
-  undo.push('the target', async () => {
+  undo.push(TARGET, async () => {
     const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
     m.trace.adopt(spans, m.targetOffsetMs);
   });
@@ -84,7 +87,9 @@ export async function stageMemory(
   const touched = TouchedMemory.begin(join(stage, 'touched'), memoryBytes);
   undo.push('the touched memory', () => touched.release());
   // Traffic is not held by CRIU's lock: it costs 30 ms, and an iptables run on each side.
-  const options = ['network-lock skip', ...dumpOptions(processes, m.options)];
+  // No connection lives on in an archive, nor one that is made between now and the freeze.
+  const dropConnections = m.options.dropConnections || m.target.oneWay === true;
+  const options = ['network-lock skip', ...dumpOptions(processes, { dropConnections })];
   await writeFile(join(stage, 'criu.conf'), `${options.join('\n')}\n`, { mode: 0o600 });
   const memory = await MemorySync.open({
     dir: join(stage, 'hashes'),
@@ -93,7 +98,9 @@ export async function stageMemory(
     signal: m.signal,
   });
   undo.push('the memory stream', async () => memory[Symbol.dispose]());
-  if (memoryBytes >= PRECOPY_FROM_BYTES) {
+  // Where it is stopped for good anyway, nothing is gained by writing down what will have changed.
+  const isStopped = m.target.oneWay === true && m.options.leaveRunning !== true;
+  if (memoryBytes >= PRECOPY_FROM_BYTES && !isStopped) {
     const progress = m.progress('precopy', 'memory', memoryBytes);
     await m.phase('precopy', async () => memory.precopy(await tasksOf(cgroupPath), progress));
     m.checkpoint();

@@ -14,16 +14,19 @@ import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
 import type { Question } from '../traffic/in-use.ts';
 import type { PathEnd, PathReport } from '../traffic/path-rules.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
+import type { Contents } from './archive/contents.ts';
 import type { MigrateOptions, Span } from './events.ts';
 import type { Repointed } from './older-forwards.ts';
 
 /** What is carried over channels of their own, beside the calls. */
-export type ChannelPurpose = 'image' | 'files' | 'logs' | 'memory';
+export type ChannelPurpose = 'image' | 'files' | 'tar' | 'changes' | 'logs' | 'memory';
 
 export interface OpenTarget {
   id: string;
   workload: AnyWorkload;
   options: MigrateOptions;
+  /** Id of the archive that it comes out of, whose streams may be sent again where one has failed. */
+  archive?: string;
   /** Devices of the target that networks of the LAN hang on there, by the networks' names. */
   parents: Record<string, string>;
 }
@@ -77,6 +80,8 @@ export interface HostNetwork {
 }
 
 export interface TargetPort {
+  /** Nobody answers: all is written down. Trees of files go packed (`tar`, `changes`), and `describe` is called. */
+  readonly oneWay?: true;
   /** Calls up to the restore end at once when this aborts; what they began is undone by `abort`. */
   signal?: AbortSignal;
   /** Facts of the target host. */
@@ -97,6 +102,8 @@ export interface TargetPort {
   create(id: string): Promise<CreatedCopy>;
   /** Starts the engine's start, up to where it waits for the memory images, whose stream is open by now. */
   begin(id: string, start: { descriptors: string[] }): Promise<void>;
+  /** What the frozen workload is made of, for whoever wants to know. */
+  describe?(contents: Contents): Promise<void>;
   /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
   prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
   /** Devices, addresses and routes of the host. */

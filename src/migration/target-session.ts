@@ -15,6 +15,7 @@ import { type HostFacts, isTree } from '../engines/facts.ts';
 import { TreeCopy } from '../engines/process/tree-copy.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
+import { applyChanges, unpackTree } from '../files/packed.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
@@ -53,6 +54,7 @@ const RESTORE_LIMIT = { ms: 60_000, bytesPerMs: 50_000 };
 /** What a channel's opener says about it. */
 const metaSchema = {
   files: z.object({ key: z.string(), pass: z.enum(['first', 'final']), isFile: z.boolean() }),
+  changes: z.object({ key: z.string() }),
   memory: z.object({ imagesBytes: z.number().int().positive() }),
 };
 
@@ -128,7 +130,7 @@ export class TargetSession {
   async channel(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
     const work = this.#receive(stream, purpose, meta);
     const settled = work.catch((error: unknown) => {
-      this.#failed ??= error;
+      if (this.#request.archive === undefined) this.#failed ??= error;
     });
     if (purpose === 'memory') {
       this.#memory = settled;
@@ -509,6 +511,14 @@ export class TargetSession {
         await receiveTree({ root: this.#root(key)[pass], isFile, stream, signal, record: this.#trace.program });
         return;
       }
+      case 'tar': {
+        const { key, pass, isFile } = metaSchema.files.parse(meta);
+        await unpackTree({ root: this.#root(key).first, pass, isFile, stream, signal });
+        return;
+      }
+      case 'changes':
+        await applyChanges({ root: this.#root(metaSchema.changes.parse(meta).key).first, stream, signal });
+        return;
       case 'logs':
         return this.#made().receive(purpose, stream, signal);
       case 'memory': {

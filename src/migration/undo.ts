@@ -12,6 +12,11 @@ export class UndoStack {
     this.#actions = [];
   }
 
+  /** What has this name stays as it is. */
+  drop(name: string): void {
+    this.#actions = this.#actions.filter((action) => action.name !== name);
+  }
+
   /** Runs every action, also where one fails; returns what failed. */
   async run(): Promise<{ name: string; error: unknown }[]> {
     const failures: { name: string; error: unknown }[] = [];

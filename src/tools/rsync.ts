@@ -34,7 +34,7 @@ const SENDER = 'exec rsync "$@" 3<&0 4>&1 0</dev/null 1>&2';
  * handles and counts of the lower files there (fs/overlayfs/overlayfs.h). A handle that means another file on the
  * target is an I/O error there.
  */
-const OVERLAY_NOTES = ['origin', 'impure', 'nlink', 'upper', 'uuid'];
+export const OVERLAY_NOTES = ['origin', 'impure', 'nlink', 'upper', 'uuid'];
 
 const RSYNCD_CONF = `
 use chroot = yes

@@ -60,6 +60,11 @@ export function advance(live: Live, event: MigrationEvent, look: Look): { live: 
     }
     case 'note':
       return { live, lines: [`${look.style.cyan('note')} ${printable(event.message)}`] };
+    case 'waiting':
+      return {
+        live: { ...live, active: [] },
+        lines: [`${look.style.yellow('waits')} ${printable(event.error.message)}`],
+      };
     case 'result':
       return { live: NOTHING_YET, lines: [] };
     case 'started':

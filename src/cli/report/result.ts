@@ -1,5 +1,6 @@
 /** How a migration ended: outcome, numbers, timeline, and the error if there is one. */
 import type { MigrationResult } from '../../migration/events.ts';
+import { archiveHeadline } from './archive-headline.ts';
 import { renderError } from './finding.ts';
 import { outageOf, phaseBars, rangeOf, STILL, type Story } from './story.ts';
 import { type Look, printable } from './style.ts';
@@ -42,6 +43,8 @@ function headline(result: MigrationResult, story: Story, { style }: Look): strin
   const workload = style.bold(printable(started?.workload ?? result.id));
   const source = printable(started?.source ?? 'the source');
   const target = printable(started?.target ?? 'the target');
+  const archived = archiveHeadline(result, started, { workload, style });
+  if (archived !== undefined) return archived;
   switch (result.outcome) {
     case 'committed': {
       const kept =

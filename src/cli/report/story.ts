@@ -39,6 +39,7 @@ export function storyOf(id: string, events: readonly MigrationEvent[]): Story {
         story.result = event;
         break;
       case 'progress':
+      case 'waiting':
         break;
       default:
         event satisfies never;

@@ -1,0 +1,73 @@
+/** Archives that come out of, or go into, the program at the other end: `-o -` and `import -`. */
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { DrayageError } from '../errors.ts';
+import type { ChannelHandler } from './channels.ts';
+
+const metaSchema = z.object({ token: z.string().regex(/^[0-9a-f]{32}$/) });
+const PATIENCE_MS = 30_000;
+
+export class ArchiveStreams {
+  readonly #spool: string;
+  readonly #readers = new Map<string, PromiseWithResolvers<Duplex>>();
+
+  /** @param spool where an archive is kept until it is known to be one: it is read twice, and a stream is there once. */
+  constructor(spool: string) {
+    this.#spool = spool;
+  }
+
+  /** What an agent that was stopped has left. */
+  async clear(): Promise<void> {
+    await rm(this.#spool, { recursive: true, force: true });
+  }
+
+  spooled(token: string): string {
+    return join(this.#spool, metaSchema.parse({ token }).token);
+  }
+
+  /** The reader that comes with this token. @throws DrayageError CHANNEL_FAILED where none does. */
+  async reader(token: string): Promise<Duplex> {
+    const late = setTimeout(
+      () => this.#expected(token).reject(new DrayageError('CHANNEL_FAILED', 'Nobody came to read the archive.')),
+      PATIENCE_MS,
+    );
+    return this.#expected(token).promise.finally(() => {
+      clearTimeout(late);
+      this.#readers.delete(token);
+    });
+  }
+
+  get handlers(): Record<string, ChannelHandler<unknown>> {
+    return {
+      'archive-out': async (stream, meta) => {
+        this.#expected(metaSchema.parse(meta).token).resolve(stream);
+        await new Promise<void>((resolve) => void stream.once('close', resolve));
+      },
+      'archive-in': async (stream, meta) => {
+        const path = this.spooled(metaSchema.parse(meta).token);
+        await mkdir(this.#spool, { recursive: true, mode: 0o700 });
+        const file = createWriteStream(path, { flags: 'wx', mode: 0o600, highWaterMark: 4 << 20 });
+        try {
+          await pipeline(stream.iterator({ destroyOnReturn: false }), file);
+        } catch (error) {
+          await rm(path, { force: true });
+          if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+          const message = `The archive does not fit into ${this.#spool}, where it is kept until it has been checked.`;
+          const remedy = 'Free room there, or give the archive as a file: that is read in its place.';
+          throw new DrayageError('ARCHIVE_READ', message, { remedy, cause: error });
+        }
+      },
+    };
+  }
+
+  #expected(token: string): PromiseWithResolvers<Duplex> {
+    const known = this.#readers.get(token) ?? Promise.withResolvers<Duplex>();
+    known.promise.catch(() => {});
+    this.#readers.set(token, known);
+    return known;
+  }
+}

@@ -1,0 +1,46 @@
+/** An archive as a file of this host. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { decrypted, type Key } from '../archive/encryption.ts';
+import { MANIFEST } from '../archive/layout.ts';
+import { readArchive } from '../archive/reader.ts';
+import { DrayageError } from '../errors.ts';
+import { type Manifest, parseManifest } from '../migration/archive/manifest.ts';
+
+const READ_BYTES = 4 << 20;
+
+export interface ArchiveFile {
+  path: string;
+  key?: Key | undefined;
+}
+
+/** @throws DrayageError ARCHIVE_READ, ARCHIVE_LOCKED, and those of `readArchive` */
+export async function* readFileArchive({ path, key }: ArchiveFile): AsyncGenerator<Buffer, void, undefined> {
+  const file = createReadStream(path, { highWaterMark: READ_BYTES });
+  try {
+    yield* decrypted(file as AsyncIterable<Buffer>, key);
+  } catch (error) {
+    if (error instanceof DrayageError) throw error;
+    throw new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
+  } finally {
+    file.destroy();
+  }
+}
+
+/** Reads all of it. @returns what it says of itself. @throws DrayageError where it is not whole, or none */
+export async function verifyArchive(file: ArchiveFile): Promise<Manifest> {
+  let manifest: Manifest | undefined;
+  for await (const entry of readArchive(readFileArchive(file), { wants: () => false })) {
+    if (entry.kind === 'document' && entry.name === MANIFEST) manifest = parseManifest(entry.value);
+  }
+  if (manifest === undefined) throw new DrayageError('ARCHIVE_DAMAGED', 'The archive does not say what it holds.');
+  return manifest;
+}
+
+/** What tells a file from what it was: for whoever has verified it a moment ago. */
+export async function identityOf({ path }: ArchiveFile): Promise<string> {
+  const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path).catch((error: Error) => {
+    throw new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${error.message}.`, { cause: error });
+  });
+  return [path, dev, ino, size, mtimeMs, ctimeMs].join(' ');
+}

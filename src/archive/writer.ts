@@ -1,0 +1,179 @@
+/** Writes an archive: documents, and any number of streams at the same time, in pieces that are compressed in parallel. */
+import { hash } from 'node:crypto';
+import { once } from 'node:events';
+import { Writable } from 'node:stream';
+import { promisify } from 'node:util';
+import { constants, zstdCompress } from 'node:zlib';
+import { type Pack, pack } from 'tar-stream';
+import { CHUNK, chunkName, MAGIC, README, sealOf } from './layout.ts';
+import { Skeleton } from './skeleton.ts';
+
+/**
+ * Chunks that are compressed at once, on the threads of libuv. zstd's own threads (ZSTD_c_nbWorkers) are no way: a
+ * stream of Node 24 then pushes after its end.
+ */
+const AT_ONCE = 4;
+/** `chunkSize` is room for all that comes of a chunk: in Node's 16 KiB at a time it takes three times as long. */
+const OPTIONS = {
+  chunkSize: CHUNK + (64 << 10),
+  params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+};
+const EPOCH = new Date(0);
+
+const compress = promisify(zstdCompress);
+
+export class ArchiveWriter {
+  /** Bytes written so far. */
+  bytes = 0;
+  /** The seal has been handed over: whoever reads may have the whole archive. */
+  isSealed = false;
+  readonly #out: Writable;
+  readonly #tar: Pack = pack();
+  readonly #skeleton = new Skeleton();
+  readonly #written: Promise<void>;
+  #tail: Promise<void> = Promise.resolve();
+  #failed: unknown;
+  #busy = 0;
+  readonly #waiting: (() => void)[] = [];
+  /** Used again: memory that is touched for the first time is slow. */
+  readonly #buffers: Buffer[] = [];
+
+  /** @param out is ended by `finish`, and destroyed by `destroy`. */
+  constructor(out: Writable) {
+    this.#out = out;
+    out.on('error', (error) => this.#fail(error));
+    this.#written = this.#drain();
+    this.#written.catch((error: unknown) => this.#fail(error));
+    this.#tar.entry({ ...plain(MAGIC), size: Buffer.byteLength(README) }, README);
+  }
+
+  /** On its way, in order with what follows. @throws where nothing can be written any more. */
+  async document(name: string, value: unknown): Promise<void> {
+    const bytes = Buffer.from(JSON.stringify(value, null, 1));
+    await this.#enqueue(name, Promise.resolve(bytes));
+  }
+
+  /** A stream of this name; its `finish` says that all of it is on its way. */
+  stream(name: string): Writable {
+    let filled = 0;
+    let number = 0;
+    let buffer: Buffer | undefined;
+    const send = async (last: boolean): Promise<void> => {
+      const whole = buffer;
+      const raw = (whole ?? Buffer.alloc(0)).subarray(0, filled);
+      buffer = undefined;
+      filled = 0;
+      await this.#slot();
+      const packed = compress(raw, OPTIONS).finally(() => {
+        if (whole !== undefined) this.#buffers.push(whole);
+        this.#free();
+      });
+      packed.catch(() => {});
+      void this.#enqueue(chunkName(name, number++, last), packed).catch(() => {});
+    };
+    const take = async (piece: Buffer): Promise<void> => {
+      for (let at = 0; at < piece.length; ) {
+        this.#check();
+        buffer ??= this.#buffers.pop() ?? Buffer.allocUnsafeSlow(CHUNK);
+        const taken = piece.copy(buffer, filled, at);
+        filled += taken;
+        at += taken;
+        // The last piece is only known when the stream ends: one that is full waits for what comes.
+        if (filled === CHUNK) await send(false);
+      }
+    };
+    return new Writable({
+      highWaterMark: CHUNK,
+      write: (piece: Buffer, _encoding, done) => void take(piece).then(() => done(), done),
+      final: (done) =>
+        void send(true)
+          .then(() => this.#tail)
+          .then(() => this.#check())
+          .then(() => done(), done),
+    });
+  }
+
+  /** Writes the end of the tar and the seal; all has been handed to `out` and that has finished when it resolves. */
+  async finish(): Promise<void> {
+    await this.#tail;
+    this.#check();
+    this.#tar.finalize();
+    await this.#written;
+    const seal = sealOf(this.#skeleton.digest());
+    this.bytes += seal.length;
+    this.isSealed = true;
+    this.#out.end(seal);
+    if (!this.#out.writableFinished) await once(this.#out, 'finish');
+  }
+
+  destroy(error: Error): void {
+    this.#fail(error);
+    this.#tar.destroy();
+    this.#out.destroy();
+  }
+
+  #enqueue(name: string, packed: Promise<Buffer>): Promise<void> {
+    const digested = packed.then((bytes) => ({ bytes, digest: digestOf(bytes) }));
+    const written = this.#tail.then(async () => {
+      const { bytes, digest } = await digested;
+      this.#check();
+      const header = { ...plain(name), size: bytes.length, pax: { comment: `sha256:${digest}` } };
+      await new Promise<void>((resolve, reject) => {
+        this.#tar.entry(header, bytes, (error) => (error ? reject(error) : resolve()));
+      });
+    });
+    digested.catch(() => {});
+    this.#tail = written.catch((error: unknown) => this.#fail(error));
+    return written;
+  }
+
+  async #drain(): Promise<void> {
+    for await (const piece of this.#tar as unknown as AsyncIterable<Buffer>) {
+      this.#skeleton.update(piece);
+      this.bytes += piece.length;
+      if (this.#out.write(piece) || this.#failed !== undefined) continue;
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          this.#out.off('drain', go).off('close', go);
+          resolve();
+        };
+        this.#out.on('drain', go).on('close', go);
+        if (this.#out.destroyed) go();
+      });
+    }
+    this.#check();
+  }
+
+  async #slot(): Promise<void> {
+    // Handed over by `#free` without ever being nobody's.
+    if (this.#busy >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#busy++;
+    this.#check();
+  }
+
+  #free(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#busy--;
+    else next();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed !== undefined) return;
+    this.#failed = error ?? new Error('The archive is not written on.');
+    this.#tar.destroy();
+  }
+
+  #check(): void {
+    if (this.#failed !== undefined) throw this.#failed;
+  }
+}
+
+/** Not on a thread (webcrypto): that copies first, which takes longer. */
+export function digestOf(bytes: Buffer): string {
+  return hash('sha256', bytes);
+}
+
+/** The same bytes for the same content, whenever and by whomever it is written. */
+function plain(name: string) {
+  return { name, mode: 0o600, uid: 0, gid: 0, mtime: EPOCH, type: 'file' as const };
+}

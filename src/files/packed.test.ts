@@ -1,0 +1,122 @@
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { duplexPair, PassThrough, Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { applyChanges, unpackTree, writeChanges } from './packed.ts';
+import { PackedSource } from './packed-source.ts';
+import { describeTree } from './testing/describe-tree.ts';
+import { mutate, mutations } from './testing/mutate.ts';
+import { scratch } from './testing/rig.ts';
+
+/** More of them find more. */
+const RUNS = Number(process.env.DRAYAGE_TEST_RUNS ?? 10);
+
+test('after both passes the trees are the same but for sockets, whatever happened', async () => {
+  await fc.assert(
+    fc.asyncProperty(mutations(3), async ([before = [], during = [], between = []]) => {
+      const without = (list: typeof before) => list.filter(({ kind }) => kind !== 'socket');
+      using directory = scratch();
+      const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
+      mkdirSync(from);
+      await mutate(from, without(before));
+      const recorded = new Recorded();
+      const source = new PackedSource({
+        tree: { key: 'volume:v', path: from },
+        open: async (part) => recorded.open(part),
+      });
+      await Promise.all([source.firstPass(), sleep(20).then(() => mutate(from, without(during)))]);
+      await mutate(from, without(between));
+      await source.finalPass();
+      await recorded.replay({ root: to });
+      expect(await describeTree(to)).toEqual(await describeTree(from));
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test('a single file', async () => {
+  using directory = scratch();
+  const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
+  writeFileSync(from, 'one');
+  const recorded = new Recorded();
+  const source = new PackedSource({ tree: { key: 'bind:/f', path: from }, open: async (part) => recorded.open(part) });
+  await source.firstPass();
+  await sleep(25);
+  writeFileSync(from, 'two');
+  await source.finalPass();
+  await recorded.replay({ root: to, isFile: true });
+  expect(readFileSync(to, 'utf8')).toBe('two');
+});
+
+test('a first pass goes over what one that was cut short has left', async () => {
+  using directory = scratch();
+  const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
+  mkdirSync(from);
+  writeFileSync(`${from}/file`, 'new');
+  mkdirSync(`${to}/old/deep`, { recursive: true });
+  const recorded = new Recorded();
+  await new PackedSource({
+    tree: { key: 'volume:v', path: from },
+    open: async (part) => recorded.open(part),
+  }).firstPass();
+  await recorded.replay({ root: to });
+  expect(await describeTree(to)).toEqual(await describeTree(from));
+});
+
+test('a list of changes that leads out of the tree through a link is refused', async () => {
+  using directory = scratch();
+  const root = `${directory.path}/tree`;
+  mkdirSync(`${directory.path}/outside`);
+  writeFileSync(`${directory.path}/outside/file`, 'precious');
+  mkdirSync(root);
+  symlinkSync('../outside', `${root}/link`);
+  for (const path of ['link/file', '../outside/file', '/etc/passwd', 'a//b', '.']) {
+    const stream = new PassThrough();
+    void writeChanges(stream, { listings: [], paths: [path] });
+    await expect(applyChanges({ root, stream })).rejects.toMatchObject({ code: 'FILES_UNSAFE_PATH' });
+  }
+  expect(existsSync(`${directory.path}/outside/file`)).toBe(true);
+});
+
+test('a tar that is cut short is told', async () => {
+  using directory = scratch();
+  mkdirSync(`${directory.path}/from`);
+  writeFileSync(`${directory.path}/from/file`, Buffer.alloc(100_000));
+  const recorded = new Recorded();
+  const tree = { key: 'volume:v', path: `${directory.path}/from` };
+  await new PackedSource({ tree, open: async (part) => recorded.open(part) }).firstPass();
+  const whole = await recorded.content('first');
+  const stream = Readable.from([whole.subarray(0, 50_000)]);
+  await expect(unpackTree({ root: `${directory.path}/to`, pass: 'first', stream })).rejects.toMatchObject({
+    code: 'FILES_TRANSFER',
+  });
+});
+
+/** What a source has written, for later. */
+class Recorded {
+  readonly #parts: { part: 'first' | 'changes' | 'final'; content: Promise<Buffer> }[] = [];
+
+  open(part: 'first' | 'changes' | 'final') {
+    const [near, far] = duplexPair();
+    const content = (async () => {
+      const pieces: Buffer[] = [];
+      for await (const piece of far) pieces.push(piece as Buffer);
+      return Buffer.concat(pieces);
+    })();
+    this.#parts.push({ part, content });
+    return near;
+  }
+
+  content(part: string): Promise<Buffer> {
+    return this.#parts.find((one) => one.part === part)?.content ?? Promise.resolve(Buffer.alloc(0));
+  }
+
+  async replay(tree: { root: string; isFile?: boolean }): Promise<void> {
+    for (const { part, content } of this.#parts) {
+      const stream = Readable.from([await content]);
+      if (part === 'changes') await applyChanges({ ...tree, stream });
+      else await unpackTree({ ...tree, pass: part, stream });
+    }
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * A migration whose target is an archive: calls and streams are written down, to be repeated by `replay` on a host of
+ * which nothing is known yet. The commit is the moment when the archive is complete and on disk: from then on somebody
+ * may import it, so the source's copy must not run again.
+ */
+import { type Duplex, duplexPair, type Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { MANIFEST } from '../../archive/layout.ts';
+import type { ArchiveOutput } from '../../archive/output.ts';
+import { ArchiveWriter } from '../../archive/writer.ts';
+import type { HostFacts } from '../../engines/facts.ts';
+import { DrayageError } from '../../errors.ts';
+import { readFrames, writeAnswer, writeFrame } from '../../files/log-frames.ts';
+import type { ChannelPurpose, CommitAnswer, OpenTarget, TargetOutcome, TargetPort } from '../target-port.ts';
+import { anyHost, assertContainer, withoutOthers } from './any-host.ts';
+import type { Contents } from './contents.ts';
+import { DOCUMENTS, FORMAT, type Manifest, type StreamHead } from './manifest.ts';
+
+export interface ArchiveTargetOptions {
+  output: ArchiveOutput;
+  /** Between the archive and the output, where it is encrypted; `done` when all has gone through. */
+  through?: { stream: Writable; done: Promise<void> };
+  hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  self: { name: string; machine: string };
+  /** Version of this program. */
+  drayage: string;
+  /** Left out where the image is only to be named: what the host that imports it will have. */
+  image?: { id: string; tags: string[] };
+}
+
+export class ArchiveTarget implements TargetPort {
+  readonly oneWay = true;
+  readonly lost: Promise<unknown>;
+  signal?: AbortSignal;
+  readonly #options: ArchiveTargetOptions;
+  readonly #writer: ArchiveWriter;
+  readonly #streams = new Set<Promise<void>>();
+  #memory: Promise<void> | undefined;
+  #failed: unknown;
+  #count = 0;
+  #host: HostFacts | undefined;
+
+  constructor(options: ArchiveTargetOptions) {
+    this.#options = options;
+    this.lost = options.output.lost;
+    this.#writer = new ArchiveWriter(options.through?.stream ?? options.output.stream);
+  }
+
+  async survey(): Promise<HostFacts> {
+    this.#host = await this.#options.hostFacts(this.signal ?? new AbortController().signal);
+    return anyHost(this.#host, this.#options.image);
+  }
+
+  async open({ id, workload, options }: OpenTarget): Promise<void> {
+    assertContainer(workload);
+    const { drayage, self: from, image } = this.#options;
+    const manifest: Manifest = {
+      format: FORMAT,
+      ...{ id, createdAt: Date.now(), drayage },
+      kind: options.leaveRunning ? 'snapshot' : 'export',
+      ...{ from, host: withoutOthers(this.#host ?? (await this.survey())), workload, options },
+      image: image === undefined,
+    };
+    await this.#writer.document(MANIFEST, manifest);
+  }
+
+  async channel(_id: string, purpose: ChannelPurpose, meta: unknown): Promise<Duplex> {
+    if (purpose === 'files') throw noAnswer('files');
+    const name = `${String(++this.#count).padStart(2, '0')}-${purpose}`;
+    await this.#writer.document(`${name}.json`, { purpose, meta: meta as StreamHead['meta'] } satisfies StreamHead);
+    const [near, far] = duplexPair({ highWaterMark: 1 << 20 });
+    far.on('error', () => {}); // Whoever reads it is told.
+    const recorded = this.#record(purpose, far, this.#writer.stream(name)).catch((error: unknown) => {
+      this.#failed ??= error;
+      near.destroy(error as Error);
+      far.destroy();
+    });
+    // That one is open from before the freeze until all is there.
+    if (purpose === 'memory') this.#memory = recorded;
+    else this.#streams.add(recorded);
+    void recorded.then(() => this.#streams.delete(recorded));
+    return near;
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all([...this.#streams]);
+    this.#check();
+  }
+
+  /** Nothing is made, and nothing can be told of what will be. */
+  async create(): Promise<{ containerId: string; notes: string[] }> {
+    this.#check();
+    return { containerId: '', notes: [] };
+  }
+
+  async begin(_id: string, start: { descriptors: string[] }): Promise<void> {
+    await this.#writer.document(DOCUMENTS.start, start);
+  }
+
+  async describe(contents: Contents): Promise<void> {
+    await this.#writer.document(DOCUMENTS.contents, contents);
+  }
+
+  async restore(): Promise<void> {
+    await this.#memory;
+    await this.settle();
+  }
+
+  /** Rejects only where it cannot be told whether somebody has the whole archive. */
+  async commit(): Promise<CommitAnswer> {
+    const { output, through } = this.#options;
+    try {
+      this.#check();
+      await this.#writer.finish();
+      await through?.done;
+      await output.commit();
+      return { outcome: 'running', sinceMs: 0 };
+    } catch (error) {
+      if (output.isPublic && this.#writer.isSealed) throw error;
+      await this.#drop(error);
+      return { outcome: 'aborted', reason: DrayageError.from(error).message };
+    }
+  }
+
+  async release(): Promise<{ spans: []; notes: [] }> {
+    return { spans: [], notes: [] };
+  }
+
+  async abort(_id: string, reason: string): Promise<{ spans: [] }> {
+    await this.#drop(new DrayageError('CANCELLED', reason));
+    return { spans: [] };
+  }
+
+  async outcome(): Promise<TargetOutcome> {
+    return 'unknown';
+  }
+
+  async resolve(): Promise<void> {}
+
+  async close(): Promise<void> {
+    await this.#options.output.discard();
+  }
+
+  /** Nobody, as far as is known. */
+  async inUse(): Promise<string[]> {
+    return [];
+  }
+
+  path(): Promise<never> {
+    throw noAnswer('path');
+  }
+
+  surveyTree(): Promise<never> {
+    throw noAnswer('surveyTree');
+  }
+
+  start(): Promise<never> {
+    throw noAnswer('start');
+  }
+
+  prune(): Promise<never> {
+    throw noAnswer('prune');
+  }
+
+  network(): Promise<never> {
+    throw noAnswer('network');
+  }
+
+  repoint(): Promise<never> {
+    throw noAnswer('repoint');
+  }
+
+  async #record(purpose: ChannelPurpose, stream: Duplex, entry: Writable): Promise<void> {
+    if (purpose === 'logs') {
+      await recordLog(stream, entry);
+      return;
+    }
+    // Flowing: an iterator would join what has come, and so copy it.
+    stream.pipe(entry);
+    await Promise.race([finished(entry, { readable: false }), finished(stream, { writable: false }).then(() => NEVER)]);
+    stream.end(purpose === 'memory' ? RECEIVED : undefined);
+  }
+
+  async #drop(reason: unknown): Promise<void> {
+    this.#failed ??= reason;
+    this.#writer.destroy(DrayageError.from(reason));
+    await this.#options.output.discard();
+  }
+
+  #check(): void {
+    if (this.#failed !== undefined) throw this.#failed;
+  }
+}
+
+const NEVER: Promise<never> = new Promise(() => {});
+/** What whoever sends memory images waits for. */
+const RECEIVED = Buffer.of(1);
+
+/** Answers as the target would: nothing is lost, since there is room for everything. */
+async function recordLog(stream: Duplex, entry: Writable): Promise<void> {
+  for await (const { frame, data } of readFrames(stream)) {
+    await writeFrame(entry, frame, frame.op === 'data' ? data : undefined);
+    if (frame.op !== 'end') continue;
+    await writeAnswer(stream, { ok: true, lost: 0 });
+    break;
+  }
+  entry.end();
+  await finished(entry, { readable: false });
+}
+
+function noAnswer(call: string): DrayageError {
+  return new DrayageError('INTERNAL', `An archive was asked for ${call}, which it cannot answer.`);
+}

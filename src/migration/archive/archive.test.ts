@@ -1,0 +1,346 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { type Duplex, duplexPair } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { finished } from 'node:stream/promises';
+import { expect, test } from 'vitest';
+import { goodHost, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
+import { fileOutput, partialOf } from '../../archive/output.ts';
+import { DrayageError } from '../../errors.ts';
+import { LogSync } from '../../files/logs.ts';
+import { scratch } from '../../files/testing/rig.ts';
+import type { MigrateOptions } from '../events.ts';
+import { Journal } from '../journal.ts';
+import { SourceMigration } from '../source-migration.ts';
+import type { ChannelPurpose, OpenTarget, TargetPort } from '../target-port.ts';
+import { anyHost } from './any-host.ts';
+import { archiveOutcome } from './archive-outcome.ts';
+import { ArchiveTarget } from './archive-target.ts';
+import { checkImport } from './import-findings.ts';
+import { lookInto, withoutValues } from './inside.ts';
+import type { Manifest } from './manifest.ts';
+import { type ArchiveSource, replay } from './replay.ts';
+
+const IMAGE = randomBytes(100_000);
+const TAR = randomBytes(5 << 20);
+const MEMORY = randomBytes(300_000);
+const ID = '20261121-120000-abcd';
+
+test('what an export was told is repeated on the target, the copy made in time and started last', async () => {
+  using directory = scratch();
+  const path = await archived(directory.path);
+  const { manifest } = await lookInto(createReadStream(path), undefined);
+  expect(manifest).toMatchObject({ id: ID, kind: 'export', from: { name: 'a', machine: 'm' }, workload: 'docker:web' });
+  const target = new FakeTarget();
+  const result = await imported(directory.path, path, target);
+  expect(result).toMatchObject({ outcome: 'committed', outageMs: null });
+  expect(target.calls).toEqual([
+    ...['open', 'channel image', 'create', 'channel tar', 'channel logs', 'channel changes', 'channel memory'],
+    ...['begin', 'restore', 'commit', 'release'],
+  ]);
+  expect(target.opened).toMatchObject({ archive: ID, options: { dropConnections: true } });
+  expect(target.descriptors).toEqual(['/dev/null']);
+  expect(target.content('image').equals(IMAGE)).toBe(true);
+  expect(target.content('tar').equals(TAR)).toBe(true);
+  expect(target.content('memory').equals(MEMORY)).toBe(true);
+  expect(target.content('logs').toString()).toContain('a line of the log');
+  expect(target.metas.get('tar')).toEqual({ key: 'upper', pass: 'first', isFile: false });
+});
+
+test('a stream that finds no room is repeated when there is some, the others are not', async () => {
+  using directory = scratch();
+  const path = await archived(directory.path);
+  const target = new FakeTarget();
+  target.full = 'tar';
+  const asked: string[] = [];
+  const result = await imported(directory.path, path, target, async ({ code }) => {
+    asked.push(code);
+    target.full = undefined;
+  });
+  expect(asked).toEqual(['ARCHIVE_NO_ROOM']);
+  expect(result).toMatchObject({ outcome: 'committed' });
+  expect(target.calls.filter((call) => call === 'channel image')).toHaveLength(1);
+  expect(target.calls.filter((call) => call === 'create')).toHaveLength(1);
+  expect(target.calls.filter((call) => call === 'channel tar')).toHaveLength(2);
+  expect(target.content('tar').equals(TAR)).toBe(true);
+});
+
+test.each(['create', 'begin', 'restore', 'channel memory'])('where %s fails, all is taken back', async (call) => {
+  using directory = scratch();
+  const target = new FakeTarget();
+  target.failing = call;
+  const result = await imported(directory.path, await archived(directory.path), target);
+  expect(result).toMatchObject({ outcome: 'undone', error: { code: 'RESTORE_FAILED' } });
+  expect(target.calls.at(-1)).toBe('abort');
+  expect(target.calls).not.toContain('commit');
+});
+
+test('what was altered since it was checked is found before it runs', async () => {
+  using directory = scratch();
+  const path = await archived(directory.path);
+  const bytes = readFileSync(path);
+  const at = bytes.length - 200_000;
+  bytes[at] = (bytes[at] as number) ^ 1;
+  writeFileSync(path, bytes);
+  const target = new FakeTarget();
+  expect(await imported(directory.path, path, target)).toMatchObject({
+    outcome: 'undone',
+    error: { code: 'ARCHIVE_DAMAGED' },
+  });
+  expect(target.calls).not.toContain('commit');
+});
+
+test('an export that is undone leaves no file', async () => {
+  using directory = scratch();
+  const path = `${directory.path}/web.drayage`;
+  const target = await writing(path);
+  await target.abort(ID, 'told so');
+  expect([path, partialOf(path)].map((file) => existsSync(file))).toEqual([false, false]);
+  expect(await target.commit()).toMatchObject({ outcome: 'aborted' });
+});
+
+test('what became of an export that was cut short', async () => {
+  using directory = scratch();
+  const path = `${directory.path}/web.drayage`;
+  expect(await archiveOutcome(path).outcome(ID)).toBe('unknown');
+  expect(await archiveOutcome('-').outcome(ID)).toBe('unknown');
+  writeFileSync(partialOf(path), '');
+  expect(await archiveOutcome(path).outcome(ID)).toBe('aborted');
+  expect(existsSync(partialOf(path))).toBe(false);
+  writeFileSync(path, '');
+  expect(await archiveOutcome(path).outcome(ID)).toBe('committed');
+});
+
+test('values of the environment are shown only where asked for', async () => {
+  using directory = scratch();
+  const inside = await lookInto(createReadStream(await archived(directory.path)), undefined);
+  expect(inside.processes).toMatchObject([{ pid: 1, environment: ['TOKEN=secret'] }]);
+  expect(JSON.stringify(withoutValues(inside))).not.toContain('secret');
+  expect(inside.streams.map(({ what }) => what)).toEqual([
+    'image',
+    'tar upper first',
+    'memory',
+    'logs',
+    'changes upper',
+  ]);
+});
+
+test('nothing is known of the host that an archive is for, but for what it must have', () => {
+  const host = goodHost('a');
+  const any = anyHost(host, { id: 'sha256:1111', tags: [] });
+  expect(any.docker).toMatchObject({ names: [], networks: [], images: [{ id: 'sha256:1111' }] });
+  expect(any.docker?.runtimes).toContain('drayage');
+  expect(anyHost(host, undefined).docker?.images).toEqual([]);
+});
+
+test('what stands against an import', () => {
+  const target = goodHost('b');
+  const codes = (manifest: Partial<Manifest>, host = target) =>
+    checkImport({ ...MANIFEST, ...manifest }, host).map(({ code }) => code);
+  expect(codes({})).toEqual([]);
+  // An archive is older, and may be of another version.
+  expect(codes({ host: { ...goodHost('a'), time: target.time - 86_400_000, drayage: '0.0.1' } })).toEqual([]);
+  expect(codes({ image: false })).toEqual(['IMAGE_NOT_INSIDE']);
+  const images = [{ id: MANIFEST.workload.image.id, tags: [] }];
+  expect(codes({ image: false }, { ...target, docker: target.docker && { ...target.docker, images } })).toEqual([]);
+  expect(codes({ kind: 'snapshot' })).toEqual(['SECOND_COPY']);
+  expect(codes({ host: { ...goodHost('a'), arch: 'riscv64' } })).toContain('ARCH_DIFFERS');
+  expect(codes({}, { ...target, docker: target.docker && { ...target.docker, names: ['web'] } })).toContain(
+    'NAME_TAKEN',
+  );
+});
+
+const MANIFEST: Manifest = {
+  ...{ format: 1, id: ID, createdAt: 0, drayage: '1', kind: 'export', from: { name: 'a', machine: 'm' } },
+  ...{ host: goodHost('a'), workload: goodWorkload(), options: OPTIONS, image: true },
+};
+
+async function writing(path: string, options: MigrateOptions = OPTIONS): Promise<ArchiveTarget> {
+  const target = new ArchiveTarget({
+    output: await fileOutput(path),
+    hostFacts: async () => goodHost('a'),
+    ...{ self: { name: 'a', machine: 'm' }, drayage: '1' },
+  });
+  await target.survey();
+  await target.open({
+    id: ID,
+    workload: { ...goodWorkload(), inspect: { Config: { Env: [] } } },
+    options,
+    parents: {},
+  });
+  return target;
+}
+
+async function archived(directory: string): Promise<string> {
+  const path = `${directory}/web.drayage`;
+  const target = await writing(path);
+  await send(await target.channel(ID, 'image', {}), IMAGE);
+  await target.settle();
+  const tar = await target.channel(ID, 'tar', { key: 'upper', pass: 'first', isFile: false });
+  await send(tar, TAR);
+  const memory = await target.channel(ID, 'memory', { imagesBytes: 1 });
+  memory.write(MEMORY.subarray(0, 1000));
+  writeFileSync(`${directory}/log`, `${JSON.stringify({ log: 'a line of the log\n' })}\n`);
+  const open = () => target.channel(ID, 'logs', {});
+  await new LogSync({ logPath: `${directory}/log`, format: 'json-file', open }).firstPass();
+  await target.settle();
+  await target.begin(ID, { descriptors: ['/dev/null'] });
+  const memoryBytes = { anonymous: 1, file: 0, shared: 0, swap: 0 };
+  const first = { pid: 1, parent: 0, name: 'sh', command: ['sh'], threads: 1, files: [] };
+  await target.describe({
+    processes: [{ ...first, memory: memoryBytes, environment: ['TOKEN=secret'] }],
+    sockets: [],
+  });
+  await send(await target.channel(ID, 'changes', { key: 'upper' }), Buffer.from('{}'));
+  memory.end(MEMORY.subarray(1000));
+  expect(await buffer(memory)).toEqual(Buffer.of(1));
+  await target.restore();
+  expect(existsSync(path)).toBe(false);
+  expect(await target.commit()).toMatchObject({ outcome: 'running' });
+  return path;
+}
+
+async function send(stream: Duplex, content: Buffer): Promise<void> {
+  stream.resume().end(content);
+  await finished(stream);
+}
+
+async function imported(
+  directory: string,
+  path: string,
+  target: FakeTarget,
+  room: ArchiveSource['room'] = async (error) => {
+    throw error;
+  },
+) {
+  await using journal = await Journal.create(directory, ID, 'source');
+  const never = new AbortController().signal;
+  const m = new SourceMigration({
+    ...{ id: ID, workload: 'docker:web', to: 'b', options: OPTIONS, target, journal, stopping: never },
+    ...{ redial: async () => target, reach: async () => target, forwards: undefined as never },
+    ...{ self: { name: 'b', machine: 'n' }, claim: () => {}, hostFacts: async () => goodHost('b') },
+    exclusively: (work) => work(),
+  });
+  const read = () => createReadStream(path) as AsyncIterable<Buffer>;
+  const result = await replay(m, { manifest: MANIFEST, read, room });
+  await m.close();
+  return result;
+}
+
+/** Remembers what it is told, and fails as told. */
+class FakeTarget implements TargetPort {
+  readonly calls: string[] = [];
+  readonly metas = new Map<string, unknown>();
+  readonly #contents = new Map<string, Promise<Buffer>>();
+  readonly contents = new Map<string, Buffer>();
+  readonly lost = new Promise<never>(() => {});
+  opened: OpenTarget | undefined;
+  descriptors: string[] | undefined;
+  failing: string | undefined;
+  /** Finds no room. */
+  full: ChannelPurpose | undefined;
+
+  content(purpose: ChannelPurpose): Buffer {
+    return this.contents.get(purpose) ?? Buffer.alloc(0);
+  }
+
+  async survey() {
+    return goodHost('b');
+  }
+
+  async open(request: OpenTarget): Promise<void> {
+    this.#note('open');
+    this.opened = request;
+  }
+
+  async channel(_id: string, purpose: ChannelPurpose, meta: unknown): Promise<Duplex> {
+    this.#note(`channel ${purpose}`);
+    this.metas.set(purpose, meta);
+    const [near, far] = duplexPair();
+    if (this.full === purpose) {
+      far.once('data', () => near.destroy(new DrayageError('FILES_NO_SPACE', 'No space left on device')));
+      return near;
+    }
+    const received = buffer(far.iterator({ destroyOnReturn: false }) as unknown as NodeJS.ReadableStream);
+    this.#contents.set(purpose, received);
+    received.then(
+      (content) => {
+        this.contents.set(purpose, content);
+        far.end();
+      },
+      () => {},
+    );
+    return near;
+  }
+
+  async settle(): Promise<void> {}
+
+  async create() {
+    this.#note('create');
+    return { containerId: 'c', notes: [] };
+  }
+
+  async begin(_id: string, { descriptors }: { descriptors: string[] }): Promise<void> {
+    this.#note('begin');
+    this.descriptors = descriptors;
+  }
+
+  async restore() {
+    this.#note('restore');
+  }
+
+  async commit() {
+    this.#note('commit');
+    return { outcome: 'running', sinceMs: 0 } as const;
+  }
+
+  async release() {
+    this.#note('release');
+    return { spans: [], notes: [] };
+  }
+
+  async abort() {
+    this.#note('abort');
+    return { spans: [] };
+  }
+
+  async outcome() {
+    return 'aborted' as const;
+  }
+
+  async resolve(): Promise<void> {}
+  async close(): Promise<void> {}
+
+  async inUse() {
+    return [];
+  }
+
+  path(): Promise<never> {
+    throw new Error('never');
+  }
+
+  surveyTree(): Promise<never> {
+    throw new Error('never');
+  }
+
+  start(): Promise<never> {
+    throw new Error('never');
+  }
+
+  prune(): Promise<never> {
+    throw new Error('never');
+  }
+
+  network(): Promise<never> {
+    throw new Error('never');
+  }
+
+  repoint(): Promise<never> {
+    throw new Error('never');
+  }
+
+  #note(call: string): void {
+    this.calls.push(call);
+    if (call === this.failing) throw new DrayageError('RESTORE_FAILED', 'As told.');
+  }
+}

@@ -1,0 +1,42 @@
+/** Pure: what stands against an import, and what it costs: what already stood against the export was said then. */
+import type { HostFacts } from '../../engines/facts.ts';
+import type { Finding } from '../finding.ts';
+import { type Entry, raising } from '../preflight/finding-table.ts';
+import { preflightTarget } from '../preflight.ts';
+import type { Manifest } from './manifest.ts';
+
+export function checkImport(manifest: Manifest, target: HostFacts): Finding[] {
+  const { workload, host, options, image, from, kind } = manifest;
+  // Its clock was read when the archive was made, and its program only has to have known this format.
+  const source = { ...host, time: target.time, drayage: target.drayage };
+  const has = target.docker?.images.some(({ id }) => id === workload.image.id) ?? false;
+  return [
+    ...(image || has
+      ? []
+      : [
+          raise(
+            'IMAGE_NOT_INSIDE',
+            `The image ${workload.image.reference} (${workload.image.id}) is not on this host.`,
+          ),
+        ]),
+    ...(kind === 'snapshot'
+      ? [raise('SECOND_COPY', `${workload.ref.name} went on running on ${from.name} when this was written.`)]
+      : []),
+    ...preflightTarget({ workload, source, target }, options),
+  ];
+}
+
+const IMPORT_FINDINGS = {
+  IMAGE_NOT_INSIDE: {
+    severity: 'blocks',
+    meaning: 'The archive was written with --no-image: it only names the image, which must be there beforehand.',
+    remedy: 'Bring the image here with docker pull or docker load, then import again.',
+  },
+  SECOND_COPY: {
+    severity: 'costs',
+    meaning: 'The archive is a snapshot: what runs here after the import is a second copy, with the same identity.',
+    remedy: 'See that the two do not do the same work twice: stop the other one, or keep this one to itself.',
+  },
+} as const satisfies Record<string, Entry>;
+
+const raise = raising(IMPORT_FINDINGS);

@@ -1,0 +1,76 @@
+/** What is in an archive, without making anything of it. */
+import { decrypted, type Key } from '../../archive/encryption.ts';
+import { MANIFEST } from '../../archive/layout.ts';
+import { readArchive } from '../../archive/reader.ts';
+import { DrayageError } from '../../errors.ts';
+import type { ContainerInspect } from '../../tools/docker-types.ts';
+import type { Contents } from './contents.ts';
+import { DOCUMENTS, type Manifest, parseManifest, streamSchema } from './manifest.ts';
+
+export interface Inside extends Contents {
+  manifest: Omit<Manifest, 'workload' | 'image'> & {
+    workload: string;
+    image: { id: string; reference: string; inside: boolean };
+  };
+  /** `NAME=value` of the container's configuration. */
+  environment: string[];
+  streams: { name: string; what: string; storedBytes: number }[];
+}
+
+/** Reads all of it. @throws DrayageError where it is not whole, or none */
+export async function lookInto(input: AsyncIterable<Buffer>, key: Key | undefined): Promise<Inside> {
+  let manifest: Manifest | undefined;
+  let contents: Contents = { processes: [], sockets: [] };
+  const streams = new Map<string, Inside['streams'][number]>();
+  for await (const entry of readArchive(readable(decrypted(input, key)), { wants: () => false })) {
+    if (entry.kind === 'chunk') {
+      const stream = streams.get(entry.stream);
+      if (stream !== undefined) stream.storedBytes += entry.stored;
+      continue;
+    }
+    const name = /^(\d+-[a-z]+)\.json$/.exec(entry.name)?.[1];
+    if (name !== undefined) streams.set(name, { name, what: purposeOf(entry.value), storedBytes: 0 });
+    if (entry.name === MANIFEST) manifest = parseManifest(entry.value);
+    if (entry.name === DOCUMENTS.contents) contents = entry.value as Contents;
+  }
+  if (manifest === undefined) throw new DrayageError('ARCHIVE_DAMAGED', 'The archive does not say what it holds.');
+  const { workload, image: inside, ...rest } = manifest;
+  const { id, reference } = workload.image;
+  return {
+    manifest: { ...rest, workload: `${workload.ref.engine}:${workload.ref.name}`, image: { id, reference, inside } },
+    ...contents,
+    environment: (workload.inspect as ContainerInspect).Config.Env ?? [],
+    streams: [...streams.values()],
+  };
+}
+
+/** With the names of the environment only. */
+export function withoutValues(inside: Inside): Inside {
+  return {
+    ...inside,
+    environment: namesOf(inside.environment),
+    processes: inside.processes.map((process) => ({ ...process, environment: namesOf(process.environment) })),
+  };
+}
+
+function namesOf(environment: readonly string[]): string[] {
+  return environment.map((line) => line.replace(/=.*$/s, ''));
+}
+
+function purposeOf(head: unknown): string {
+  const parsed = streamSchema.safeParse(head);
+  if (!parsed.success) return '';
+  const { purpose, meta } = parsed.data;
+  return [purpose, meta.key, meta.pass].filter((word) => typeof word === 'string').join(' ');
+}
+
+async function* readable(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* input;
+  } catch (error) {
+    if (error instanceof DrayageError) throw error;
+    throw new DrayageError('ARCHIVE_READ', `The archive cannot be read: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}
