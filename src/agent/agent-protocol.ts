@@ -245,6 +245,7 @@ export const agentProtocol = defineProtocol({
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
     'target.surveyTree': {
       params: z.object({
+        workload: text,
         files: usedFiles as unknown as z.ZodType<TreeQuestion['files'], TreeQuestion['files']>,
         taskIds: z.array(z.number().int().positive()).max(100_000),
         terminal: z.boolean(),

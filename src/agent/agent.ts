@@ -35,6 +35,7 @@ import { readNetwork } from '../tools/ip-network.ts';
 import { type Capabilities, isAble, probeTraffic, type TrafficFacts } from '../traffic/capabilities.ts';
 import { answered } from '../traffic/in-use.ts';
 import { answerPath, removePaths } from '../traffic/path.ts';
+import { Relays } from '../traffic/relays.ts';
 import { ForwardStore, forwardedHere } from '../traffic/store.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { ArchiveStreams } from './archive-streams.ts';
@@ -118,11 +119,12 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   };
 
   const terminals = new Terminals(run);
-  const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store };
+  const relays = new Relays(join(stateDir, 'relays'));
+  const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store, relays };
   const targets = new Targets(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
 
-  const forwards = new Forwards({ store, run, docker, journalOf: (id) => migrations.recordsOf(id) });
+  const forwards = new Forwards({ store, relays, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
   const streams = new ArchiveStreams(join(stateDir, 'spool'));
   await streams.clear();
@@ -143,7 +145,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   };
   const resume = async ({ id, side, path }: JournalFile): Promise<void> => {
     const journal = await Journal.reopen(path);
-    const recovery = { id, journal, docker, run, signal, forwards: store };
+    const recovery = { id, journal, docker, run, signal, forwards: store, relays };
     const onRetry = (error: unknown) => log(`migration ${id}: ${DrayageError.from(error).message}`);
     if (side === 'target') {
       targets.recovering(
@@ -225,7 +227,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'terminals.resize': ({ name, ...size }) => terminals.resize(name, size),
 
     'target.survey': (_, context) => hostFacts(context.signal),
-    'target.surveyTree': (question, context) => surveySurroundings(question, context.signal),
+    'target.surveyTree': async (question, context) => {
+      const relayed = relays.endpointsOf(question.workload);
+      return { ...(await surveySurroundings(question, context.signal)), relayed };
+    },
     'target.path': ({ end }, { signal: asked }) => answering.take(() => answerPath({ run, signal: asked }, end)),
     'target.inUse': async ({ questions }) => ({ addresses: await answered(run, questions) }),
     'target.open': async (request, { connection }) => {
@@ -286,6 +291,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     onListening: () => {
       void recover().then(() => forwards.keep(signal, log));
       void terminals.keep(signal);
+      void relays.keep(signal);
     },
   });
   await Promise.all([migrations.stop(), targets.stop()]);

@@ -9,6 +9,7 @@ import { giveUpHold, type Repairable, repairForward, unknownForward } from '../m
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { Flow } from '../traffic/facts.ts';
 import { type SourceSide, yieldAddresses } from '../traffic/forward.ts';
+import type { Relays } from '../traffic/relays.ts';
 import { carried, type ForwardStore, reinstall, removeForward } from '../traffic/store.ts';
 import { peersOf } from '../traffic/workload.ts';
 
@@ -24,13 +25,14 @@ export interface ForwardSummary {
   since: number;
   /** Only connections that were open when the workload moved. */
   onlyOpen: boolean;
-  /** Both ways, since it was made; absent for the role target. */
+  /** Both ways, since it was made; absent for the role target. Of relayed ports no packets, and bytes since the agent began. */
   packets?: number;
   bytes?: number;
 }
 
 export interface ForwardsOptions {
   store: ForwardStore;
+  relays: Relays;
   run: Run;
   docker: Docker;
   /** Of the migration of that id, as its source; undefined where there is none. @throws DrayageError WORKLOAD_BUSY */
@@ -44,12 +46,14 @@ const SWEEP_MS = 30_000;
 
 export class Forwards {
   readonly #store: ForwardStore;
+  readonly #relays: Relays;
   readonly #run: Run;
   readonly #docker: Docker;
   readonly #journalOf: ForwardsOptions['journalOf'];
 
-  constructor({ store, run, docker, journalOf }: ForwardsOptions) {
+  constructor({ store, relays, run, docker, journalOf }: ForwardsOptions) {
     this.#store = store;
+    this.#relays = relays;
     this.#run = run;
     this.#docker = docker;
     this.#journalOf = journalOf;
@@ -58,7 +62,7 @@ export class Forwards {
   async list(): Promise<ForwardSummary[]> {
     await this.#sweep();
     const kept = await this.#store.list();
-    return Promise.all(
+    const forwards = await Promise.all(
       kept.map(async (forward): Promise<ForwardSummary> => {
         const { id, workload, role, since, peer } = forward;
         const onlyOpen = forward.role === 'source' && forward.side.only === 'open';
@@ -66,10 +70,15 @@ export class Forwards {
         return { id, workload, role, peer: peer.name, since, onlyOpen, ...counted };
       }),
     );
+    const relays = this.#relays.list().map(({ id, workload, peer, since, bytes }): ForwardSummary => {
+      return { id, workload, role: 'source', peer, since, onlyOpen: false, bytes };
+    });
+    return [...forwards, ...relays].sort((a, b) => a.since - b.since);
   }
 
   /** Both roles that this host has in it. @throws DrayageError FORWARD_UNKNOWN */
   async remove(id: string): Promise<void> {
+    if (await this.#relays.remove(id)) return;
     const forward = await this.#of(id);
     const gaveUp = await giveUpHold(this.#run, forward);
     if (forward.stored.length === 0 && !gaveUp) throw unknownForward(id);

@@ -10,6 +10,7 @@ import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
+import type { Relays } from '../traffic/relays.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 
 export interface MigrationRequest {
@@ -21,6 +22,7 @@ export interface MigrationRequest {
 export interface MigrationsOptions {
   journalDir: string;
   forwards: ForwardStore;
+  relays: Relays;
   machine: string;
   hostname: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
@@ -101,7 +103,8 @@ export class Migrations {
     this.#running.set(id, placeholder);
     let target: TargetPort | undefined;
     try {
-      const { journalDir, hostFacts, exclusively, dialTarget, stopping, forwards, machine, hostname } = this.#options;
+      const { journalDir, hostFacts, exclusively, dialTarget, stopping, forwards, relays, machine, hostname } =
+        this.#options;
       target = await way.dial();
       const journal = await Journal.create(journalDir, id, 'source', { workload, to, options, ...way.header });
       const migration = new SourceMigration({
@@ -112,7 +115,7 @@ export class Migrations {
         target,
         redial: way.redial ?? way.dial,
         reach: dialTarget,
-        forwards,
+        ...{ forwards, relays },
         self: { name: hostname, machine },
         journal,
         stopping,
@@ -199,7 +202,7 @@ export class Migrations {
       assertInDoubt(id, journal);
       const started = eventsOf(journal.records).find((event) => event.type === 'started');
       if (started !== undefined) await this.#tellTarget(started.target, id, keep);
-      return await resolveSource(id, journal, { keep, forwards: this.#options.forwards });
+      return await resolveSource(id, journal, { keep, ...this.#options });
     } finally {
       await journal.close();
     }

@@ -7,6 +7,7 @@ import { lastState } from '../migration/journal-records.ts';
 import { resolveTarget } from '../migration/resolve.ts';
 import type { ChannelPurpose, OpenTarget, TargetOutcome } from '../migration/target-port.ts';
 import { TargetSession } from '../migration/target-session.ts';
+import type { Relays } from '../traffic/relays.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 
 export interface TargetsOptions {
@@ -15,6 +16,7 @@ export interface TargetsOptions {
   log: (line: string) => void;
   stopping: AbortSignal;
   forwards: ForwardStore;
+  relays: Relays;
 }
 
 export class Targets {
@@ -46,8 +48,8 @@ export class Targets {
       ...(request.archive === undefined ? {} : { archive: request.archive }),
     });
     await journal.append({ type: 'state', state: 'opened' });
-    const { stopping, forwards } = this.#options;
-    const session = new TargetSession({ request, journal, host, stopping, forwards });
+    const { stopping, forwards, relays } = this.#options;
+    const session = new TargetSession({ request, journal, host, stopping, forwards, relays });
     this.#sessions.set(request.id, session);
     void lost.then(() => this.#onLost(session));
   }

@@ -159,6 +159,8 @@ export function isTree(workload: AnyWorkload): workload is ProcessTreeFacts {
 
 /** What a host is to look for, where a tree of processes is to be moved to it. */
 export interface TreeQuestion {
+  /** `process:4711` */
+  workload: string;
   files: DigestedFile[];
   taskIds: number[];
   /** It comes with a terminal. */
@@ -173,6 +175,8 @@ export interface TreeSurroundings {
   takenPids: number[];
   /** Programs for terminals that are missing. */
   missingPrograms: string[];
+  /** What the host listens on in its place, since the tree was there before: it makes way. */
+  relayed: string[];
 }
 
 export interface HostFacts {

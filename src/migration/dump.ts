@@ -9,6 +9,7 @@ import { holdAddresses, silenceAddresses } from './address-handover.ts';
 import { allOf } from './all-of.ts';
 import { explainFailure } from './explain-failure.ts';
 import { holdTraffic, noteFlows } from './handover.ts';
+import { holdPorts } from './port-handover.ts';
 import { frozenByAnother, type Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { endStragglers } from './stragglers.ts';
@@ -23,14 +24,18 @@ export interface Frozen {
 /** From here on the workload stands still. */
 export async function freezeWorkload(
   m: SourceMigration,
-  { facts, handover, addresses, untilStill }: Prepared,
+  { facts, handover, addresses, relay, untilStill }: Prepared,
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
   // On disk before the freeze, for a recovery; and before the hold, for it takes its time.
   await m.journal.append({ type: 'state', state: 'frozen' });
   await m.trace.step('hold traffic', () =>
-    allOf(handover && holdTraffic(m, handover, undo), addresses && holdAddresses(m, addresses, undo)),
+    allOf(
+      handover && holdTraffic(m, handover, undo),
+      addresses && holdAddresses(m, addresses, undo),
+      relay && holdPorts(m, relay, undo),
+    ),
   );
   if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));

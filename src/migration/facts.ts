@@ -63,8 +63,8 @@ async function surveyPair(
   const workload = await surveyed;
   const facts = await plain;
   if (!isTree(workload)) return [workload, facts];
-  const { files, taskIds, terminals } = workload;
-  const tree = { files, taskIds, terminal: terminals.length > 0 };
+  const { ref, files, taskIds, terminals } = workload;
+  const tree = { workload: `process:${ref.name}`, files, taskIds, terminal: terminals.length > 0 };
   return [workload, { ...facts, tree: await target.surveyTree(tree) }];
 }
 

@@ -134,7 +134,7 @@ function treeFindings(facts: Facts & { workload: ProcessTreeFacts }, options: Mi
     ...sourceTreeFindings(workload, source, options, target),
     ...ofTrees(checkHost(target)),
     ...checkPair(c),
-    ...checkTreeOnTarget({ workload, name, target, options }),
+    ...checkTreeOnTarget({ workload, name, source, target, options }),
     ...checkRoom(c),
   ];
 }

@@ -9,7 +9,9 @@ import { tasksOf } from '../engines/processes/tasks.ts';
 import { fromText } from '../files/byte-path.ts';
 import { ListedTransfer } from '../files/sender.ts';
 import { beginTreeDump } from '../tools/criu-tree.ts';
+import type { StoredRelay } from '../traffic/relays.ts';
 import type { Facts } from './facts.ts';
+import { noteRelay, planRelay } from './port-handover.ts';
 import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { startedTree } from './started.ts';
@@ -47,6 +49,8 @@ export async function prepareTree(
   });
   undo.push('the waiting dump', () => checkpoint.abandon());
   await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors: [] }));
+  const relay = relayOf(m, facts);
+  if (relay !== undefined) await noteRelay(m, relay);
   const last = await ListedTransfer.begin({ root: '/', overlay: false }, sending(m, 'final'));
   undo.push('the prepared transfer', async () => last.abandon());
   await touched.release();
@@ -66,8 +70,16 @@ export async function prepareTree(
     checkpoint,
     handover: undefined,
     addresses: undefined,
+    ...(relay && { relay }),
     sync,
   };
+}
+
+function relayOf(m: SourceMigration, facts: Facts & { workload: ProcessTreeFacts }): StoredRelay | undefined {
+  const planned = planRelay(facts.workload, facts, m.options);
+  if (planned === undefined) return undefined;
+  const { ref } = facts.workload;
+  return { version: 1, id: m.id, workload: `process:${ref.name}`, peer: m.to, ...planned, since: Date.now() };
 }
 
 /** Pure: those that the target lacks, has otherwise, or that are still being written. */

@@ -11,6 +11,7 @@ import { TouchedMemory } from '../memory/touch.ts';
 import type { Checkpoint } from '../tools/checkpoint.ts';
 import { placeTar } from '../tools/criu-tar.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
+import type { StoredRelay } from '../traffic/relays.ts';
 import type { AddressHandover } from './address-handover.ts';
 import type { Facts } from './facts.ts';
 import type { Handover } from './handover.ts';
@@ -33,6 +34,8 @@ export interface Prepared {
   handover: Handover | undefined;
   /** Undefined where it has none of its own on the LAN. */
   addresses: AddressHandover | undefined;
+  /** Of a tree of processes: what becomes of clients of the host's own ports that it listens on. */
+  relay?: StoredRelay;
   /** Waits until CRIU can begin with what has just been frozen. */
   untilStill?: () => Promise<void>;
   /** While it stands still: sends the last differences of what is not memory; `dumped` is the dump that goes on beside. */

@@ -7,6 +7,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import type { Relays } from '../traffic/relays.ts';
 import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
 import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
@@ -14,6 +15,7 @@ import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
 import type { Journal } from './journal.ts';
 import { eventsOf, lastState } from './journal-records.ts';
+import { recoverPorts } from './port-handover.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
@@ -30,6 +32,7 @@ interface Recovery {
   docker: Docker;
   run: Run;
   forwards: ForwardStore;
+  relays: Relays;
   /** Ends the waiting, for an engine that is not back or a peer that does not answer. */
   signal: AbortSignal;
 }
@@ -75,7 +78,10 @@ export async function recoverSource(
     case 'retired':
     case 'undone':
       // All but the last word was said.
-      if (lastState(journal.records) === 'retired') await switchHandover(recovery, started);
+      if (lastState(journal.records) === 'retired') {
+        await switchHandover(recovery, started);
+        await recoverPorts(recovery.run, journal.records, recovery.relays);
+      }
       await removeLeftHold(recovery.run, journal.records);
       await unmountTmpfs(recovery.run, details.stage);
       return finish(recovery, lastState(journal.records) === 'retired' ? 'committed' : 'undone');
@@ -125,7 +131,9 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
 }
 
 /** The workload runs, whatever becomes of it. */
-async function keepForwards({ journal, run, forwards }: Recovery): Promise<void> {
+async function keepForwards({ journal, run, forwards, relays }: Recovery): Promise<void> {
+  const { workload } = (journal.records[0] as { data?: { workload?: string } }).data ?? {};
+  if (workload !== undefined) await relays.forget(workload).catch(() => {});
   const arrival = arrivalIn(journal.records);
   if (arrival !== undefined) await keepArrival(run, forwards, arrival).catch(() => {});
 }
@@ -165,6 +173,7 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   await leaveOwnCgroup(details);
   if (wasStopped(journal)) await untilDone(signal, () => startAgain(docker, details));
   await untilDone(signal, () => undoHandover(run, journal.records));
+  await recoverPorts(run, journal.records, undefined);
   await unmountTmpfs(run, details.stage);
   if (details.homes === undefined) {
     await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
@@ -194,6 +203,7 @@ async function rollForward(recovery: Recovery, details: StartedData, started: St
   const { id, journal, docker, run, signal } = recovery;
   await switchHandover(recovery, started);
   const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
+  await untilDone(signal, () => recoverPorts(run, journal.records, recovery.relays));
   await removeLeftHold(run, journal.records);
   await unmountTmpfs(run, details.stage);
   finish(recovery, 'committed', undefined, kept);

@@ -5,12 +5,14 @@ import { runner } from '../exec/run.ts';
 import { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import { installTarget } from '../traffic/forward.ts';
+import type { Relays } from '../traffic/relays.ts';
 import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
 import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
 import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
+import { recoverPorts } from './port-handover.ts';
 import { endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
@@ -23,7 +25,7 @@ import { startAgain, wasStopped } from './stop.ts';
 export async function resolveSource(
   id: string,
   journal: Journal,
-  { keep, forwards }: { keep: 'source' | 'target'; forwards: ForwardStore },
+  { keep, forwards, relays }: { keep: 'source' | 'target'; forwards: ForwardStore; relays: Relays },
 ): Promise<MigrationResult> {
   const { started, details } = startedOf(journal);
   if (started === undefined || details === undefined) throw notInDoubt(id, journal);
@@ -38,6 +40,7 @@ export async function resolveSource(
       journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
     }
     const kept = await retireCopy({ docker, journal, options, id }, details);
+    await recoverPorts(run, journal.records, relays);
     // What is left of it, forwards repair removes.
     await removeLeftHold(run, journal.records).catch(() => {});
     result = endingOf(id, journal, 'committed', kept);
@@ -46,6 +49,7 @@ export async function resolveSource(
     await leaveOwnCgroup(details);
     if (wasStopped(journal)) await startAgain(docker, details);
     await undoHandover(run, journal.records);
+    await recoverPorts(run, journal.records, undefined);
     if (details.homes === undefined) await restoreRestart(docker, details.containerId, details.restartPolicy);
     await journal.append({ type: 'state', state: 'undone' });
     result = endingOf(id, journal, 'undone');

@@ -12,6 +12,8 @@ import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched, toldOf } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
+import { inTurn } from './in-turn.ts';
+import { followPorts } from './port-handover.ts';
 import type { Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
@@ -26,7 +28,7 @@ const RELEASE_PATIENCE_MS = 15_000;
  */
 export async function retire(
   m: SourceMigration,
-  { started, handover, addresses }: Pick<Prepared, 'started' | 'handover' | 'addresses'>,
+  { started, handover, addresses, relay }: Pick<Prepared, 'started' | 'handover' | 'addresses' | 'relay'>,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   const failures: unknown[] = [];
@@ -46,6 +48,7 @@ export async function retire(
       }),
   );
   const kept = await untilDone(m.stopping, () => retireCopy(m, started), m.noteRetry);
+  if (relay !== undefined) failures.push(...(await inTurn(() => followPorts(m.run, m.relays, relay))));
   if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
   if (addresses !== undefined) await settleAddresses(m, addresses);
   await unmountTmpfs(m.run, started.stage);

@@ -4,6 +4,7 @@ import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
 import { Docker } from '../tools/docker.ts';
+import type { Relays } from '../traffic/relays.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import type { MigrateOptions, MigrationEvent, Phase } from './events.ts';
 import type { Journal } from './journal.ts';
@@ -26,6 +27,7 @@ export interface SourceMigrationOptions {
   /** Reaches another host that has to do with the workload. */
   reach: (host: string) => Promise<TargetPort>;
   forwards: ForwardStore;
+  relays: Relays;
   /** This host, as others may know it. */
   self: { name: string; machine: string };
   journal: Journal;
@@ -48,6 +50,7 @@ export class SourceMigration {
   readonly redial: () => Promise<TargetPort>;
   readonly reach: (host: string) => Promise<TargetPort>;
   readonly forwards: ForwardStore;
+  readonly relays: Relays;
   readonly self: { name: string; machine: string };
   readonly journal: Journal;
   readonly stopping: AbortSignal;
@@ -77,6 +80,7 @@ export class SourceMigration {
     redial,
     reach,
     forwards,
+    relays,
     self,
     journal,
     stopping,
@@ -92,6 +96,7 @@ export class SourceMigration {
     this.redial = redial;
     this.reach = reach;
     this.forwards = forwards;
+    this.relays = relays;
     this.self = self;
     this.journal = journal;
     this.stopping = stopping;

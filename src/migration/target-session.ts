@@ -26,6 +26,7 @@ import { mountTmpfs } from '../tools/tmpfs.ts';
 import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
+import type { Relays } from '../traffic/relays.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { innerDevices, movedAddresses } from '../traffic/workload.ts';
 import { AddressArrival } from './address-arrival.ts';
@@ -85,6 +86,7 @@ export class TargetSession {
   /** Undefined where it has none of its own. */
   #addresses: AddressArrival | undefined;
   readonly #forwards: ForwardStore;
+  readonly #relays: Relays;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
   #unlocked: Promise<void> | undefined;
@@ -102,6 +104,7 @@ export class TargetSession {
     host,
     stopping,
     forwards,
+    relays,
   }: {
     request: OpenTarget;
     journal: Journal;
@@ -109,9 +112,11 @@ export class TargetSession {
     /** The agent is being stopped: what waits for an engine is left to its next start. */
     stopping: AbortSignal;
     forwards: ForwardStore;
+    relays: Relays;
   }) {
     this.id = request.id;
     this.#forwards = forwards;
+    this.#relays = relays;
     this.#stopping = stopping;
     this.#request = request;
     this.#journal = journal;
@@ -219,6 +224,7 @@ export class TargetSession {
     await this.#memory;
     await this.settle();
     await this.#maker.complete(this.#abort.signal);
+    await this.#relays.pause(this.#workloadName());
     const rendezvous = this.#rendezvous as Rendezvous;
     const addresses = [...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()];
     rendezvous.giveImages(addresses);
@@ -334,6 +340,7 @@ export class TargetSession {
     this.#rendezvous?.close();
     notes.push(...(await this.#keepForwards()), ...((await this.#addresses?.settle()) ?? []));
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
+    await this.#relays.forget(this.#workloadName());
     const ran = this.#rendezvous !== undefined || this.#trial !== undefined;
     const ending = ran ? await this.#made().ending() : undefined;
     if (ending !== undefined) notes.push(`the copy has ended since, ${ending}`);
@@ -489,6 +496,7 @@ export class TargetSession {
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
     await this.#touched?.release();
+    this.#relays.resume(this.#workloadName());
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }
 

@@ -27,6 +27,12 @@ export function wayBetween(source: Network, target: Network, options: WayOptions
   return plain ?? (options.force === 'plain' ? null : tunnelWay(source, target, options));
 }
 
+/** Pure: an address of the other host that this one reaches; undefined where there is none. */
+export function addressTowards(here: Network, there: Network, bridges: readonly string[]): string | undefined {
+  const { hop, tunnel } = wayBetween(here, there, { bridges }) ?? {};
+  return tunnel === undefined ? (hop?.source.via[4] ?? hop?.source.via[6]) : mainAddress(there, bridges);
+}
+
 interface Standing {
   device: string;
   mac: string;

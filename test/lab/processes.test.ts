@@ -6,9 +6,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { LabHost } from '../../lab/host.ts';
 import { ensurePrograms } from '../../lab/packages.ts';
 import { runner, type Started } from '../../src/exec/run.ts';
-import { brokenAt, codes, docker, Pair, until } from './harness.ts';
+import { brokenAt, codes, docker, forwards, Pair, until } from './harness.ts';
 
 const PROGRAMS = 'test/lab/programs';
+const FETCH = 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())';
 /** Where the programs of these tests run, on either host. */
 const HOME = '/srv/processes';
 
@@ -165,6 +166,35 @@ describe('processes', () => {
       expect(await ask(to, 'strlen', 'key:4711')).toBe('1000');
       expect(await ask(to, 'incr', 'moves')).toBe(from === a ? '1' : '2');
     }
+    await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  test('clients of the old host find a port that has moved, and the relay makes way when it comes home', async () => {
+    const { a, b } = pair;
+    const pid = await start(a, 'exec python3 -u -m http.server 6500');
+    const get = (from: LabHost, host: string) =>
+      from.run('python3', ['-c', FETCH, `http://${host}:6500/pid`], { okCodes: [0, 1] });
+    await until('it answers', async () => (await get(a, '127.0.0.1')).code === 0);
+    const { id } = await pair.move(a, `process:${pid}`);
+    for (const [from, host] of [
+      [a, '127.0.0.1'],
+      [a, a.address],
+      [b, a.address],
+    ] as const)
+      expect((await get(from, host)).stdout.trim()).toBe(`${pid}`);
+    expect(await forwards(a)).toMatchObject([{ id, workload: `process:${pid}`, role: 'source', peer: 'root@b' }]);
+    await a.kill9('drayage-agent');
+    await pair.ready();
+    await until('it is relayed again', async () => (await get(b, a.address)).code === 0);
+
+    expect(codes(await pair.migrate(b, `process:${pid}`, '--dry-run'))).not.toContain('PORT_IN_USE');
+    const home = await pair.move(b, `process:${pid}`);
+    expect((await get(b, a.address)).stdout.trim()).toBe(`${pid}`);
+    expect((await get(a, b.address)).stdout.trim()).toBe(`${pid}`);
+    expect(await forwards(a)).toEqual([]);
+    await b.run('drayage', ['forwards', 'rm', home.id]);
+    expect((await get(a, b.address)).code).toBe(1);
     await kill(a, pid);
     await cleanEverywhere();
   });

@@ -7,7 +7,7 @@ import { compareFiles } from './compare-files.ts';
 export async function surveySurroundings(
   { files, taskIds, terminal }: TreeQuestion,
   signal: AbortSignal,
-): Promise<TreeSurroundings> {
+): Promise<Omit<TreeSurroundings, 'relayed'>> {
   const missing = terminal && (await findProgram('script')) === undefined ? ['script'] : [];
   return {
     files: await compareFiles(files, signal),

@@ -217,7 +217,12 @@ async function imported(
   const never = new AbortController().signal;
   const m = new SourceMigration({
     ...{ id: ID, workload: 'docker:web', to: 'b', options: OPTIONS, target, journal, stopping: never },
-    ...{ redial: async () => target, reach: async () => target, forwards: undefined as never },
+    ...{
+      redial: async () => target,
+      reach: async () => target,
+      forwards: undefined as never,
+      relays: undefined as never,
+    },
     ...{ self: { name: 'b', machine: 'n' }, claim: () => {}, hostFacts: async () => goodHost('b') },
     exclusively: (work) => work(),
   });

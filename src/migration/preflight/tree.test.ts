@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { goodHost } from '../../../test/fixtures/facts.ts';
+import { goodHost, goodTraffic } from '../../../test/fixtures/facts.ts';
 import type { HostFacts, ProcessTreeFacts } from '../../engines/facts.ts';
 import type { DigestedFile } from '../../engines/process/compare-files.ts';
 import type { MigrateOptions } from '../events.ts';
@@ -12,6 +12,14 @@ interface Facts {
   options: MigrateOptions;
 }
 
+/** One on a LAN. */
+function lanHost(hostname: string, address: string): HostFacts {
+  const mac = `02::${address.at(-1)}`;
+  const addresses = [{ address, prefix: 24, scope: 'global' }];
+  const eth0 = { index: 2, name: 'eth0', mac, mtu: 1500, up: true, kind: '', addresses };
+  return { ...goodHost(hostname), traffic: { ...goodTraffic(), network: { devices: [eth0], routes: [] } } };
+}
+
 type Spoil = (facts: Facts) => unknown;
 
 const FILE: DigestedFile = {
@@ -20,7 +28,7 @@ const FILE: DigestedFile = {
 };
 
 function good(): Facts {
-  const target = goodHost('hostb');
+  const target = lanHost('hostb', '10.0.0.2');
   return {
     workload: {
       ...{
@@ -42,7 +50,7 @@ function good(): Facts {
       },
       processes: [{ pid: 4711, innerPid: 4711, name: 'prog', obstacles: [] }],
     },
-    target: { ...target, tree: { files: ['same'], takenPids: [], missingPrograms: [] } },
+    target: { ...target, tree: { files: ['same'], takenPids: [], missingPrograms: [], relayed: [] } },
     options: {
       ...{ strategy: 'auto', allowRestart: false },
       ...{ remove: false, carryBinds: false, dropConnections: false, replaceFiles: false, dryRun: false },
@@ -55,7 +63,7 @@ function findings(...spoils: Spoil[]) {
   const facts = good();
   for (const spoil of spoils) spoil(facts);
   const { options, ...surveyed } = facts;
-  return preflight({ ...surveyed, source: { ...goodHost('hosta'), docker: null } }, options);
+  return preflight({ ...surveyed, source: { ...lanHost('hosta', '10.0.0.1'), docker: null } }, options);
 }
 
 const terminal =
@@ -112,9 +120,25 @@ const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[
       [listens, uses('tcp/127.0.0.1:80')],
       [listens, uses('tcp/[::]:80')],
     ],
-    not: [[listens, uses('udp/0.0.0.0:80')], [listens, uses('tcp/0.0.0.0:81')], [uses('tcp/0.0.0.0:80')]],
+    not: [
+      [listens, uses('tcp/0.0.0.0:80'), tree({ relayed: ['tcp/0.0.0.0:80'] })],
+      [listens, uses('udp/0.0.0.0:80')],
+      [listens, uses('tcp/0.0.0.0:81')],
+      [uses('tcp/0.0.0.0:80')],
+    ],
   },
-  LISTENERS_MOVE: { raised: [[listens]], not: [] },
+  LISTENERS_MOVE: {
+    raised: [
+      [({ workload }) => workload.listening.push('udp/0.0.0.0:53')],
+      [({ workload }) => workload.listening.push('tcp/127.0.0.1:80')],
+      [listens, ({ options }) => Object.assign(options, { handover: 'none' })],
+    ],
+    not: [[listens]],
+  },
+  LISTENERS_RELAYED: {
+    raised: [[listens]],
+    not: [[listens, ({ options }) => Object.assign(options, { handover: 'none' })]],
+  },
 };
 
 test.each(Object.entries(CASES))('%s', (code, { raised, not }) => {

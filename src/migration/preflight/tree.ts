@@ -2,6 +2,7 @@
 import type { HostFacts, ProcessFacts, ProcessTreeFacts } from '../../engines/facts.ts';
 import type { MigrateOptions } from '../events.ts';
 import type { Finding } from '../finding.ts';
+import { planRelay } from '../port-handover.ts';
 import type { SourceCase } from './case.ts';
 import { type Entry, raising } from './finding-table.ts';
 import { checkObstacles } from './obstacles.ts';
@@ -9,6 +10,7 @@ import { checkObstacles } from './obstacles.ts';
 export interface TreeCase {
   workload: ProcessTreeFacts;
   name: string;
+  source: HostFacts;
   target: HostFacts;
   options: MigrateOptions;
 }
@@ -124,8 +126,14 @@ export const TREE_FINDINGS = {
   },
   LISTENERS_MOVE: {
     severity: 'costs',
-    meaning: 'Its sockets are those of the host itself: clients that call the old host are not forwarded.',
+    meaning: 'Its sockets are those of the host itself: clients that call the old host there are not forwarded.',
     remedy: 'Give clients the address of the target.',
+  },
+  LISTENERS_RELAYED: {
+    severity: 'note',
+    meaning:
+      'The agent of the old host listens there instead and relays what comes to the target. The program sees the old host as the other end of such connections.',
+    remedy: 'Nothing is to be done. Clients that use the address of the target save the detour.',
   },
 } as const satisfies Record<string, Entry>;
 
@@ -189,11 +197,17 @@ function terminalFindings({ workload: { terminals }, name, target }: TreeCase): 
   ];
 }
 
-function portFindings({ workload: { listening }, name, target }: TreeCase): Finding[] {
-  const taken = listening.filter((mine) => target.listening.some((theirs) => collide(mine, theirs)));
+function portFindings({ workload, name, source, target, options }: TreeCase): Finding[] {
+  const { listening } = workload;
+  const ours = target.tree?.relayed ?? [];
+  const others = target.listening.filter((theirs) => !ours.includes(theirs));
+  const taken = listening.filter((mine) => others.some((theirs) => collide(mine, theirs)));
+  const relayed = planRelay(workload, { source, target }, options)?.endpoints ?? [];
+  const left = listening.filter((mine) => !relayed.includes(mine));
   return [
     ...(taken.length === 0 ? [] : [raise('PORT_IN_USE', `${target.hostname} uses ${shorten(taken)} already.`)]),
-    ...(listening.length === 0 ? [] : [raise('LISTENERS_MOVE', `${name} listens on ${shorten(listening)}.`)]),
+    ...(left.length === 0 ? [] : [raise('LISTENERS_MOVE', `${name} listens on ${shorten(left)}.`)]),
+    ...(relayed.length === 0 ? [] : [raise('LISTENERS_RELAYED', `${name} listens on ${shorten(relayed)}.`)]),
   ];
 }
 
