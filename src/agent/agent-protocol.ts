@@ -82,6 +82,11 @@ const processTree = z.looseObject({
     .array(z.looseObject({ id: z.string().regex(/^tty\[[0-9a-f]+:[0-9a-f]+\]$/), isLed: z.boolean() }))
     .max(1),
   memoryBytes: z.number().nonnegative(),
+  limits: z.object({
+    memoryBytes: z.number().positive().exactOptional(),
+    cpus: z.number().positive().exactOptional(),
+    tasks: z.number().positive().exactOptional(),
+  }),
 });
 export const openTarget = z.object({
   id,

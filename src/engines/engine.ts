@@ -74,6 +74,7 @@ type Made =
       restartPolicy: { Name: string; MaximumRetryCount?: number };
     }
   | { kind: 'guard' | 'rendezvous'; containerId: string }
-  | { kind: 'files' | 'cgroup' | 'terminal'; path: string };
+  | { kind: 'files' | 'terminal'; path: string }
+  | { kind: 'cgroup'; path: string; values?: [file: string, value: string][] };
 
 export type Acquire = (made: Made) => Promise<void>;

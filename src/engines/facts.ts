@@ -5,6 +5,7 @@ import type { TrafficFacts } from '../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
 import type { OwnDevice } from '../traffic/own-device.ts';
 import type { DigestedFile, FileState } from './process/compare-files.ts';
+import type { TreeLimits } from './process/limits.ts';
 import type { OuterPipe } from './process/outer-pipes.ts';
 import type { TerminalFacts } from './process/terminal.ts';
 
@@ -143,6 +144,8 @@ export interface ProcessTreeFacts {
   listening: string[];
   /** Pipes that other processes have an end of. */
   outerPipes: OuterPipe[];
+  /** Of the cgroups that it is in. */
+  limits: TreeLimits;
   /** Namespaces, or `root` directory, that are not the host's. */
   foreign: string[];
   processes: ProcessFacts[];
@@ -175,6 +178,8 @@ export interface TreeSurroundings {
   takenPids: number[];
   /** Programs for terminals that are missing. */
   missingPrograms: string[];
+  /** Limits that can be set there. */
+  limitable: (keyof TreeLimits)[];
   /** What the host listens on in its place, since the tree was there before: it makes way. */
   relayed: string[];
 }

@@ -1,5 +1,6 @@
 /** What becomes of all that a migration made on the target, by its journal: kept after the commit, or taken back. */
 import { rm } from 'node:fs/promises';
+import { setLimits } from '../engines/process/limits.ts';
 import { settleCgroup } from '../engines/process/own-cgroup.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
@@ -20,7 +21,10 @@ export async function releaseCopy(journal: Journal, tools: { docker: Docker; run
     const resource = fromJournal(entry);
     if (STAGED.includes(resource.kind)) await removeResource(resource, tools);
     if (resource.kind === 'files') await rm(resource.path, { recursive: true, force: true });
-    if (resource.kind === 'cgroup') await settleCgroup(resource.path);
+    if (resource.kind === 'cgroup') {
+      const { path, values } = resource;
+      await (values === undefined ? settleCgroup(path) : setLimits({ path, values }));
+    }
     if (resource.kind === 'container' && resource.id !== undefined) {
       // One that ended meanwhile and was removed, by --rm or its user, needs none.
       await ignoreMissing(tools.docker.update(resource.id, { RestartPolicy: resource.restartPolicy }));

@@ -38,7 +38,12 @@ const resourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('forward'), id: z.string(), side: z.custom<TargetSide>() }),
   // Of trees of processes: a directory with carried files and what they replaced, a cgroup, a terminal's directory.
   z.object({ kind: z.literal('files'), path: z.string() }),
-  z.object({ kind: z.literal('cgroup'), path: z.string() }),
+  // `values`: limits that the cgroup gets when the copy runs.
+  z.object({
+    kind: z.literal('cgroup'),
+    path: z.string(),
+    values: z.array(z.tuple([z.string(), z.string()])).exactOptional(),
+  }),
   z.object({ kind: z.literal('terminal'), path: z.string() }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;

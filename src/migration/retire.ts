@@ -65,11 +65,13 @@ export async function retire(
 /** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
 export async function retireCopy(
   m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
-  { containerId, name, cgroupPath, volumes, homes, written = [] }: StartedData,
+  { containerId, name, cgroupPath, volumes, homes, limited = [], written = [] }: StartedData,
 ): Promise<{ keptAs?: string }> {
   await killFrozen(cgroupPath);
   if (homes !== undefined) {
     await removeCgroup(cgroupPath);
+    // Somebody may have put others into them.
+    for (const path of limited) await removeCgroup(path).catch(() => {});
     await noteLeft(written);
     await m.journal.append({ type: 'state', state: 'retired' });
     return {};

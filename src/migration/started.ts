@@ -16,6 +16,8 @@ export const startedSchema = z.object({
   volumes: z.array(z.string()),
   /** Of a tree of processes: the cgroups, by pid, that its processes were in before. */
   homes: z.record(z.string(), z.string()).exactOptional(),
+  /** Likewise: cgroups that were made for its limits when it came here, and go with it. */
+  limited: z.array(z.string()).exactOptional(),
   /** Likewise: files that they write, which go on elsewhere. */
   written: z.array(z.string()).exactOptional(),
   /** Moved by restart, and whether it ran: then an undo starts it again. Milliseconds that it has to stop. */
@@ -30,6 +32,7 @@ export function startedTree(
 ): StartedData {
   return {
     ...{ containerId: processId, name: ref.name, cgroupPath: cgroup.path, homes: cgroup.homes, volumes: [] },
+    limited: cgroup.limited,
     written: files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])),
     ...{ restartPolicy: { Name: 'no' }, stage: join(STAGE_DIR, `${id}.source`) },
   };

@@ -199,6 +199,38 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  test('limits of memory, processors and tasks hold on the other host, too', async () => {
+    const { a, b } = pair;
+    const group = (kind: string, at: string) => `/sys/fs/cgroup/${kind}${at}`;
+    const limits = { memory: 'memory.limit_in_bytes', cpu: 'cpu.cfs_quota_us', pids: 'pids.max' };
+    const kinds = ['memory', 'cpu', 'pids'] as const;
+    const values = { memory: 64 << 20, cpu: 150_000, pids: 50 };
+    const pid = await start(a, 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done');
+    for (const kind of kinds) {
+      const at = group(kind, '/drayage-test-limits');
+      await a.run('sh', [
+        '-c',
+        `mkdir -p ${at}; echo ${values[kind]} >${at}/${limits[kind]}; echo ${pid} >${at}/cgroup.procs`,
+      ]);
+    }
+    const cgroupOf = async (host: LabHost, kind: string): Promise<string> =>
+      /:(\/.*)/.exec((await host.run('grep', [`:${kind}:`, `/proc/${pid}/cgroup`])).stdout)?.[1] ?? '';
+    for (const [from, to] of there(a, b)) {
+      const before = await cgroupOf(from, 'memory');
+      await pair.move(from, `process:${pid}`);
+      for (const kind of kinds) {
+        const at = group(kind, await cgroupOf(to, kind));
+        expect(Number((await to.run('cat', [`${at}/${limits[kind]}`])).stdout)).toBe(values[kind]);
+      }
+      const left = await from.run('sh', ['-c', `[ -e ${group('memory', before)} ]`], { okCodes: [0, 1] });
+      expect(left.code).toBe(1);
+    }
+    const last = await Promise.all(kinds.map(async (kind) => group(kind, await cgroupOf(a, kind))));
+    await kill(a, pid);
+    await a.run('sh', ['-c', `sleep 0.3; rmdir ${last.join(' ')}`]);
+    await cleanEverywhere();
+  });
+
   test('what is in the way is told beforehand', async () => {
     const { a, b } = pair;
     await put(a, 'loop.sh', 'while :; do sleep 0.1; done\n');

@@ -35,17 +35,22 @@ export function upperDirOfRoot(mounts: readonly MountEntry[]): string | undefine
   return root.options.find((option) => option.startsWith('upperdir='))?.slice('upperdir='.length);
 }
 
+/** Directory of the cgroup by which a process is frozen; see controllerPath. */
+export function freezerPath(cgroups: string, mounts: readonly MountEntry[]): string | undefined {
+  return controllerPath('freezer', cgroups, mounts);
+}
+
 /**
- * Directory of the cgroup by which a process is frozen: of the v1 freezer where that is mounted, else of the unified
- * hierarchy; undefined where neither can be seen from here.
+ * Directory of the cgroup by which a process is controlled: of the controller's v1 hierarchy where that is mounted, else
+ * of the unified one; undefined where neither can be seen from here.
  * @param cgroups `/proc/<pid>/cgroup`
  * @param mounts what the reader has mounted
  */
-export function freezerPath(cgroups: string, mounts: readonly MountEntry[]): string | undefined {
+export function controllerPath(controller: string, cgroups: string, mounts: readonly MountEntry[]): string | undefined {
   const lines = cgroups.split('\n').map((line) => line.split(':'));
-  const freezer = lines.find(([, controllers = '']) => controllers.split(',').includes('freezer'));
-  const mount = mounts.find((entry) => entry.type === 'cgroup' && entry.options.includes('freezer'));
-  if (freezer !== undefined && mount !== undefined) return below(mount, freezer.slice(2).join(':'));
+  const own = lines.find(([, controllers = '']) => controllers.split(',').includes(controller));
+  const mount = mounts.find((entry) => entry.type === 'cgroup' && entry.options.includes(controller));
+  if (own !== undefined && mount !== undefined) return below(mount, own.slice(2).join(':'));
   const unified = lines.find(([hierarchy]) => hierarchy === '0');
   const unifiedMount = mounts.find((entry) => entry.type === 'cgroup2');
   if (unified === undefined || unifiedMount === undefined) return undefined;

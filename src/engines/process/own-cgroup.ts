@@ -11,6 +11,7 @@ import { DrayageError } from '../../errors.ts';
 import { parseStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
 import { tasksOf } from '../processes/tasks.ts';
+import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
 import { treeOf } from './tree.ts';
 
@@ -19,6 +20,8 @@ export interface OwnCgroup {
   path: string;
   /** Cgroups by pid, before. */
   homes: Record<string, string>;
+  /** Made here for its limits when it came; they are left behind. */
+  limited: string[];
 }
 
 const ROUNDS = 100;
@@ -37,14 +40,14 @@ export async function planCgroup(name: string, root: number, signal: AbortSignal
   }
   const home = homes[root];
   if (home === undefined) throw new DrayageError('FREEZE_FAILED', `The cgroup of process ${root} is not to be seen.`);
-  return { path: join(isVersion2(home) ? home : topOf(home), name), homes };
+  return { path: join(isVersion2(home) ? home : topOf(home), name), homes, limited: await ownLimits(root) };
 }
 
 /**
  * Moves the tree into its cgroup, while it runs: what it forks from then on is born there.
  * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved
  */
-export async function enterCgroup({ path }: OwnCgroup, root: number, signal: AbortSignal): Promise<void> {
+export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, root: number, signal: AbortSignal): Promise<void> {
   await mkdir(path, { recursive: true });
   for (let round = 0; round < ROUNDS; round++) {
     const inside = new Set(await tasksOf(path));
@@ -59,7 +62,7 @@ export async function enterCgroup({ path }: OwnCgroup, root: number, signal: Abo
 }
 
 /** Gives the processes back, also those born meanwhile, and removes the cgroup. May be repeated. */
-export async function leaveCgroup({ path, homes }: OwnCgroup): Promise<void> {
+export async function leaveCgroup({ path, homes }: Pick<OwnCgroup, 'path' | 'homes'>): Promise<void> {
   const [first = dirname(path)] = Object.values(homes);
   const homeOfEach = (pid: number): string => {
     const home = homes[pid] ?? first;

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { findProgram } from '../../tools/find-program.ts';
 import type { TreeQuestion, TreeSurroundings } from '../facts.ts';
 import { compareFiles } from './compare-files.ts';
+import { limitable } from './limits.ts';
 
 export async function surveySurroundings(
   { files, taskIds, terminal }: TreeQuestion,
@@ -14,5 +15,6 @@ export async function surveySurroundings(
     // A thread's number is no directory of /proc's own listing, but it is taken all the same.
     takenPids: taskIds.filter((id) => existsSync(`/proc/${id}`)),
     missingPrograms: missing,
+    limitable: await limitable(),
   };
 }

@@ -8,6 +8,7 @@ import type { ProcessFacts, ProcessTreeFacts } from '../facts.ts';
 import { readSocketTables } from '../processes/socket-tables.ts';
 import { surveyProcesses } from '../processes.ts';
 import { digestFiles } from './compare-files.ts';
+import { readLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
 import { outerPipes } from './outer-pipes.ts';
 import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
@@ -24,8 +25,8 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
   const tree = treeOf(all, root.pid);
   if (tree.includes(process.pid))
     throw new DrayageError('WORKLOAD_UNKNOWN', `The agent of this host is among the processes below ${root.pid}.`);
-  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, command] = await Promise.all(
-    [
+  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, command] =
+    await Promise.all([
       surveyProcesses(tree, { run, signal }),
       usedFiles(tree).then((used) => digestFiles(used, signal)),
       terminalsOf(tree),
@@ -33,9 +34,9 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
       listeningOf(tree, run, signal),
       outerPipes(tree, all, signal),
       taskIdsOf(tree),
+      readLimits(root.pid).catch(() => ({})),
       readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
-    ],
-  );
+    ]);
   return {
     ref: { engine: 'process', name: `${root.pid}` },
     id: `${root.pid}-${root.startedAt}`,
@@ -49,6 +50,7 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
     foreign,
     outerPipes: pipes,
     listening,
+    limits,
     processes: processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(concernsTree) })),
     memoryBytes,
     cgroupPath: '',

@@ -7,6 +7,7 @@ import { type Run, startDetached } from '../../exec/run.ts';
 import { Rendezvous } from '../docker/rendezvous.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
 import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
+import { makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
 import { placeFiles, TREE } from './place-files.ts';
 import { quote, treeScripts } from './restore-scripts.ts';
@@ -59,10 +60,7 @@ export class TreeCopy implements CopyMaker {
     const { id, workload, host, run, acquire } = this.#o;
     const written = new Set(workload.files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])));
     await this.#place((path) => !written.has(path));
-    const cgroup = await freshCgroup(`drayage-${id}`);
-    await acquire({ kind: 'cgroup', path: cgroup });
-    await mkdir(cgroup, { recursive: true });
-    const cgroups = [...(await rootCgroups()), cgroup].map((path) => join(path, 'cgroup.procs'));
+    const cgroups = await this.#makeCgroups();
     await acquire({ kind: 'rendezvous', containerId: id });
     const [terminal] = workload.terminals;
     const externalTerminal = terminal?.isLed ? terminal.id : undefined;
@@ -91,6 +89,24 @@ export class TreeCopy implements CopyMaker {
 
   async ending(): Promise<string | undefined> {
     return undefined;
+  }
+
+  /** @returns `cgroup.procs` files to be joined, the last of each hierarchy being the copy's */
+  async #makeCgroups(): Promise<string[]> {
+    const { id, workload, acquire } = this.#o;
+    const name = `drayage-${id}`;
+    const limited = await planLimits(name, workload.limits, workload.terminals.length > 0);
+    const own = await freshCgroup(name);
+    if (!limited.some(({ path }) => path === own)) {
+      await acquire({ kind: 'cgroup', path: own });
+      await mkdir(own, { recursive: true });
+    }
+    for (const cgroup of limited) {
+      await acquire({ kind: 'cgroup', ...cgroup });
+      await makeCgroup(cgroup);
+    }
+    const paths = [...(await rootCgroups()), own, ...limited.map(({ path }) => path)];
+    return [...new Set(paths)].map((path) => join(path, 'cgroup.procs'));
   }
 
   #place(wanted: (path: string) => boolean): Promise<void> {

@@ -43,6 +43,7 @@ function good(): Facts {
         files: [structuredClone(FILE)],
         terminals: [],
         listening: [],
+        limits: { cpus: 1 },
         foreign: [],
         outerPipes: [],
         memoryBytes: 1,
@@ -50,7 +51,10 @@ function good(): Facts {
       },
       processes: [{ pid: 4711, innerPid: 4711, name: 'prog', obstacles: [] }],
     },
-    target: { ...target, tree: { files: ['same'], takenPids: [], missingPrograms: [], relayed: [] } },
+    target: {
+      ...target,
+      tree: { files: ['same'], takenPids: [], missingPrograms: [], relayed: [], limitable: ['cpus'] },
+    },
     options: {
       ...{ strategy: 'auto', allowRestart: false },
       ...{ remove: false, carryBinds: false, dropConnections: false, replaceFiles: false, dryRun: false },
@@ -126,6 +130,10 @@ const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[
       [listens, uses('tcp/0.0.0.0:81')],
       [uses('tcp/0.0.0.0:80')],
     ],
+  },
+  LIMITS_LOST: {
+    raised: [[({ workload }) => (workload.limits.memoryBytes = 1 << 20)], [tree({ limitable: [] })]],
+    not: [],
   },
   LISTENERS_MOVE: {
     raised: [

@@ -32,7 +32,14 @@ export function checkTree({ workload, name }: Pick<TreeCase, 'workload' | 'name'
 export function checkTreeOnTarget(c: TreeCase): Finding[] {
   const { name, options } = c;
   const restart = options.strategy === 'restart' ? [raise('NOT_BY_RESTART', `${name} is of no engine.`)] : [];
-  return [...restart, ...fileFindings(c), ...pidFindings(c), ...terminalFindings(c), ...portFindings(c)];
+  return [
+    ...restart,
+    ...fileFindings(c),
+    ...pidFindings(c),
+    ...terminalFindings(c),
+    ...portFindings(c),
+    ...limitFindings(c),
+  ];
 }
 
 /** What its processes hold. The hosts' own addresses are the only ones that there are. */
@@ -124,6 +131,11 @@ export const TREE_FINDINGS = {
     meaning: 'It listens there now, and could not on the target.',
     remedy: 'End what has the port on the target.',
   },
+  LIMITS_LOST: {
+    severity: 'costs',
+    meaning: 'Its cgroup limits it here, and the kernel of the target has no such controller.',
+    remedy: 'Turn the controller on there (cgroup_enable on the command line of the kernel), or do without the limit.',
+  },
   LISTENERS_MOVE: {
     severity: 'costs',
     meaning: 'Its sockets are those of the host itself: clients that call the old host there are not forwarded.',
@@ -209,6 +221,18 @@ function portFindings({ workload, name, source, target, options }: TreeCase): Fi
     ...(left.length === 0 ? [] : [raise('LISTENERS_MOVE', `${name} listens on ${shorten(left)}.`)]),
     ...(relayed.length === 0 ? [] : [raise('LISTENERS_RELAYED', `${name} listens on ${shorten(relayed)}.`)]),
   ];
+}
+
+const LIMITS = { memoryBytes: 'memory', cpus: 'processors', tasks: 'tasks' } as const;
+
+function limitFindings({ workload: { limits }, name, target }: TreeCase): Finding[] {
+  const able = target.tree?.limitable ?? [];
+  const lost = (Object.keys(LIMITS) as (keyof typeof LIMITS)[]).filter(
+    (kind) => limits[kind] !== undefined && !able.includes(kind),
+  );
+  if (lost.length === 0) return [];
+  const what = lost.map((kind) => LIMITS[kind]).join(', ');
+  return [raise('LIMITS_LOST', `${target.hostname} cannot limit the ${what} of ${name}.`)];
 }
 
 /** `tcp/0.0.0.0:80`: the same address, or one of them stands for all. */
