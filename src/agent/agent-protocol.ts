@@ -28,6 +28,7 @@ const options = z.object({
   handover: z.enum(HANDOVERS),
   replaceFiles: z.boolean(),
   dryRun: z.boolean(),
+  pidNamespace: z.boolean().exactOptional(),
   leaveRunning: z.boolean().exactOptional(),
 });
 const request = z.object({ workload: text, to: text, options });

@@ -15,6 +15,8 @@ interface Flags extends HostOptions {
   remove?: true;
   carryBinds?: true;
   dropConnections?: true;
+  replaceFiles?: true;
+  pidNamespace?: true;
   handover?: Handover;
 }
 
@@ -37,6 +39,8 @@ export function checkCommand(cli: Cli): Command {
     .option('--healthy-url <url>', 'as it would be with it')
     .option('--carry-binds', 'as it would be with it')
     .option('--drop-connections', 'as it would be with it')
+    .option('--replace-files', 'as it would be with it')
+    .option('--pid-namespace', 'as it would be with it')
     .addOption(handoverOption())
     .addOption(hostOption())
     .addOption(jsonOption())

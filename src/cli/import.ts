@@ -53,7 +53,7 @@ async function read(cli: Cli, archive: string, flags: Flags): Promise<void> {
   const { name, engine } = manifest.workload.ref;
   const workload = `${engine}:${name}`;
   if (!json) cli.out.write(renderFindings(findings, cli.out.look()));
-  const { options } = manifest;
+  const options = { allowRestart: false };
   const asked = { options, maySpend: flags.yes ?? false, mayAsk: !json && cli.err.isTty };
   const refusal = refusalOf({ findings }, { workload, to: 'this host', ...asked });
   if (json && (refusal !== null || flags.dryRun)) writeJson(cli.out, { type: 'findings', findings });

@@ -21,6 +21,7 @@ interface Flags extends HostOptions {
   dropConnections?: true;
   handover?: Handover;
   replaceFiles?: true;
+  pidNamespace?: true;
   yes?: true;
   attach?: true;
 }
@@ -53,6 +54,7 @@ What speaks against it, and what it costs, is told first. The agent drives the m
     .option('--carry-binds', 'move the content of bind mounts, too')
     .option('--drop-connections', 'move it although established connections will be lost')
     .option('--replace-files', 'let files that processes use take the place of other ones on the target')
+    .option('--pid-namespace', 'give processes numbers of their own, which others may have on the target')
     .addOption(handoverOption())
     .option('--attach', 'connect this terminal to that of the moved processes, as drayage attach does')
     .option('--yes', 'agree to what it costs, without being asked')
@@ -100,7 +102,7 @@ async function attachThere(cli: Cli, to: string, id: string): Promise<void> {
 interface Request {
   workload: string;
   to: string;
-  options: MigrateOptions;
+  options: Pick<MigrateOptions, 'allowRestart'>;
   /** `--yes` */
   maySpend: boolean;
   /** There is a user to be asked. */
@@ -188,6 +190,7 @@ export function optionsOf(flags: Omit<Flags, 'to' | 'dryRun'> & { dryRun?: boole
     dropConnections: flags.dropConnections ?? false,
     handover: flags.handover ?? 'auto',
     replaceFiles: flags.replaceFiles ?? false,
+    ...(flags.pidNamespace && { pidNamespace: true }),
     dryRun: flags.dryRun ?? false,
   };
 }

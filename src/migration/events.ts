@@ -96,6 +96,8 @@ export interface MigrateOptions {
   handover: Handover;
   /** Files that differ on the target are replaced by those that a tree of processes uses. */
   replaceFiles: boolean;
+  /** Of processes without an engine: they get a namespace of their own for their numbers, which others may have there. */
+  pidNamespace?: boolean;
   /** End after preflight. */
   dryRun: boolean;
   /** For an archive: the source goes on. What is made of it is a second copy. */

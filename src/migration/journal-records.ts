@@ -106,6 +106,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
       handover: z.enum(HANDOVERS).default('none'),
       replaceFiles: z.boolean().default(false),
       dryRun: z.boolean(),
+      pidNamespace: z.boolean().exactOptional(),
       leaveRunning: z.boolean().exactOptional(),
     }),
   }),

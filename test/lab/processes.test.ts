@@ -243,8 +243,47 @@ describe('processes', () => {
     // Its number is free no more.
     await a.run('sh', ['-c', `echo ${pid - 1} >/proc/sys/kernel/ns_last_pid; setsid sleep 1000 >/dev/null 2>&1 &`]);
     expect(codes(await pair.migrate(b, `process:${pid}`))).toContain('PIDS_TAKEN');
-    await a.run('pkill', ['-x', 'sleep']);
     await kill(b, pid);
+    await a.run('pkill', ['-x', 'sleep']);
+    await cleanEverywhere();
+  });
+
+  test('numbers that are taken do not matter in a namespace of their own', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
+    for (const isOnTerminal of [false, true]) {
+      let pid: number;
+      const first = isOnTerminal
+        ? await onTerminal(a, `echo ${nextPid()} >/proc/sys/kernel/ns_last_pid; exec bash --norc -i`)
+        : undefined;
+      if (first === undefined) pid = await start(a, `exec sh ${HOME}/loop.sh`);
+      else {
+        first.type(`sh ${HOME}/loop.sh\r`);
+        pid = await pidOf(a, `sh ${HOME}/loop.sh`);
+      }
+      await b.run('sh', ['-c', `echo ${pid - 1} >/proc/sys/kernel/ns_last_pid; setsid sleep 1000 >/dev/null 2>&1 &`]);
+      expect(codes(await pair.migrate(a, `process:${pid}`))).toContain('PIDS_TAKEN');
+      await pair.move(a, `process:${pid}`, '--pid-namespace');
+      const there = await pidOf(b, `sh ${HOME}/loop.sh`);
+      expect(there).not.toBe(pid);
+      expect((await b.run('grep', ['NSpid', `/proc/${there}/status`])).stdout.trim()).toBe(`NSpid:\t${there}\t${pid}`);
+      if (first === undefined) {
+        const before = (await lines(b, 'log')).length;
+        await until('it counts on', async () => (await lines(b, 'log')).length > before + 5);
+        expect(brokenAt((await lines(b, 'log')).map(Number))).toBeUndefined();
+      } else {
+        const second = await onTerminal(b, `drayage attach process:${pid}`);
+        await until('it counts on', async () => second.numbers().length > 20);
+        expect(brokenAt([...first.numbers(), ...second.numbers()])).toBeUndefined();
+        second.type('\u0003');
+        await second.ended;
+        expect(second.text()).toContain('the terminal has ended');
+        first.end();
+      }
+      await b.run('pkill', ['-x', 'sleep']);
+      if (first === undefined) await kill(b, there);
+      await until('it has ended', async () => !(await isRunning(b, there)));
+    }
     await cleanEverywhere();
   });
 

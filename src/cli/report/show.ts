@@ -64,6 +64,8 @@ function optionFlags(options: MigrateOptions): string {
     [options.remove, '--remove'],
     [options.carryBinds, '--carry-binds'],
     [options.dropConnections, '--drop-connections'],
+    [options.replaceFiles, '--replace-files'],
+    [options.pidNamespace ?? false, '--pid-namespace'],
     [options.handover !== 'auto', `--handover ${options.handover}`],
     [options.dryRun, '--dry-run'],
   ];

@@ -25,7 +25,7 @@ interface Knob {
 const PERIOD_US = 100_000;
 /** Limits of cgroup v1 that are none are as large as fits. */
 const NO_LIMIT = 2 ** 60;
-/** script(1), the launcher, CRIU and a thread or two, which stay above a tree on a terminal. */
+/** script(1), the launcher, unshare and CRIU, which stay above a tree on a terminal or in a namespace. */
 const HELPERS = 8;
 
 const KNOBS: Record<keyof TreeLimits, Knob> = {
@@ -76,7 +76,7 @@ export interface LimitedCgroup {
 }
 
 /** Where they will be on this host; a limit whose controller is not here is left out. Nothing is made. */
-export async function planLimits(name: string, limits: TreeLimits, hasTerminal: boolean): Promise<LimitedCgroup[]> {
+export async function planLimits(name: string, limits: TreeLimits, hasHelpers: boolean): Promise<LimitedCgroup[]> {
   const mounts = await mountsOf('/proc');
   const planned = new Map<string, LimitedCgroup>();
   for (const kind of KINDS) {
@@ -86,7 +86,7 @@ export async function planLimits(name: string, limits: TreeLimits, hasTerminal: 
     if (limit === undefined || mount === undefined) continue;
     const path = join(mount.mountPoint, name);
     const cgroup = planned.get(path) ?? { path, values: [] };
-    const isLoose = kind === 'tasks' && hasTerminal;
+    const isLoose = kind === 'tasks' && hasHelpers;
     cgroup.values.push(...values(isLoose ? limit + HELPERS : limit, mount.type === 'cgroup2'));
     planned.set(path, cgroup);
   }

@@ -11,24 +11,32 @@ export interface TreeRestore {
   cgroups: readonly string[];
   /** For a tree whose session leader is in it: see TerminalFacts. */
   externalTerminal: string | undefined;
-  /** On a terminal CRIU stays: the leader of the terminal's session is above the tree. */
   isOnTerminal: boolean;
+  /** In a namespace for their numbers. */
+  pidNamespace: boolean;
 }
 
-export function treeScripts({ imagesDir, cgroups, externalTerminal, isOnTerminal }: TreeRestore): RestoreScripts {
+export function treeScripts(restore: TreeRestore): RestoreScripts {
+  const { imagesDir, cgroups, externalTerminal, isOnTerminal, pidNamespace } = restore;
+  // The leader of the terminal's session is above the tree; and in a namespace CRIU is the init, which reaps for all.
+  const stays = isOnTerminal || pidNamespace;
   return {
-    action: (dir) => actionScript(dir, isOnTerminal),
+    action: (dir) => actionScript(dir, stays),
     criu: (dir, criuPath) => {
-      const args = treeRestoreArgs({ imagesDir, workDir: `${dir}/work`, externalTerminal, stays: isOnTerminal });
-      return launcher(dir, [criuPath, ...args], cgroups);
+      const args = treeRestoreArgs({ imagesDir, workDir: `${dir}/work`, externalTerminal, stays });
+      const around = pidNamespace ? [...NAMESPACE, ...(isOnTerminal ? ['--ctty'] : [])] : [];
+      return launcher(dir, [...around, criuPath, ...args], cgroups);
     },
   };
 }
 
+// A session from outside of a pid namespace has no number in it, and CRIU gives its own to the tree: so it leads one.
+const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', 'setsid'];
+
 // There are no namespaces to be wired. With CRIU staying its own end comes only with that of the tree: what is reported
 // then is nobody's any more.
-function actionScript(dir: string, isOnTerminal: boolean): string {
-  const ended = isOnTerminal ? `; echo 0 >${dir}/status; echo status 0 1<>${dir}/events` : '';
+function actionScript(dir: string, stays: boolean): string {
+  const ended = stays ? `; echo 0 >${dir}/status; echo status 0 1<>${dir}/events` : '';
   return `#!/bin/sh
 case $CRTOOLS_SCRIPT_ACTION in
   post-restore)

@@ -21,7 +21,7 @@ export interface TreeCopyOptions {
   /** Of the migration. */
   id: string;
   workload: ProcessTreeFacts;
-  options: { replaceFiles: boolean };
+  options: { replaceFiles: boolean; pidNamespace?: boolean };
   host: HostFacts;
   run: Run;
   acquire: Acquire;
@@ -57,7 +57,8 @@ export class TreeCopy implements CopyMaker {
   }
 
   async start({ imagesDir, criuOptions }: RestoreStart): Promise<StartedRestore> {
-    const { id, workload, host, run, acquire } = this.#o;
+    const { id, workload, host, run, acquire, options } = this.#o;
+    const { pidNamespace = false } = options;
     const written = new Set(workload.files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])));
     await this.#place((path) => !written.has(path));
     const cgroups = await this.#makeCgroups();
@@ -66,7 +67,13 @@ export class TreeCopy implements CopyMaker {
     const externalTerminal = terminal?.isLed ? terminal.id : undefined;
     const rendezvous = await Rendezvous.open({
       ...{ containerId: id, imagesDir, criuPath: host.criu?.path ?? '/usr/sbin/criu', criuOptions, run },
-      scripts: treeScripts({ imagesDir, cgroups, externalTerminal, isOnTerminal: terminal !== undefined }),
+      scripts: treeScripts({
+        imagesDir,
+        cgroups,
+        externalTerminal,
+        isOnTerminal: terminal !== undefined,
+        pidNamespace,
+      }),
     });
     const launcher = join(rendezvous.dir, 'bin/criu');
     if (terminal === undefined) launch('/bin/sh', [launcher], join(rendezvous.dir, 'launch.log'));
@@ -93,9 +100,10 @@ export class TreeCopy implements CopyMaker {
 
   /** @returns `cgroup.procs` files to be joined, the last of each hierarchy being the copy's */
   async #makeCgroups(): Promise<string[]> {
-    const { id, workload, acquire } = this.#o;
+    const { id, workload, options, acquire } = this.#o;
     const name = `drayage-${id}`;
-    const limited = await planLimits(name, workload.limits, workload.terminals.length > 0);
+    const hasHelpers = workload.terminals.length > 0 || options.pidNamespace === true;
+    const limited = await planLimits(name, workload.limits, hasHelpers);
     const own = await freshCgroup(name);
     if (!limited.some(({ path }) => path === own)) {
       await acquire({ kind: 'cgroup', path: own });

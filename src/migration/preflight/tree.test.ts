@@ -82,6 +82,7 @@ const pipe =
   (isStandard: boolean): Spoil =>
   ({ workload }) =>
     workload.outerPipes.push({ pipe: 'pipe:[1]', with: 'process 2 (sshd)', isStandard });
+const inNamespace: Spoil = ({ options }) => Object.assign(options, { pidNamespace: true });
 const listens = ({ workload }: Facts) => workload.listening.push('tcp/0.0.0.0:80');
 const uses =
   (endpoint: string): Spoil =>
@@ -118,7 +119,8 @@ const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[
     not: [[tree({ files: ['left'] })]],
   },
   FILES_CARRIED: { raised: [[tree({ files: ['missing'] })]], not: [[tree({ files: ['differs'] })]] },
-  PIDS_TAKEN: { raised: [[tree({ takenPids: [4711] })]], not: [] },
+  PIDS_TAKEN: { raised: [[tree({ takenPids: [4711] })]], not: [[tree({ takenPids: [4711] }), inNamespace]] },
+  PID_NAMESPACE: { raised: [[inNamespace]], not: [[tree({ takenPids: [4711] })]] },
   PORT_IN_USE: {
     raised: [
       [listens, uses('tcp/127.0.0.1:80')],

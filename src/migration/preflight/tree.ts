@@ -114,7 +114,14 @@ export const TREE_FINDINGS = {
   PIDS_TAKEN: {
     severity: 'blocks',
     meaning: 'Processes keep their numbers, which others may know them by, and on the target these are in use.',
-    remedy: 'End those processes there, or try again when they have ended.',
+    remedy:
+      'End those processes there; or give the moved ones a namespace for their numbers with --pid-namespace, which they cannot leave by another move.',
+  },
+  PID_NAMESPACE: {
+    severity: 'costs',
+    meaning:
+      'They see no processes but themselves there, others know them by other numbers, and they cannot be moved on. When the last of them has ended the namespace is gone.',
+    remedy: 'Leave --pid-namespace out where their numbers are free on the target.',
   },
   SCRIPT_MISSING: {
     severity: 'blocks',
@@ -187,7 +194,8 @@ function fileFindings({ workload: { files }, name, target, options }: TreeCase):
   ];
 }
 
-function pidFindings({ name, target }: TreeCase): Finding[] {
+function pidFindings({ name, target, options }: TreeCase): Finding[] {
+  if (options.pidNamespace) return [raise('PID_NAMESPACE', `${name} gets a pid namespace of its own.`)];
   const taken = target.tree?.takenPids ?? [];
   return taken.length === 0
     ? []
