@@ -29,6 +29,7 @@ const options = z.object({
   replaceFiles: z.boolean(),
   dryRun: z.boolean(),
   pidNamespace: z.boolean().exactOptional(),
+  privateRoot: z.boolean().exactOptional(),
   leaveRunning: z.boolean().exactOptional(),
 });
 const request = z.object({ workload: text, to: text, options });

@@ -17,6 +17,7 @@ interface Flags extends HostOptions {
   dropConnections?: true;
   replaceFiles?: true;
   pidNamespace?: true;
+  privateRoot?: true;
   handover?: Handover;
 }
 
@@ -41,6 +42,7 @@ export function checkCommand(cli: Cli): Command {
     .option('--drop-connections', 'as it would be with it')
     .option('--replace-files', 'as it would be with it')
     .option('--pid-namespace', 'as it would be with it')
+    .option('--private-root', 'as it would be with it')
     .addOption(handoverOption())
     .addOption(hostOption())
     .addOption(jsonOption())

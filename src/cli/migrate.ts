@@ -22,6 +22,7 @@ interface Flags extends HostOptions {
   handover?: Handover;
   replaceFiles?: true;
   pidNamespace?: true;
+  privateRoot?: true;
   yes?: true;
   attach?: true;
 }
@@ -55,6 +56,7 @@ What speaks against it, and what it costs, is told first. The agent drives the m
     .option('--drop-connections', 'move it although established connections will be lost')
     .option('--replace-files', 'let files that processes use take the place of other ones on the target')
     .option('--pid-namespace', 'give processes numbers of their own, which others may have on the target')
+    .option('--private-root', 'let processes alone see the files that come with them, and change nothing on the target')
     .addOption(handoverOption())
     .option('--attach', 'connect this terminal to that of the moved processes, as drayage attach does')
     .option('--yes', 'agree to what it costs, without being asked')
@@ -191,6 +193,7 @@ export function optionsOf(flags: Omit<Flags, 'to' | 'dryRun'> & { dryRun?: boole
     handover: flags.handover ?? 'auto',
     replaceFiles: flags.replaceFiles ?? false,
     ...(flags.pidNamespace && { pidNamespace: true }),
+    ...(flags.privateRoot && { privateRoot: true }),
     dryRun: flags.dryRun ?? false,
   };
 }

@@ -98,6 +98,8 @@ export interface MigrateOptions {
   replaceFiles: boolean;
   /** Of processes without an engine: they get a namespace of their own for their numbers, which others may have there. */
   pidNamespace?: boolean;
+  /** Likewise: they see the files that come with them, and the target is left as it is. */
+  privateRoot?: boolean;
   /** End after preflight. */
   dryRun: boolean;
   /** For an archive: the source goes on. What is made of it is a second copy. */

@@ -107,6 +107,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
       replaceFiles: z.boolean().default(false),
       dryRun: z.boolean(),
       pidNamespace: z.boolean().exactOptional(),
+      privateRoot: z.boolean().exactOptional(),
       leaveRunning: z.boolean().exactOptional(),
     }),
   }),

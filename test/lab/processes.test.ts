@@ -287,6 +287,24 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  test('a root of its own lets it see its files, and changes nothing on the target', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
+    await put(b, 'loop.sh', 'another\n');
+    const pid = await start(a, `exec sh ${HOME}/loop.sh`);
+    await pair.move(a, `process:${pid}`, '--private-root');
+    const log = `/proc/${pid}/root${HOME}/log`;
+    const numbers = async () => (await b.run('cat', [log])).stdout.split('\n').slice(0, -1).map(Number);
+    const before = (await numbers()).length;
+    await until('it counts on', async () => (await numbers()).length > before + 5);
+    expect(brokenAt(await numbers())).toBeUndefined();
+    expect((await b.run('ls', ['-A', HOME])).stdout).toBe('loop.sh\n');
+    expect((await b.run('cat', [`${HOME}/loop.sh`])).stdout).toBe('another\n');
+    expect((await b.run('cat', [`/proc/${pid}/root${HOME}/loop.sh`])).stdout).toContain('echo $i');
+    await kill(b, pid);
+    await cleanEverywhere();
+  });
+
   test('a restore that fails is undone in place', async () => {
     const { a, b } = pair;
     await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');

@@ -66,6 +66,7 @@ function optionFlags(options: MigrateOptions): string {
     [options.dropConnections, '--drop-connections'],
     [options.replaceFiles, '--replace-files'],
     [options.pidNamespace ?? false, '--pid-namespace'],
+    [options.privateRoot ?? false, '--private-root'],
     [options.handover !== 'auto', `--handover ${options.handover}`],
     [options.dryRun, '--dry-run'],
   ];

@@ -2,8 +2,11 @@
  * What runs in a restore of a tree of processes. No engine is in front of CRIU here: a launcher leaves the agent's
  * cgroups, waits for the images and starts CRIU, which waits for the commit as with containers.
  */
+
 import { TERMINAL_FD, treeRestoreArgs } from '../../tools/criu-tree.ts';
 import type { RestoreScripts } from '../docker/rendezvous.ts';
+import { privateRootScript } from './private-root.ts';
+import { quote } from './quote.ts';
 
 export interface TreeRestore {
   imagesDir: string;
@@ -14,10 +17,12 @@ export interface TreeRestore {
   isOnTerminal: boolean;
   /** In a namespace for their numbers. */
   pidNamespace: boolean;
+  /** Where the files that came with them are, and where their root may be made, if they alone are to see them. */
+  privateRoot: { tree: string; place: string } | undefined;
 }
 
 export function treeScripts(restore: TreeRestore): RestoreScripts {
-  const { imagesDir, cgroups, externalTerminal, isOnTerminal, pidNamespace } = restore;
+  const { imagesDir, cgroups, externalTerminal, isOnTerminal, pidNamespace, privateRoot } = restore;
   // The leader of the terminal's session is above the tree; and in a namespace CRIU is the init, which reaps for all.
   const stays = isOnTerminal || pidNamespace;
   return {
@@ -25,13 +30,18 @@ export function treeScripts(restore: TreeRestore): RestoreScripts {
     criu: (dir, criuPath) => {
       const args = treeRestoreArgs({ imagesDir, workDir: `${dir}/work`, externalTerminal, stays });
       const around = pidNamespace ? [...NAMESPACE, ...(isOnTerminal ? ['--ctty'] : [])] : [];
-      return launcher(dir, [...around, criuPath, ...args], cgroups);
+      const inside = privateRoot === undefined ? [] : inPrivateRoot(privateRoot);
+      return launcher(dir, [...inside, ...around, criuPath, ...args], cgroups);
     },
   };
 }
 
 // A session from outside of a pid namespace has no number in it, and CRIU gives its own to the tree: so it leads one.
 const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', 'setsid'];
+
+function inPrivateRoot({ tree, place }: NonNullable<TreeRestore['privateRoot']>): string[] {
+  return ['unshare', '--mount', 'sh', '-c', privateRootScript(tree, place), 'sh'];
+}
 
 // There are no namespaces to be wired. With CRIU staying its own end comes only with that of the tree: what is reported
 // then is nobody's any more.
@@ -70,9 +80,4 @@ fi
 echo $status >${dir}/status
 echo "status $status" 1<>${dir}/events
 `;
-}
-
-/** For a POSIX shell. */
-export function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

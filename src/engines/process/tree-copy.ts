@@ -10,7 +10,8 @@ import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
 import { makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
 import { placeFiles, TREE } from './place-files.ts';
-import { quote, treeScripts } from './restore-scripts.ts';
+import { quote } from './quote.ts';
+import { treeScripts } from './restore-scripts.ts';
 import { TERMINAL_DIR } from './terminal-dir.ts';
 
 /** The one tree of files that there is. */
@@ -21,7 +22,7 @@ export interface TreeCopyOptions {
   /** Of the migration. */
   id: string;
   workload: ProcessTreeFacts;
-  options: { replaceFiles: boolean; pidNamespace?: boolean };
+  options: { replaceFiles: boolean; pidNamespace?: boolean; privateRoot?: boolean };
   host: HostFacts;
   run: Run;
   acquire: Acquire;
@@ -44,6 +45,7 @@ export class TreeCopy implements CopyMaker {
     const { acquire, workload } = this.#o;
     await acquire({ kind: 'files', path: this.#stage });
     await mkdir(join(this.#stage, TREE), { recursive: true, mode: 0o700 });
+    await mkdir(join(this.#stage, 'root'));
     return { id: `process:${workload.pid}`, notes: [] };
   }
 
@@ -59,6 +61,8 @@ export class TreeCopy implements CopyMaker {
   async start({ imagesDir, criuOptions }: RestoreStart): Promise<StartedRestore> {
     const { id, workload, host, run, acquire, options } = this.#o;
     const { pidNamespace = false } = options;
+    const root = { tree: join(this.#stage, TREE), place: join(this.#stage, 'root') };
+    const privateRoot = options.privateRoot ? root : undefined;
     const written = new Set(workload.files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])));
     await this.#place((path) => !written.has(path));
     const cgroups = await this.#makeCgroups();
@@ -73,6 +77,7 @@ export class TreeCopy implements CopyMaker {
         externalTerminal,
         isOnTerminal: terminal !== undefined,
         pidNamespace,
+        privateRoot,
       }),
     });
     const launcher = join(rendezvous.dir, 'bin/criu');
@@ -119,6 +124,7 @@ export class TreeCopy implements CopyMaker {
 
   #place(wanted: (path: string) => boolean): Promise<void> {
     const { run, options } = this.#o;
+    if (options.privateRoot) return Promise.resolve();
     const signal = new AbortController().signal;
     return placeFiles({ stage: this.#stage, run, wanted, mayReplace: options.replaceFiles, signal });
   }

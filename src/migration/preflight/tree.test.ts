@@ -83,6 +83,7 @@ const pipe =
   ({ workload }) =>
     workload.outerPipes.push({ pipe: 'pipe:[1]', with: 'process 2 (sshd)', isStandard });
 const inNamespace: Spoil = ({ options }) => Object.assign(options, { pidNamespace: true });
+const inPrivate: Spoil = ({ options }) => Object.assign(options, { privateRoot: true });
 const listens = ({ workload }: Facts) => workload.listening.push('tcp/0.0.0.0:80');
 const uses =
   (endpoint: string): Spoil =>
@@ -112,8 +113,10 @@ const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[
     not: [
       [tree({ files: ['left'] })],
       [tree({ files: ['differs'] }), ({ options }) => Object.assign(options, { replaceFiles: true })],
+      [tree({ files: ['differs'] }), inPrivate],
     ],
   },
+  PRIVATE_ROOT: { raised: [[inPrivate]], not: [[tree({ files: ['differs'] })]] },
   FILES_REPLACED: {
     raised: [[tree({ files: ['differs'] }), ({ options }) => Object.assign(options, { replaceFiles: true })]],
     not: [[tree({ files: ['left'] })]],

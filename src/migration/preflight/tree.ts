@@ -99,7 +99,14 @@ export const TREE_FINDINGS = {
   FILES_DIFFER: {
     severity: 'blocks',
     meaning: 'It would go on with other libraries or data than it has now, or CRIU would refuse them.',
-    remedy: 'Let those of the source take their place with --replace-files, or remove them on the target.',
+    remedy:
+      'Let those of the source take their place with --replace-files, or be seen by the processes alone with --private-root; or remove them on the target.',
+  },
+  PRIVATE_ROOT: {
+    severity: 'costs',
+    meaning:
+      'They see the tree of the target with their own files laid over it. What they write there is in memory, seen by nobody else and gone with them, and they cannot be moved on.',
+    remedy: 'Leave --private-root out where what they write matters to others, or must last.',
   },
   FILES_REPLACED: {
     severity: 'costs',
@@ -175,7 +182,8 @@ function fileFindings({ workload: { files }, name, target, options }: TreeCase):
   const [missing, other] = [having('missing'), having('differs')];
   const bytes = missing.reduce((sum, file) => sum + file.bytes, 0);
   return [
-    ...(other.length === 0
+    ...(options.privateRoot ? [raise('PRIVATE_ROOT', `${name} gets a root directory of its own.`)] : []),
+    ...(other.length === 0 || options.privateRoot
       ? []
       : [
           raise(
