@@ -8,7 +8,7 @@ import type { Workload } from './scenarios.ts';
 
 /** Programs of the bench that run inside lab hosts, under /root there. */
 const PROGRAMS = ['floor', 'rounds', 'download'] as const;
-const SCRIPTS = ['baseline.sh'] as const;
+const SCRIPTS = ['baseline.sh', 'process-moves.sh'] as const;
 /** Where a lab host has the node that its agent runs on. */
 const NODE = '/usr/local/lib/drayage/node';
 const POLL_MS = 100;
@@ -148,7 +148,7 @@ const ANY = Array.from({ length: 256 }, (_, status) => status);
  * The hypervisor of a virtual machine takes back pages that are free for a second, and to get one again costs ten times
  * a write. Each measurement begins with as much memory at hand, or whichever comes first would pay for all.
  */
-async function warmMemory(host: LabHost): Promise<void> {
+export async function warmMemory(host: LabHost): Promise<void> {
   await host.run('dd', ['if=/dev/zero', 'of=/dev/shm/warm', 'bs=1M', 'count=4000', 'status=none']);
   await host.run('rm', ['/dev/shm/warm']);
 }

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { measureMoves } from './moves.ts';
+import { measureProcesses, PROCESS_SCENARIOS, type ProcessScenario } from './processes.ts';
 import { type Entry, movesTable, save, webTable } from './results.ts';
 import { SCENARIOS, type Scenario, WEB } from './scenarios.ts';
 import { measureWeb } from './web.ts';
@@ -14,19 +15,21 @@ const { values, positionals } = parseArgs({
 });
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) refuse(`--runs takes a number from 1 on, not ${values.runs}`);
-const chosen = positionals.length === 0 ? [...SCENARIOS, WEB] : positionals.map(scenarioNamed);
+const all = [...SCENARIOS, ...PROCESS_SCENARIOS, WEB];
+const chosen = positionals.length === 0 ? all : positionals.map(scenarioNamed);
 const progress = (line: string) => void process.stderr.write(`bench: ${line}\n`);
 
-const withoutClients = chosen.filter((scenario) => scenario !== WEB);
+const withoutClients = SCENARIOS.filter((scenario) => chosen.includes(scenario));
+const processes = PROCESS_SCENARIOS.filter((scenario) => chosen.includes(scenario));
 const entries: Entry[] = withoutClients.length > 0 ? await measureMoves(withoutClients, runs, progress) : [];
+if (processes.length > 0) entries.push(...(await measureProcesses(processes, runs, progress)));
 if (entries.length > 0) await save(entries);
 const web = chosen.includes(WEB) ? await measureWeb(runs, progress) : undefined;
 if (web !== undefined) await save([web]);
 process.stdout.write(movesTable(web === undefined ? entries : [...entries, web]));
 if (web !== undefined) process.stdout.write(`\n${webTable(web)}`);
 
-function scenarioNamed(name: string): Scenario {
-  const all = [...SCENARIOS, WEB];
+function scenarioNamed(name: string): Scenario | ProcessScenario {
   return (
     all.find((each) => each.name === name) ??
     refuse(`no scenario ${name}; there are ${all.map((each) => each.name).join(', ')}`)

@@ -84,9 +84,9 @@ async function drayage(bench: BenchLab, workload: Workload): Promise<MigrationRe
   return result;
 }
 
-/** Moves `web` from a to b. */
-export async function migrate(bench: BenchLab): Promise<MigrationResult> {
-  const args = ['migrate', 'docker:web', '--to', 'root@b', '--json', '--yes'];
+/** Moves it from a to b. */
+export async function migrate(bench: BenchLab, workload = 'docker:web'): Promise<MigrationResult> {
+  const args = ['migrate', workload, '--to', 'root@b', '--json', '--yes'];
   const { stdout } = await bench.host('a').run('drayage', args, { timeoutMs: 120_000 });
   const result = JSON.parse(stdout.trim().split('\n').at(-1) as string) as MigrationResult;
   if (result.outcome !== 'committed') throw new Error(`not committed: ${JSON.stringify(result.error)}`);
