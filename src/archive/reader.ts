@@ -1,13 +1,11 @@
 /** Reads an archive from its start to its seal, each entry checked before it is handed on. */
-import { promisify } from 'node:util';
-import { zstdDecompress } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { DrayageError } from '../errors.ts';
-import { CHUNK, damaged, MAGIC, MAX_ENTRY, parseName } from './layout.ts';
+import { ChunkThreads } from './chunk-threads.ts';
+import { damaged, MAGIC, MAX_ENTRY, parseName } from './layout.ts';
 import { unsealed } from './seal.ts';
 import { digestOf } from './writer.ts';
 
-const decompress = promisify(zstdDecompress);
 /** Entries that are decompressed ahead. */
 const AHEAD = 3;
 
@@ -30,12 +28,13 @@ export async function* readArchive(
   { wants = () => true }: ReadOptions = {},
 ): AsyncGenerator<Entry, void, undefined> {
   const order = new ChunkOrder();
+  using threads = new ChunkThreads();
   const ahead: Promise<Entry>[] = [];
   for await (const { name, digest, bytes } of stored(input)) {
     const parsed = parseName(name);
     if (parsed.kind === 'chunk') order.check(parsed);
     const wanted = parsed.kind === 'document' || wants(parsed.stream);
-    const entry = open(parsed, bytes, digest, wanted);
+    const entry = open({ name: parsed, bytes, digest, wanted }, threads);
     entry.catch(() => {});
     ahead.push(entry);
     if (ahead.length > AHEAD) yield (await ahead.shift()) as Entry;
@@ -44,29 +43,33 @@ export async function* readArchive(
   order.end();
 }
 
-async function open(
-  name: ReturnType<typeof parseName>,
-  bytes: Buffer,
-  digest: string,
-  wanted: boolean,
-): Promise<Entry> {
-  const called = name.kind === 'document' ? name.name : name.stream;
-  if (digestOf(bytes) !== digest) throw damaged(`its entry ${called} has another digest`);
-  if (name.kind === 'document') return { ...name, value: parseDocument(name.name, bytes) };
-  const { stream, last } = name;
-  if (!wanted) return { kind: 'chunk', stream, last, bytes: undefined, stored: bytes.length };
-  try {
-    const content = await decompress(bytes, { chunkSize: CHUNK, maxOutputLength: CHUNK });
-    return { kind: 'chunk', stream, last, bytes: content, stored: bytes.length };
-  } catch (error) {
-    throw damaged(`its entry ${called} cannot be decompressed`, error);
+interface Checked extends Pick<Stored, 'bytes' | 'digest'> {
+  name: ReturnType<typeof parseName>;
+  wanted: boolean;
+}
+
+async function open({ name, bytes, digest, wanted }: Checked, threads: ChunkThreads): Promise<Entry> {
+  if (name.kind === 'document') {
+    if (digestOf(bytes) !== digest) throw otherDigest(name.name);
+    return { ...name, value: parseDocument(name.name, bytes) };
   }
+  const { stream, last } = name;
+  const stored = bytes.length;
+  const content = await threads.open(bytes, digest, wanted);
+  if (content === 'digest') throw otherDigest(stream);
+  if (content === 'content') throw damaged(`its entry ${stream} cannot be decompressed`);
+  return { kind: 'chunk', stream, last, bytes: content, stored };
+}
+
+function otherDigest(name: string): DrayageError {
+  return damaged(`its entry ${name} has another digest`);
 }
 
 interface Stored {
   name: string;
   digest: string;
-  bytes: Buffer;
+  /** In memory of its own. */
+  bytes: Buffer<ArrayBuffer>;
 }
 
 async function* stored(input: AsyncIterable<Buffer>): AsyncGenerator<Stored, void, undefined> {
@@ -78,13 +81,14 @@ async function* stored(input: AsyncIterable<Buffer>): AsyncGenerator<Stored, voi
     for await (const entry of tar) {
       const { name, size = 0, pax } = entry.header;
       if (size > MAX_ENTRY) throw damaged(`its entry ${JSON.stringify(name)} says that it has ${size} bytes`);
-      const pieces: Buffer[] = [];
-      for await (const piece of entry) pieces.push(piece as Buffer);
+      const bytes = Buffer.allocUnsafeSlow(size);
+      let filled = 0;
+      for await (const piece of entry) filled += (piece as Buffer).copy(bytes, filled);
       if (isFirst && name !== MAGIC) throw damaged('its first entry is another');
       if (!isFirst) {
         const digest = /^sha256:([0-9a-f]{64})$/.exec((pax as Record<string, string> | undefined)?.comment ?? '')?.[1];
         if (digest === undefined) throw damaged(`its entry ${JSON.stringify(name)} has no digest`);
-        yield { name, digest, bytes: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) };
+        yield { name, digest, bytes };
       }
       isFirst = false;
     }

@@ -2,25 +2,12 @@
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { Writable } from 'node:stream';
-import { promisify } from 'node:util';
-import { constants, zstdCompress } from 'node:zlib';
 import { type Pack, pack } from 'tar-stream';
+import { AT_ONCE, ChunkThreads, type Packed } from './chunk-threads.ts';
 import { CHUNK, chunkName, MAGIC, README, sealOf } from './layout.ts';
 import { Skeleton } from './skeleton.ts';
 
-/**
- * Chunks that are compressed at once, on the threads of libuv. zstd's own threads (ZSTD_c_nbWorkers) are no way: a
- * stream of Node 24 then pushes after its end.
- */
-const AT_ONCE = 4;
-/** `chunkSize` is room for all that comes of a chunk: in Node's 16 KiB at a time it takes three times as long. */
-const OPTIONS = {
-  chunkSize: CHUNK + (64 << 10),
-  params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-};
 const EPOCH = new Date(0);
-
-const compress = promisify(zstdCompress);
 
 export class ArchiveWriter {
   /** Bytes written so far. */
@@ -36,7 +23,8 @@ export class ArchiveWriter {
   #busy = 0;
   readonly #waiting: (() => void)[] = [];
   /** Used again: memory that is touched for the first time is slow. */
-  readonly #buffers: Buffer[] = [];
+  readonly #memories: ArrayBuffer[] = [];
+  readonly #threads = new ChunkThreads();
 
   /** @param out is ended by `finish`, and destroyed by `destroy`. */
   constructor(out: Writable) {
@@ -50,32 +38,32 @@ export class ArchiveWriter {
   /** On its way, in order with what follows. @throws where nothing can be written any more. */
   async document(name: string, value: unknown): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(value, null, 1));
-    await this.#enqueue(name, Promise.resolve(bytes));
+    await this.#enqueue(name, Promise.resolve({ bytes, digest: digestOf(bytes) }));
   }
 
   /** A stream of this name; its `finish` says that all of it is on its way. */
   stream(name: string): Writable {
     let filled = 0;
     let number = 0;
-    let buffer: Buffer | undefined;
+    let memory: ArrayBuffer | undefined;
     const send = async (last: boolean): Promise<void> => {
-      const whole = buffer;
-      const raw = (whole ?? Buffer.alloc(0)).subarray(0, filled);
-      buffer = undefined;
+      const [whole, length] = [memory ?? this.#memory(), filled];
+      memory = undefined;
       filled = 0;
       await this.#slot();
-      const packed = compress(raw, OPTIONS).finally(() => {
-        if (whole !== undefined) this.#buffers.push(whole);
-        this.#free();
+      const packed = this.#threads.pack(whole, length).then(({ memory: used, ...rest }) => {
+        this.#memories.push(used);
+        return rest;
       });
+      void packed.catch(() => {}).then(() => this.#free());
       packed.catch(() => {});
       void this.#enqueue(chunkName(name, number++, last), packed).catch(() => {});
     };
     const take = async (piece: Buffer): Promise<void> => {
       for (let at = 0; at < piece.length; ) {
         this.#check();
-        buffer ??= this.#buffers.pop() ?? Buffer.allocUnsafeSlow(CHUNK);
-        const taken = piece.copy(buffer, filled, at);
+        memory ??= this.#memory();
+        const taken = piece.copy(new Uint8Array(memory), filled, at);
         filled += taken;
         at += taken;
         // The last piece is only known when the stream ends: one that is full waits for what comes.
@@ -102,27 +90,28 @@ export class ArchiveWriter {
     const seal = sealOf(this.#skeleton.digest());
     this.bytes += seal.length;
     this.isSealed = true;
+    this.#threads[Symbol.dispose]();
     this.#out.end(seal);
     if (!this.#out.writableFinished) await once(this.#out, 'finish');
   }
 
   destroy(error: Error): void {
     this.#fail(error);
+    this.#threads[Symbol.dispose]();
     this.#tar.destroy();
     this.#out.destroy();
   }
 
-  #enqueue(name: string, packed: Promise<Buffer>): Promise<void> {
-    const digested = packed.then((bytes) => ({ bytes, digest: digestOf(bytes) }));
+  #enqueue(name: string, packed: Promise<Packed>): Promise<void> {
     const written = this.#tail.then(async () => {
-      const { bytes, digest } = await digested;
+      const { bytes, digest } = await packed;
       this.#check();
       const header = { ...plain(name), size: bytes.length, pax: { comment: `sha256:${digest}` } };
       await new Promise<void>((resolve, reject) => {
         this.#tar.entry(header, bytes, (error) => (error ? reject(error) : resolve()));
       });
     });
-    digested.catch(() => {});
+    packed.catch(() => {});
     this.#tail = written.catch((error: unknown) => this.#fail(error));
     return written;
   }
@@ -142,6 +131,10 @@ export class ArchiveWriter {
       });
     }
     this.#check();
+  }
+
+  #memory(): ArrayBuffer {
+    return this.#memories.pop() ?? new ArrayBuffer(CHUNK);
   }
 
   async #slot(): Promise<void> {
@@ -168,7 +161,7 @@ export class ArchiveWriter {
   }
 }
 
-/** Not on a thread (webcrypto): that copies first, which takes longer. */
+/** Of what is small; see ChunkThreads for the rest. */
 export function digestOf(bytes: Buffer): string {
   return hash('sha256', bytes);
 }

@@ -1,0 +1,135 @@
+/**
+ * Compression and digests of pieces, on threads of their own: both take longer than all else that is done with a piece,
+ * and the agent's own thread has other things to do.
+ */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { constants } from 'node:zlib';
+import { CHUNK } from './layout.ts';
+
+export interface Packed {
+  bytes: Buffer;
+  /** SHA-256 of them, in hex. */
+  digest: string;
+}
+
+/** Why a piece could not be opened. */
+export type Refusal = 'digest' | 'content';
+
+interface Answer {
+  id: number;
+  bytes?: Uint8Array;
+  digest?: string;
+  /** Memory of the caller's, given back. */
+  raw?: ArrayBuffer;
+  refused?: Refusal;
+}
+
+interface Job {
+  resolve: (answer: Answer) => void;
+  reject: (error: Error) => void;
+}
+
+/**
+ * Pieces that are worked on at once. zstd's own threads (ZSTD_c_nbWorkers) are no way: a stream of Node 24 then pushes
+ * after its end.
+ */
+export const AT_ONCE = 4;
+
+/** To be disposed of when nothing is under way any more; what is then, fails. */
+export class ChunkThreads implements Disposable {
+  readonly #threads = new Map<number, Worker>();
+  readonly #jobs = new Map<number, Job>();
+  #last = 0;
+
+  /** Takes the whole of `memory`, and gives it back: it is out of reach meanwhile. */
+  async pack(memory: ArrayBuffer, length: number): Promise<Packed & { memory: ArrayBuffer }> {
+    const { bytes, digest, raw } = await this.#do({ kind: 'pack', raw: memory, length }, [memory]);
+    return { bytes: bufferOf(bytes), digest: digest as string, memory: raw as ArrayBuffer };
+  }
+
+  /**
+   * Checks a piece, and decompresses it where it is wanted; takes the memory that it is in.
+   * @returns undefined where it was not wanted
+   */
+  async open(stored: Buffer<ArrayBuffer>, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
+    const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted }, [stored.buffer]);
+    return refused ?? (wanted ? bufferOf(bytes) : undefined);
+  }
+
+  [Symbol.dispose](): void {
+    for (const thread of this.#threads.values()) void thread.terminate();
+    this.#threads.clear();
+    this.#fail(new Error('The archive is not worked on any more.'));
+  }
+
+  #do(task: object, transfer: ArrayBuffer[]): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#last;
+      this.#jobs.set(id, { resolve, reject });
+      this.#thread(id).postMessage({ id, ...task }, transfer);
+    });
+  }
+
+  /** In turn: all pieces take alike. They are begun when there is something to do. */
+  #thread(id: number): Worker {
+    const index = id % Math.min(AT_ONCE, availableParallelism());
+    const thread = this.#threads.get(index) ?? this.#begin();
+    this.#threads.set(index, thread);
+    return thread;
+  }
+
+  #begin(): Worker {
+    const thread = new Worker(SCRIPT, { eval: true, workerData: OPTIONS });
+    thread.on('message', (answer: Answer) => {
+      const job = this.#jobs.get(answer.id);
+      this.#jobs.delete(answer.id);
+      job?.resolve(answer);
+    });
+    thread.on('error', (error: Error) => this.#fail(error));
+    // Whoever waits for an answer keeps the program going by itself.
+    thread.unref();
+    return thread;
+  }
+
+  #fail(error: Error): void {
+    for (const { reject } of this.#jobs.values()) reject(error);
+    this.#jobs.clear();
+  }
+}
+
+function bufferOf(bytes: Uint8Array | undefined): Buffer {
+  return bytes === undefined ? Buffer.alloc(0) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** `chunkSize` is room for all that comes of a piece: in Node's 16 KiB at a time it takes three times as long. */
+const OPTIONS = {
+  pack: {
+    chunkSize: CHUNK + (64 << 10),
+    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+  },
+  open: { chunkSize: CHUNK, maxOutputLength: CHUNK },
+};
+
+/** As text: the program is one file, and a thread needs one of its own otherwise. */
+const SCRIPT = `
+const { hash } = require('node:crypto');
+const { parentPort, workerData } = require('node:worker_threads');
+const { zstdCompressSync, zstdDecompressSync } = require('node:zlib');
+const whole = ({ buffer, byteLength }) => byteLength > 65536 ? [buffer] : [];
+parentPort.on('message', ({ id, kind, raw, length, stored, digest, wanted }) => {
+  if (kind === 'pack') {
+    const bytes = zstdCompressSync(new Uint8Array(raw, 0, length), workerData.pack);
+    parentPort.postMessage({ id, bytes, digest: hash('sha256', bytes), raw }, [raw, ...whole(bytes)]);
+    return;
+  }
+  if (hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });
+  if (!wanted) return parentPort.postMessage({ id });
+  try {
+    const bytes = zstdDecompressSync(stored, workerData.open);
+    parentPort.postMessage({ id, bytes }, whole(bytes));
+  } catch {
+    parentPort.postMessage({ id, refused: 'content' });
+  }
+});
+`;
