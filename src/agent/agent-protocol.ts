@@ -197,7 +197,10 @@ export const agentProtocol = defineProtocol({
     },
 
     // For the command line.
-    'workloads.list': { params: nothing, result: z.object({ workloads: z.array(z.custom<WorkloadSummary>()) }) },
+    'workloads.list': {
+      params: z.object({ processes: z.boolean().exactOptional() }),
+      result: z.object({ workloads: z.array(z.custom<WorkloadSummary>()) }),
+    },
     'workloads.check': {
       params: request,
       result: z.custom<Decision>(),

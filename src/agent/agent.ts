@@ -6,8 +6,7 @@ import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import type { Key } from '../archive/encryption.ts';
 import { dockerHostFacts } from '../engines/docker/host.ts';
-import { listDocker } from '../engines/docker/survey.ts';
-import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
+import type { HostFacts } from '../engines/facts.ts';
 import { surveySurroundings } from '../engines/process/surroundings.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
@@ -24,10 +23,8 @@ import {
   openResources,
 } from '../migration/journal-records.ts';
 import { hostNetwork, repoint } from '../migration/older-forwards.ts';
-import { sourceHindrances } from '../migration/preflight.ts';
 import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
 import { decide } from '../migration/strategy.ts';
-import { surveyWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
@@ -44,6 +41,7 @@ import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
 import { Forwards } from './forwards.ts';
 import { surveyHost } from './host-facts.ts';
+import { listContainers, listProcessTrees } from './list-workloads.ts';
 import { localTarget } from './local-target.ts';
 import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
@@ -175,7 +173,13 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       busy: migrations.busy || targets.busy,
       rssBytes: process.memoryUsage.rss(),
     }),
-    'workloads.list': async (_, context) => ({ workloads: await listWorkloads(docker, hostFacts, context.signal) }),
+    'workloads.list': async ({ processes = false }, { signal: asked }) => {
+      const lists = [
+        listContainers(docker, hostFacts, asked),
+        processes ? listProcessTrees(hostFacts, asked) : Promise.resolve([]),
+      ];
+      return { workloads: (await Promise.all(lists)).flat() };
+    },
     'workloads.check': async ({ workload, to, options }, context) => {
       const target = await dialTarget(to);
       const gathering = { docker, run, hostFacts, exclusively, workload, options, target, signal: context.signal };
@@ -307,25 +311,4 @@ function isEnded({ side, records }: JournalFile & { records: JournalRecord[] }):
   if (records.length === 0 || state === 'unknown') return true;
   if (side === 'source') return eventsOf(records).some((event) => event.type === 'result');
   return (state === 'released' || state === 'aborted') && openResources(records).length === 0;
-}
-
-async function listWorkloads(
-  docker: Docker,
-  hostFacts: (signal: AbortSignal) => Promise<HostFacts>,
-  signal: AbortSignal,
-): Promise<WorkloadSummary[]> {
-  const [workloads, host] = await Promise.all([listDocker(docker, { signal }), hostFacts(signal)]);
-  const run = runner({ signal });
-  return Promise.all(
-    workloads.map(async (summary) => {
-      if (summary.state !== 'running') return summary;
-      try {
-        const facts = await surveyWorkload(docker, run, summary.id, signal);
-        return { ...summary, hindrances: sourceHindrances(facts, host) };
-      } catch (error) {
-        // One that ends meanwhile, or that its engine is wrong about, hides no other.
-        return { ...summary, hindrances: [DrayageError.from(error).message] };
-      }
-    }),
-  );
 }

@@ -161,6 +161,10 @@ describe('processes', () => {
     await until('it answers', async () => (await a.run('redis-cli', ['-p', '6400', 'ping'])).stdout.trim() === 'PONG');
     await a.run('redis-cli', ['-p', '6400', 'config', 'set', 'protected-mode', 'no']);
     await ask(a, 'eval', "for i = 1, 20000 do redis.call('set', 'key:' .. i, string.rep('x', 1000)) end", '0');
+    const listed = JSON.parse((await a.run('drayage', ['ps', '--processes', '--json'])).stdout);
+    expect(listed).toContainEqual(
+      expect.objectContaining({ ref: { engine: 'process', name: `${pid}` }, hindrances: [] }),
+    );
     for (const [from, to] of there(a, b)) {
       await pair.move(from, 'process:redis-server');
       expect(await ask(to, 'strlen', 'key:4711')).toBe('1000');

@@ -30,12 +30,12 @@ export function renderWorkloads(workloads: readonly WorkloadSummary[], look: Loo
   if (workloads.length === 0) return 'No workloads.\n';
   const rows = workloads.map(({ ref, image, state, hindrances }) => [
     printable(`${ref.engine}:${ref.name}`),
-    printable(image),
+    printable(cut(image)),
     printable(state),
     hindrances.length === 0 ? look.style.green('yes') : look.style.red('no'),
     printable(hindrances.join('; ')),
   ]);
-  return renderTable(['WORKLOAD', 'IMAGE', 'STATE', 'MOVABLE', 'WHY NOT'], rows, look);
+  return renderTable(['WORKLOAD', 'IMAGE OR COMMAND', 'STATE', 'MOVABLE', 'WHY NOT'], rows, look);
 }
 
 export function renderForwards(forwards: readonly ForwardSummary[], look: Look): string {
@@ -78,3 +78,10 @@ function paintOutcome(outcome: MigrationSummary['outcome'], { style }: Look): st
       return outcome satisfies never;
   }
 }
+
+/** A command may be of any length. */
+function cut(text: string): string {
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN - 1)}…` : text;
+}
+
+const MOST_SHOWN = 60;

@@ -12,23 +12,31 @@ import { readLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
 import { outerPipes } from './outer-pipes.ts';
 import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
-import { findRoot, treeOf } from './tree.ts';
+import { findRoot, topsOfTrees, treeOf } from './tree.ts';
 import { usedFiles } from './used-files.ts';
 
 /**
  * Facts of the tree below the process of that pid, or of the only one that is called so.
  * @throws DrayageError WORKLOAD_UNKNOWN, WORKLOAD_AMBIGUOUS
  */
-export async function surveyTree(name: string, run: Run, signal: AbortSignal): Promise<ProcessTreeFacts> {
+export async function surveyTree(
+  name: string,
+  run: Run,
+  signal: AbortSignal,
+  /** Without digests its files cannot be compared with another host's, and it takes no time. */
+  { digests = true } = {},
+): Promise<ProcessTreeFacts> {
   const all = await listProcesses(signal);
-  const root = findRoot(all, name, new Set([1, 2, process.pid]));
+  const root = findRoot(all, name, OURS);
   const tree = treeOf(all, root.pid);
   if (tree.includes(process.pid))
     throw new DrayageError('WORKLOAD_UNKNOWN', `The agent of this host is among the processes below ${root.pid}.`);
   const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, command] =
     await Promise.all([
       surveyProcesses(tree, { run, signal }),
-      usedFiles(tree).then((used) => digestFiles(used, signal)),
+      usedFiles(tree).then((used) =>
+        digests ? digestFiles(used, signal) : used.map((file) => ({ ...file, sha256: '' })),
+      ),
       terminalsOf(tree),
       foreignNamespaces(tree),
       listeningOf(tree, run, signal),
@@ -56,6 +64,15 @@ export async function surveyTree(name: string, run: Run, signal: AbortSignal): P
     cgroupPath: '',
   };
 }
+
+/** Pids of trees that may be moved; see topsOfTrees. */
+export async function listTrees(signal: AbortSignal): Promise<number[]> {
+  const all = await listProcesses(signal);
+  return topsOfTrees(all, new Set([...OURS, process.ppid])).map(({ pid }) => pid);
+}
+
+/** Init, the kernel's threads and the agent. */
+const OURS: ReadonlySet<number> = new Set([1, 2, process.pid]);
 
 /** What is said of the mounts of a whole host says nothing of these processes. */
 function concernsTree({ kind }: ProcessFacts['obstacles'][number]): boolean {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Candidate, findRoot, treeOf } from './tree.ts';
+import { type Candidate, findRoot, topsOfTrees, treeOf } from './tree.ts';
 
 const NOBODY = new Set<number>();
 
@@ -42,4 +42,22 @@ test('a tree is a process and all that descend from it, each after its parent', 
   expect(treeOf(ALL, 20)).toEqual([20, 21, 22]);
   expect(treeOf([process(3, 2, 'c'), process(2, 1, 'b'), process(4, 2, 'd')], 2)).toEqual([2, 3, 4]);
   expect(treeOf(ALL, 50)).toEqual([50]);
+});
+
+test('trees to choose from are sessions on terminals, their jobs, and what runs in the background', () => {
+  const tty = { terminal: 34816, session: 20 };
+  const all = [
+    process(1, 0, 'init'),
+    process(2, 0, 'kthreadd', { program: '' }),
+    process(10, 1, 'redis-server'),
+    process(11, 10, 'redis-server'),
+    process(12, 1, 'ended', { state: 'Z' }),
+    process(13, 1, 'nginx', { isInside: true }),
+    process(15, 1, 'drayage'),
+    process(19, 1, 'sshd'),
+    process(20, 19, 'bash', tty),
+    process(21, 20, 'make', { ...tty, group: 21 }),
+    process(22, 21, 'cc', { ...tty, group: 21 }),
+  ];
+  expect(topsOfTrees(all, new Set([1, 15])).map(({ pid }) => pid)).toEqual([10, 19, 20, 21]);
 });

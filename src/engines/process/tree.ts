@@ -35,6 +35,23 @@ export function findRoot(candidates: readonly Candidate[], name: string, self: R
   return first;
 }
 
+/**
+ * Trees that somebody may want to move, by the process at the top of each: what has been started by a user or in the
+ * background, and no part of the system itself or of a container. On a terminal that is its session's leader and each of
+ * that one's jobs; else what no process but init looks after.
+ * @param self as for `findRoot`
+ */
+export function topsOfTrees(candidates: readonly Candidate[], self: ReadonlySet<number>): Candidate[] {
+  const byPid = new Map(candidates.map((one) => [one.pid, one]));
+  return candidates.filter((one) => {
+    const { pid, parent, group, session, terminal, state, isInside, program } = one;
+    // Threads of the kernel have no executable.
+    if (self.has(pid) || isInside || program === '' || /[ZX]/.test(state)) return false;
+    if (terminal === 0) return parent === 1;
+    return pid === session || (pid === group && byPid.get(parent)?.pid === session);
+  });
+}
+
 /** Pids of a process and all that descend from it, each after its parent. */
 export function treeOf(candidates: readonly Pick<ProcessStat, 'pid' | 'parent'>[], root: number): number[] {
   const children = Map.groupBy(candidates, ({ parent }) => parent);
