@@ -258,10 +258,11 @@ test('tables', () => {
   const web = { ref, id: 'f', image: 'nginx', state: 'running', hindrances: [] };
   const why = ['it holds an io_uring file, which CRIU cannot dump', 'it is open to the terminal'];
   expect(renderWorkloads([web, { ...web, state: 'exited', hindrances: why }], plain)).toMatchInlineSnapshot(`
-    "WORKLOAD    IMAGE  STATE    MOVABLE  WHY NOT
-    docker:web  nginx  running  yes
-    docker:web  nginx  exited   no       it holds an io_uring file, which CRIU
-                                         cannot dump; it is open to the terminal
+    "WORKLOAD    IMAGE OR COMMAND  STATE    MOVABLE  WHY NOT
+    docker:web  nginx             running  yes
+    docker:web  nginx             exited   no       it holds an io_uring file, which
+                                                    CRIU cannot dump; it is open to
+                                                    the terminal
     "
   `);
 });
