@@ -17,7 +17,7 @@ import type { Finding } from './finding.ts';
 import type { ADDRESS_FINDINGS } from './preflight/own-addresses.ts';
 import type { RESTART_FINDINGS } from './preflight/restart.ts';
 import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
-import type { TREE_FINDINGS } from './preflight/tree.ts';
+import type { TREE_FINDINGS } from './preflight/tree-findings.ts';
 import { FINDINGS, type FindingCode, preflight, sourceHindrances } from './preflight.ts';
 
 /** Everything that a case may spoil. */

@@ -18,7 +18,8 @@ import { byRestart, RESTART_FINDINGS } from './preflight/restart.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTakenAddresses, TAKEN_FINDINGS } from './preflight/taken-addresses.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
-import { checkTree, checkTreeOnTarget, checkTreeProcesses, TREE_FINDINGS } from './preflight/tree.ts';
+import { checkTree, checkTreeOnTarget, checkTreeProcesses } from './preflight/tree.ts';
+import { TREE_FINDINGS } from './preflight/tree-findings.ts';
 import { checkWorkload, WORKLOAD_FINDINGS } from './preflight/workload.ts';
 
 /** All findings at once: those that block first, then costs, then notes, each in the order of the checks. */

@@ -4,7 +4,7 @@ import type { HostFacts, ProcessTreeFacts } from '../../engines/facts.ts';
 import type { DigestedFile } from '../../engines/process/compare-files.ts';
 import type { MigrateOptions } from '../events.ts';
 import { preflight } from '../preflight.ts';
-import { TREE_FINDINGS } from './tree.ts';
+import { TREE_FINDINGS } from './tree-findings.ts';
 
 interface Facts {
   workload: ProcessTreeFacts;
