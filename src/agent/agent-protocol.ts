@@ -100,6 +100,12 @@ export const openTarget = z.object({
 const archivePath = z.union([z.literal('-'), z.string().startsWith('/').max(4096)]);
 const token = z.string().regex(/^[0-9a-f]{32}$/);
 const passphrase = z.object({ passphrase: z.string().min(1).max(1024) });
+/** What an import may choose of a tree of processes. */
+const chosen = z.object({
+  replaceFiles: z.boolean().exactOptional(),
+  pidNamespace: z.boolean().exactOptional(),
+  privateRoot: z.boolean().exactOptional(),
+});
 const archiveFile = z.object({
   path: archivePath,
   token: token.exactOptional(),
@@ -231,10 +237,13 @@ export const agentProtocol = defineProtocol({
       result: withId,
     },
     'archives.checkImport': {
-      params: archiveFile,
+      params: archiveFile.extend({ chosen: chosen.exactOptional() }),
       result: z.object({ manifest: z.custom<Manifest>(), findings: z.array(z.custom<Finding>()) }),
     },
-    'archives.import': { params: archiveFile, result: z.object({ id, from: z.number().int().min(0) }) },
+    'archives.import': {
+      params: archiveFile.extend({ chosen: chosen.exactOptional() }),
+      result: z.object({ id, from: z.number().int().min(0) }),
+    },
     'archives.undo': { params: archiveFile, result: withId },
 
     'forwards.list': { params: nothing, result: z.object({ forwards: z.array(z.custom<ForwardSummary>()) }) },

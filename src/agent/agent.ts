@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { z } from 'zod';
 import type { Key } from '../archive/encryption.ts';
 import { dockerHostFacts } from '../engines/docker/host.ts';
-import type { HostFacts } from '../engines/facts.ts';
+import type { HostFacts, TreeQuestion, TreeSurroundings } from '../engines/facts.ts';
 import { surveySurroundings } from '../engines/process/surroundings.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
@@ -119,6 +119,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const terminals = new Terminals(run);
   const relays = new Relays(join(stateDir, 'relays'));
   const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store, relays };
+  const surveyTree = async (question: TreeQuestion, asked: AbortSignal): Promise<TreeSurroundings> => {
+    const relayed = relays.endpointsOf(question.workload);
+    return { ...(await surveySurroundings(question, asked)), relayed };
+  };
   const targets = new Targets(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
 
@@ -128,7 +132,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   await streams.clear();
   const archives = new Archives({
     ...{ migrations, streams, hostFacts, version, journalDir },
-    localTarget: () => localTarget(targets, hostFacts),
+    localTarget: () => localTarget(targets, { hostFacts, surveyTree }),
     self: { name: hostname(), machine },
   });
 
@@ -210,10 +214,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       await recovering;
       return { id: await archives.export(request) };
     },
-    'archives.checkImport': (file, context) => archives.checkImport(fileOf(file), context.signal),
+    'archives.checkImport': (file, context) => archives.checkImport(fileOf(file), file.chosen ?? {}, context.signal),
     'archives.import': async (file) => {
       await recovering;
-      return archives.import(fileOf(file), file.path === '-');
+      return archives.import(fileOf(file), file.chosen ?? {}, file.path === '-');
     },
     'archives.undo': async (file) => ({ id: await archives.undo(fileOf(file)) }),
 
@@ -231,10 +235,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'terminals.resize': ({ name, ...size }) => terminals.resize(name, size),
 
     'target.survey': (_, context) => hostFacts(context.signal),
-    'target.surveyTree': async (question, context) => {
-      const relayed = relays.endpointsOf(question.workload);
-      return { ...(await surveySurroundings(question, context.signal)), relayed };
-    },
+    'target.surveyTree': (question, context) => surveyTree(question, context.signal),
     'target.path': ({ end }, { signal: asked }) => answering.take(() => answerPath({ run, signal: asked }, end)),
     'target.inUse': async ({ questions }) => ({ addresses: await answered(run, questions) }),
     'target.open': async (request, { connection }) => {

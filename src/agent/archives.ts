@@ -2,17 +2,18 @@
 import { rm } from 'node:fs/promises';
 import { encrypted, type Lock } from '../archive/encryption.ts';
 import { fileOutput, streamOutput } from '../archive/output.ts';
-import type { HostFacts } from '../engines/facts.ts';
+import { type HostFacts, isTree } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
-import { anyHost, assertContainer } from '../migration/archive/any-host.ts';
+import { anyHost, nothingOf } from '../migration/archive/any-host.ts';
 import { ARCHIVE, archiveOutcome } from '../migration/archive/archive-outcome.ts';
-import { ArchiveTarget } from '../migration/archive/archive-target.ts';
+import { ArchiveTarget, type ArchiveTargetOptions } from '../migration/archive/archive-target.ts';
 import { checkImport } from '../migration/archive/import-findings.ts';
 import type { Manifest } from '../migration/archive/manifest.ts';
 import { archiveOf } from '../migration/archive/recover-import.ts';
 import { replay } from '../migration/archive/replay.ts';
 import type { MigrateOptions } from '../migration/events.ts';
+import { surveyTarget } from '../migration/facts.ts';
 import type { Finding } from '../migration/finding.ts';
 import { Journal } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
@@ -47,6 +48,9 @@ export interface ArchivesOptions {
   journalDir: string;
 }
 
+/** Of a tree of processes: what only the host knows that it comes to. */
+export type ImportChoice = Partial<Pick<MigrateOptions, 'replaceFiles' | 'pidNamespace' | 'privateRoot'>>;
+
 interface Waiting {
   id: string;
   goOn: (file: ArchiveFile) => void;
@@ -73,8 +77,8 @@ export class Archives {
       surveyWorkload(docker, runner(), workload, signal),
       this.#options.hostFacts(signal),
     ]);
-    assertContainer(facts);
-    const target = anyHost(host, image ? undefined : facts.image);
+    const known = anyHost(host, image || isTree(facts) ? undefined : facts.image);
+    const target = isTree(facts) ? { ...known, tree: nothingOf(facts) } : known;
     const surveyed = { workload: facts, source: host, target };
     return { findings: preflight(surveyed, options), plan: makePlan(surveyed, options) };
   }
@@ -91,17 +95,23 @@ export class Archives {
   }
 
   /** Reads all of it; nothing is created. */
-  async checkImport(file: ArchiveFile, signal: AbortSignal): Promise<{ manifest: Manifest; findings: Finding[] }> {
-    const manifest = await this.#verify(file);
+  async checkImport(
+    file: ArchiveFile,
+    chosen: ImportChoice,
+    signal: AbortSignal,
+  ): Promise<{ manifest: Manifest; findings: Finding[] }> {
+    const manifest = withChoice(await this.#verify(file), chosen);
     // Its own half of a workload is no obstacle.
     if (this.#waiting.has(manifest.id)) return { manifest, findings: [] };
     await this.#assertNew(manifest);
-    return { manifest, findings: checkImport(manifest, await this.#options.hostFacts(signal)) };
+    const here = this.#options.localTarget();
+    here.signal = signal;
+    return { manifest, findings: checkImport(manifest, await surveyTarget(manifest.workload, here)) };
   }
 
   /** Begins an import, or goes on with one that found no room. @returns its id, and how many events are old */
-  async import(file: ArchiveFile, spooled: boolean): Promise<{ id: string; from: number }> {
-    const manifest = await this.#verify(file);
+  async import(file: ArchiveFile, chosen: ImportChoice, spooled: boolean): Promise<{ id: string; from: number }> {
+    const manifest = withChoice(await this.#verify(file), chosen);
     const waiting = this.#waiting.get(manifest.id);
     if (waiting !== undefined) {
       const { events } = await this.#options.migrations.show(waiting.id);
@@ -162,7 +172,7 @@ export class Archives {
       return new ArchiveTarget({
         ...{ output, hostFacts, self, drayage: version },
         ...(through && { through }),
-        ...(image ? {} : { image: await imageOf(workload) }),
+        ...(image ? {} : await imageOf(workload)),
       });
     } catch (error) {
       await output.discard();
@@ -190,6 +200,10 @@ export class Archives {
   }
 }
 
+function withChoice(manifest: Manifest, chosen: ImportChoice): Manifest {
+  return { ...manifest, options: { ...manifest.options, ...chosen } };
+}
+
 /** As what another agent asks for is checked. @throws DrayageError ARCHIVE_DAMAGED */
 function assertOpenable({ id, workload, options }: Manifest): void {
   const parsed = openTarget.safeParse({ id, workload, options, parents: {} });
@@ -199,10 +213,8 @@ function assertOpenable({ id, workload, options }: Manifest): void {
   });
 }
 
-async function imageOf(workload: string): Promise<{ id: string; tags: string[] }> {
+async function imageOf(workload: string): Promise<Pick<ArchiveTargetOptions, 'image'>> {
   await using docker = new Docker({});
   const facts = await surveyWorkload(docker, runner(), workload, AbortSignal.timeout(60_000));
-  assertContainer(facts);
-  const { image } = facts;
-  return { id: image.id, tags: image.tags };
+  return isTree(facts) ? {} : { image: { id: facts.image.id, tags: facts.image.tags } };
 }

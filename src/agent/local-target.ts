@@ -1,17 +1,25 @@
 /** This host as the target of an import: TargetPort without a connection. */
 import { duplexPair } from 'node:stream';
-import type { HostFacts } from '../engines/facts.ts';
+import type { HostFacts, TreeQuestion, TreeSurroundings } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import type { TargetPort } from '../migration/target-port.ts';
 import type { Targets } from './targets.ts';
 
-export function localTarget(targets: Targets, hostFacts: (signal: AbortSignal) => Promise<HostFacts>): TargetPort {
+interface Surveys {
+  hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  surveyTree: (question: TreeQuestion, signal: AbortSignal) => Promise<TreeSurroundings>;
+}
+
+export function localTarget(targets: Targets, { hostFacts, surveyTree }: Surveys): TargetPort {
   const no = (): never => {
     throw new DrayageError('INTERNAL', 'An import has no need of that.');
   };
   return {
     survey() {
       return hostFacts(this.signal ?? new AbortController().signal);
+    },
+    surveyTree(question) {
+      return surveyTree(question, this.signal ?? new AbortController().signal);
     },
     open: (request) => targets.open(request, NEVER),
     channel: async (id, purpose, meta) => {
@@ -45,7 +53,7 @@ export function localTarget(targets: Targets, hostFacts: (signal: AbortSignal) =
     },
     outcome: (id) => targets.outcome(id),
     resolve: (id, keep) => targets.resolve(id, keep),
-    ...{ prune: no, network: no, repoint: no, inUse: no, path: no, surveyTree: no, start: no },
+    ...{ prune: no, network: no, repoint: no, inUse: no, path: no, start: no },
     lost: NEVER,
     close: async () => {},
   };

@@ -12,6 +12,9 @@ import { renderFindings } from './report/finding.ts';
 interface Flags extends KeyFlags {
   dryRun?: true;
   undo?: true;
+  replaceFiles?: true;
+  pidNamespace?: true;
+  privateRoot?: true;
   yes?: true;
   json?: true;
 }
@@ -33,6 +36,9 @@ The whole archive is checked before anything is created: one that is cut short, 
   return withKeyOptions(command.argument('<archive>', 'a file, or - for standard input'))
     .option('--dry-run', 'end after the checks')
     .option('--undo', 'take back an import that waits for room')
+    .option('--replace-files', 'of processes: let their files take the place of other ones here')
+    .option('--private-root', 'of processes: let them alone see their files')
+    .option('--pid-namespace', 'of processes: give them numbers of their own')
     .option('--yes', 'agree to what it costs, without being asked')
     .addOption(jsonOption('events as JSON lines, the result last'))
     .action((archive: string, flags: Flags) => read(cli, archive, flags));
@@ -44,12 +50,18 @@ async function read(cli: Cli, archive: string, flags: Flags): Promise<void> {
   const file = { ...archivePath(archive), ...(key && { key }) };
   await using agent = await cli.connect();
   if (file.token !== undefined) await send(cli, agent, file.token);
+  const { replaceFiles, pidNamespace, privateRoot } = flags;
+  const chosen = {
+    ...(replaceFiles && { replaceFiles }),
+    ...(pidNamespace && { pidNamespace }),
+    ...(privateRoot && { privateRoot }),
+  };
   if (flags.undo) {
     const { id } = await agent.call('archives.undo', file);
     await follow(cli, agent, { id, json, onInterrupt: 'leave' });
     return;
   }
-  const { manifest, findings } = await agent.call('archives.checkImport', file);
+  const { manifest, findings } = await agent.call('archives.checkImport', { ...file, chosen });
   const { name, engine } = manifest.workload.ref;
   const workload = `${engine}:${name}`;
   if (!json) cli.out.write(renderFindings(findings, cli.out.look()));
@@ -61,7 +73,7 @@ async function read(cli: Cli, archive: string, flags: Flags): Promise<void> {
   if (flags.dryRun) return;
   await agreeTo(cli, costsOf({ findings }, options), flags.yes ?? false);
 
-  const { id, from } = await agent.call('archives.import', file);
+  const { id, from } = await agent.call('archives.import', { ...file, chosen });
   if (!json) cli.out.write(`${cli.out.look().style.dim(`migration ${id}`)}\n`);
   await follow(cli, agent, { id, json, onInterrupt: 'undo', from, leavesWaiting: true });
 }

@@ -94,36 +94,63 @@ export class PackedSource
     return this.#pack(part, { root: dirname(root), paths: [fromText(basename(root))] });
   }
 
-  async #pack(
-    part: 'first' | 'final',
-    { root = this.#tree.root, paths, index }: { root?: string; paths?: Iterable<BytePath>; index?: string },
-  ): Promise<number> {
-    const { open, record, signal, onProgress, tree } = this.#options;
-    const stream = await open(part);
-    const startedAt = performance.now();
-    const packing: Packing = { root, signal, listed: paths !== undefined, ...(index === undefined ? {} : { index }) };
-    const tar = startPacking(packing);
-    tar.stdin.on('error', () => {}); // Its status tells.
-    tar.stdin.end(Buffer.from([...(paths ?? [])].map((path) => `./${path}\0`).join(''), 'latin1'));
-    let bytes = 0;
-    const count = async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-      for await (const piece of pieces) {
-        bytes += piece.length;
-        onProgress?.(bytes);
-        yield piece;
-      }
-    };
-    const written = pipeline(tar.stdout, count, stream, { end: false });
-    const [{ code, error }, stderr] = await Promise.all([tar.exited, text(tar.stderr), written.catch(() => {})]);
-    record?.('tar', startedAt, performance.now() - startedAt);
-    signal?.throwIfAborted();
-    await written;
-    const outcome = packingOutcome(tree.key, { code, error, stderr });
-    if (part === 'final' && outcome === 'raced') throw changing(tree.key);
-    stream.end();
-    await finished(stream, { readable: false });
-    return bytes;
+  #pack(part: 'first' | 'final', what: Partial<Packed>): Promise<number> {
+    const { tree, open, ...rest } = this.#options;
+    return packPaths(
+      { ...rest, what: tree.key, open: () => open(part), isStill: part === 'final' },
+      {
+        root: this.#tree.root,
+        ...what,
+      },
+    );
   }
+}
+
+export interface PackOptions extends Pick<PackedSourceOptions, 'record' | 'signal' | 'onProgress'> {
+  /** As users are told of it. */
+  what: string;
+  open(): Promise<Duplex>;
+  /** Nothing may change meanwhile. */
+  isStill: boolean;
+}
+
+interface Packed {
+  root: string;
+  /** Relative to the root; default all. */
+  paths?: Iterable<BytePath>;
+  /** File for the names of what was packed. */
+  index?: string;
+}
+
+/** @returns bytes. @throws DrayageError FILES_TRANSFER | FILES_UNREADABLE */
+export async function packPaths(
+  { what, open, isStill, record, signal, onProgress }: PackOptions,
+  { root, paths, index }: Packed,
+): Promise<number> {
+  const stream = await open();
+  const startedAt = performance.now();
+  const packing: Packing = { root, signal, listed: paths !== undefined, ...(index === undefined ? {} : { index }) };
+  const tar = startPacking(packing);
+  tar.stdin.on('error', () => {}); // Its status tells.
+  tar.stdin.end(Buffer.from([...(paths ?? [])].map((path) => `./${path}\0`).join(''), 'latin1'));
+  let bytes = 0;
+  const count = async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const piece of pieces) {
+      bytes += piece.length;
+      onProgress?.(bytes);
+      yield piece;
+    }
+  };
+  const written = pipeline(tar.stdout, count, stream, { end: false });
+  const [{ code, error }, stderr] = await Promise.all([tar.exited, text(tar.stderr), written.catch(() => {})]);
+  record?.('tar', startedAt, performance.now() - startedAt);
+  signal?.throwIfAborted();
+  await written;
+  const outcome = packingOutcome(what, { code, error, stderr });
+  if (isStill && outcome === 'raced') throw changing(what);
+  stream.end();
+  await finished(stream, { readable: false });
+  return bytes;
 }
 
 function* pathsOf({ directories }: Manifest): Generator<BytePath> {

@@ -61,11 +61,26 @@ async function surveyPair(
   const plain = target.survey();
   plain.catch(() => {}); // The other may fail first, and be told.
   const workload = await surveyed;
-  const facts = await plain;
-  if (!isTree(workload)) return [workload, facts];
+  return [workload, await withTree(await plain, workload, target)];
+}
+
+/** Facts of a target for a workload that is known already. */
+export async function surveyTarget(
+  workload: AnyWorkload,
+  target: Pick<TargetPort, 'survey' | 'surveyTree'>,
+): Promise<HostFacts> {
+  return withTree(await target.survey(), workload, target);
+}
+
+async function withTree(
+  facts: HostFacts,
+  workload: AnyWorkload,
+  target: Pick<TargetPort, 'surveyTree'>,
+): Promise<HostFacts> {
+  if (!isTree(workload)) return facts;
   const { ref, files, taskIds, terminals } = workload;
-  const tree = { workload: `process:${ref.name}`, files, taskIds, terminal: terminals.length > 0 };
-  return [workload, { ...facts, tree: await target.surveyTree(tree) }];
+  const question = { workload: `process:${ref.name}`, files, taskIds, terminal: terminals.length > 0 };
+  return { ...facts, tree: await target.surveyTree(question) };
 }
 
 /** How it is to move. @throws DrayageError MIGRATION_BLOCKED where a finding blocks. */

@@ -48,7 +48,8 @@ export function preflightRestart(facts: ContainerFacts, options: MigrateOptions)
 }
 
 /** Only what has to do with the target: for an archive, about whose source all has been said. */
-export function preflightTarget({ workload, source, target }: ContainerFacts, options: MigrateOptions): Finding[] {
+export function preflightTarget({ workload, source, target }: Facts, options: MigrateOptions): Finding[] {
+  if (isTree(workload)) return sorted(targetTreeFindings({ workload, source, target }, options));
   const c: Case = { ...sourceCase(workload, source, options), target };
   return sorted([
     ...checkHost(target),
@@ -122,7 +123,14 @@ function sorted(findings: Finding[]): Finding[] {
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
-function treeFindings(facts: Facts & { workload: ProcessTreeFacts }, options: MigrateOptions): Finding[] {
+type TreeFacts = Facts & { workload: ProcessTreeFacts };
+
+function treeFindings(facts: TreeFacts, options: MigrateOptions): Finding[] {
+  const { workload, source, target } = facts;
+  return [...sourceTreeFindings(workload, source, options, target), ...targetTreeFindings(facts, options)];
+}
+
+function targetTreeFindings(facts: TreeFacts, options: MigrateOptions): Finding[] {
   const { workload, source, target } = facts;
   const name = nameOf(workload);
   const tree = treeCase(workload, source, options);
@@ -132,7 +140,6 @@ function treeFindings(facts: Facts & { workload: ProcessTreeFacts }, options: Mi
     workload: { ...tree.workload, files: trees },
   };
   return [
-    ...sourceTreeFindings(workload, source, options, target),
     ...ofTrees(checkHost(target)),
     ...checkPair(c),
     ...checkTreeOnTarget({ workload, name, source, target, options }),

@@ -6,10 +6,13 @@ import { assertWhole, enterCgroup, leaveCgroup, planCgroup, untilStill } from '.
 import { CARRIED } from '../engines/process/tree-copy.ts';
 import { type UsedFile, usedFiles } from '../engines/process/used-files.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
-import { fromText } from '../files/byte-path.ts';
+import { type BytePath, fromText } from '../files/byte-path.ts';
+import { writeChanges } from '../files/packed.ts';
+import { packPaths } from '../files/packed-source.ts';
 import { ListedTransfer } from '../files/sender.ts';
 import { beginTreeDump } from '../tools/criu-tree.ts';
 import type { StoredRelay } from '../traffic/relays.ts';
+import { contentsOf } from './archive/contents.ts';
 import type { Facts } from './facts.ts';
 import { noteRelay, planRelay } from './port-handover.ts';
 import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
@@ -51,14 +54,17 @@ export async function prepareTree(
   await m.trace.step('begin start of copy', () => m.target.begin(m.id, { descriptors: [] }));
   const relay = relayOf(m, facts);
   if (relay !== undefined) await noteRelay(m, relay);
-  const last = await ListedTransfer.begin({ root: '/', overlay: false }, sending(m, 'final'));
-  undo.push('the prepared transfer', async () => last.abandon());
+  const last = m.target.oneWay ? undefined : await ListedTransfer.begin(ALL, sending(m, 'final'));
+  undo.push('the prepared transfer', async () => last?.abandon());
   await touched.release();
   const sync = async (): Promise<void> => {
     await assertWhole(cgroup.path, pid, m.signal);
-    const changed = lastFiles(workload.files, await usedFiles(await tasksOf(cgroup.path)));
-    if (changed.length === 0) return last.abandon();
-    m.bytes += (await last.send(changed.map(toRelative))).bytes;
+    const pids = await tasksOf(cgroup.path);
+    await m.target.describe?.(await contentsOf(pids));
+    const changed = lastFiles(workload.files, await usedFiles(pids));
+    if (last === undefined) m.bytes += await packFiles(m, changed, 'final');
+    else if (changed.length === 0) last.abandon();
+    else m.bytes += (await last.send(changed.map(toRelative))).bytes;
   };
   const { path } = cgroup;
   return {
@@ -98,9 +104,36 @@ export function lastFiles(before: readonly UsedFile[], now: readonly UsedFile[])
 
 async function sendFiles(m: SourceMigration, files: readonly UsedFile[]): Promise<void> {
   if (files.length === 0) return;
-  const transfer = await ListedTransfer.begin({ root: '/', overlay: false }, sending(m, 'first'));
+  if (m.target.oneWay) {
+    m.bytes += await packFiles(m, files, 'first');
+    return;
+  }
+  const transfer = await ListedTransfer.begin(ALL, sending(m, 'first'));
   m.bytes += (await transfer.send(files.map(toRelative))).bytes;
 }
+
+/** For an archive: with the directories that lead to them, and in the final pass behind a list of what they replace. */
+async function packFiles(m: SourceMigration, files: readonly UsedFile[], pass: 'first' | 'final'): Promise<number> {
+  if (files.length === 0) return 0;
+  const paths = files.map(toRelative);
+  if (pass === 'final') {
+    const ordinary = files.filter(({ kind }) => kind === 'file').map(toRelative);
+    await writeChanges(await m.channel('changes', { key: CARRIED }), { listings: [], paths: ordinary });
+  }
+  const open = () => m.channel('tar', { key: CARRIED, pass, isFile: false });
+  const isStill = pass === 'final';
+  const how = { record: m.trace.program, signal: m.signal, onProgress: m.progress('prepare', 'files') };
+  const listed = new Set([...paths.flatMap(above), ...paths]);
+  return packPaths({ ...how, what: 'the processes', open, isStill }, { root: '/', paths: listed });
+}
+
+/** Directories that lead to a path, from the highest on. */
+function above(path: BytePath): BytePath[] {
+  const names = path.split('/').slice(0, -1);
+  return names.map((_, index) => names.slice(0, index + 1).join('/'));
+}
+
+const ALL = { root: '/', overlay: false };
 
 function toRelative({ path }: UsedFile): string {
   return fromText(path).slice(1);

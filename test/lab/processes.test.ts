@@ -235,6 +235,37 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  test('an export goes on from its count where it is imported, and a snapshot is a second copy', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
+    const pid = await start(a, `exec sh ${HOME}/loop.sh`);
+    await a.run('drayage', ['snapshot', `process:${pid}`, '-o', '/root/snapshot.drayage', '--yes']);
+    const inside = JSON.parse((await a.run('drayage', ['inspect', '/root/snapshot.drayage', '--json'])).stdout);
+    expect(inside.manifest).toMatchObject({ kind: 'snapshot', workload: `process:${pid}`, image: null });
+    expect(inside.processes[0].command).toEqual(['sh', `${HOME}/loop.sh`]);
+    const counted = (await lines(a, 'log')).length;
+    await until('it goes on', async () => (await lines(a, 'log')).length > counted + 5);
+
+    await a.run('drayage', ['export', `process:${pid}`, '-o', '/root/loop.drayage', '--yes']);
+    expect(await isRunning(a, pid)).toBe(false);
+    const last = (await lines(a, 'log')).length;
+    await copyFile(a.path('/root/loop.drayage'), b.path('/root/loop.drayage'));
+    await b.run('drayage', ['import', '/root/loop.drayage', '--yes']);
+    await until('it counts on', async () => (await lines(b, 'log')).length > last + 5);
+    expect(brokenAt((await lines(b, 'log')).map(Number))).toBeUndefined();
+    const again = await b.run('drayage', ['import', '/root/loop.drayage', '--yes'], { okCodes: [65] });
+    expect(again.stderr).toContain('ARCHIVE_IMPORTED');
+    await kill(b, pid);
+
+    // Its file was written on since.
+    const refused = await a.run('drayage', ['import', '/root/snapshot.drayage', '--yes'], { okCodes: [0, 3] });
+    if (refused.code === 3) await a.run('drayage', ['import', '/root/snapshot.drayage', '--yes', '--replace-files']);
+    expect(await isRunning(a, pid)).toBe(true);
+    await kill(a, pid);
+    for (const host of [a, b]) await host.run('sh', ['-c', 'rm -f /root/*.drayage']);
+    await cleanEverywhere();
+  });
+
   test('what is in the way is told beforehand', async () => {
     const { a, b } = pair;
     await put(a, 'loop.sh', 'while :; do sleep 0.1; done\n');

@@ -21,9 +21,13 @@ export function renderInside(inside: Inside, look: Look): string {
         ['made', `${formatTime(createdAt)} on ${printable(from.name)}, by drayage ${printable(drayage)}`],
         [
           'host',
-          printable(`${host.arch}, kernel ${host.kernel}, CRIU ${host.criu?.version}, Docker ${host.docker?.version}`),
+          printable(
+            `${host.arch}, kernel ${host.kernel}, CRIU ${host.criu?.version}, Docker ${host.docker?.version ?? 'none'}`,
+          ),
         ],
-        ['image', printable(`${image.reference} (${image.id})${image.inside ? '' : ', only named'}`)],
+        ...(image === null
+          ? []
+          : [['image', printable(`${image.reference} (${image.id})${image.inside ? '' : ', only named'}`)]]),
       ],
       look,
     ).replace(/^.*\n/, ''),
@@ -43,7 +47,7 @@ export function renderInside(inside: Inside, look: Look): string {
       sockets.map(({ kind: of, state = '', local, peer = '' }) => [of, state, printable(local), printable(peer)]),
       look,
     ),
-    title('Environment'),
+    ...(environment.length === 0 ? [] : [title('Environment')]),
     ...environment.map((line) => `  ${printable(line)}\n`),
     title('Parts'),
     renderTable(

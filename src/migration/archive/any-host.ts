@@ -1,6 +1,5 @@
 import { RUNTIME } from '../../engines/docker/clone.ts';
-import { type AnyWorkload, type HostFacts, isTree, type WorkloadFacts } from '../../engines/facts.ts';
-import { DrayageError } from '../../errors.ts';
+import type { HostFacts, TreeQuestion, TreeSurroundings } from '../../engines/facts.ts';
 
 /**
  * Pure: the host that an archive is made for, of which nothing is known: like this one, with nothing on it and room for
@@ -25,11 +24,10 @@ export function withoutOthers(host: HostFacts): HostFacts {
 
 const NOTHING = { names: [], layers: [], images: [], networks: [], volumes: [], keptVolumes: [], published: [] };
 
-/** @throws DrayageError MIGRATION_BLOCKED for what has no archive yet */
-export function assertContainer(workload: AnyWorkload): asserts workload is WorkloadFacts {
-  if (!isTree(workload)) return;
-  throw new DrayageError('MIGRATION_BLOCKED', `process ${workload.pid} (${workload.program}) is in no container.`, {
-    meaning: 'Archives hold containers so far. Nothing has been touched.',
-    remedy: 'Move it with drayage migrate, to a host that can be reached; or run the program in a container.',
-  });
+/** Pure: what a host that is not known has of a tree of processes, and in its way. */
+export function nothingOf({ files }: Pick<TreeQuestion, 'files'>): TreeSurroundings {
+  return {
+    files: files.map(() => 'missing'),
+    ...{ takenPids: [], missingPrograms: [], relayed: [], limitable: ['memoryBytes', 'cpus', 'tasks'] },
+  };
 }

@@ -8,11 +8,11 @@ import { finished } from 'node:stream/promises';
 import { MANIFEST } from '../../archive/layout.ts';
 import type { ArchiveOutput } from '../../archive/output.ts';
 import { ArchiveWriter } from '../../archive/writer.ts';
-import type { HostFacts } from '../../engines/facts.ts';
+import type { HostFacts, TreeQuestion, TreeSurroundings } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import { readFrames, writeAnswer, writeFrame } from '../../files/log-frames.ts';
 import type { ChannelPurpose, CommitAnswer, OpenTarget, TargetOutcome, TargetPort } from '../target-port.ts';
-import { anyHost, assertContainer, withoutOthers } from './any-host.ts';
+import { anyHost, nothingOf, withoutOthers } from './any-host.ts';
 import type { Contents } from './contents.ts';
 import { DOCUMENTS, FORMAT, type Manifest, type StreamHead } from './manifest.ts';
 
@@ -52,7 +52,6 @@ export class ArchiveTarget implements TargetPort {
   }
 
   async open({ id, workload, options }: OpenTarget): Promise<void> {
-    assertContainer(workload);
     const { drayage, self: from, image } = this.#options;
     const manifest: Manifest = {
       format: FORMAT,
@@ -150,8 +149,8 @@ export class ArchiveTarget implements TargetPort {
     throw noAnswer('path');
   }
 
-  surveyTree(): Promise<never> {
-    throw noAnswer('surveyTree');
+  async surveyTree(question: TreeQuestion): Promise<TreeSurroundings> {
+    return nothingOf(question);
   }
 
   start(): Promise<never> {

@@ -141,7 +141,7 @@ test('what stands against an import', () => {
   // An archive is older, and may be of another version.
   expect(codes({ host: { ...goodHost('a'), time: target.time - 86_400_000, drayage: '0.0.1' } })).toEqual([]);
   expect(codes({ image: false })).toEqual(['IMAGE_NOT_INSIDE']);
-  const images = [{ id: MANIFEST.workload.image.id, tags: [] }];
+  const images = [{ id: goodWorkload().image.id, tags: [] }];
   expect(codes({ image: false }, { ...target, docker: target.docker && { ...target.docker, images } })).toEqual([]);
   expect(codes({ kind: 'snapshot' })).toEqual(['SECOND_COPY']);
   expect(codes({ host: { ...goodHost('a'), arch: 'riscv64' } })).toContain('ARCH_DIFFERS');

@@ -1,5 +1,5 @@
 /** Pure: what stands against an import, and what it costs: what already stood against the export was said then. */
-import type { HostFacts } from '../../engines/facts.ts';
+import { type AnyWorkload, type HostFacts, isTree } from '../../engines/facts.ts';
 import type { Finding } from '../finding.ts';
 import { type Entry, raising } from '../preflight/finding-table.ts';
 import { preflightTarget } from '../preflight.ts';
@@ -9,21 +9,19 @@ export function checkImport(manifest: Manifest, target: HostFacts): Finding[] {
   const { workload, host, options, image, from, kind } = manifest;
   // Its clock was read when the archive was made, and its program only has to have known this format.
   const source = { ...host, time: target.time, drayage: target.drayage };
-  const has = target.docker?.images.some(({ id }) => id === workload.image.id) ?? false;
   return [
-    ...(image || has
-      ? []
-      : [
-          raise(
-            'IMAGE_NOT_INSIDE',
-            `The image ${workload.image.reference} (${workload.image.id}) is not on this host.`,
-          ),
-        ]),
+    ...(image ? [] : imageFindings(workload, target)),
     ...(kind === 'snapshot'
       ? [raise('SECOND_COPY', `${workload.ref.name} went on running on ${from.name} when this was written.`)]
       : []),
     ...preflightTarget({ workload, source, target }, options),
   ];
+}
+
+function imageFindings(workload: AnyWorkload, target: HostFacts): Finding[] {
+  if (isTree(workload) || target.docker?.images.some(({ id }) => id === workload.image.id)) return [];
+  const { reference, id } = workload.image;
+  return [raise('IMAGE_NOT_INSIDE', `The image ${reference} (${id}) is not on this host.`)];
 }
 
 const IMPORT_FINDINGS = {

@@ -2,6 +2,7 @@
 import { decrypted, type Key } from '../../archive/encryption.ts';
 import { MANIFEST } from '../../archive/layout.ts';
 import { readArchive } from '../../archive/reader.ts';
+import { isTree } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import type { ContainerInspect } from '../../tools/docker-types.ts';
 import type { Contents } from './contents.ts';
@@ -10,7 +11,8 @@ import { DOCUMENTS, type Manifest, parseManifest, streamSchema } from './manifes
 export interface Inside extends Contents {
   manifest: Omit<Manifest, 'workload' | 'image'> & {
     workload: string;
-    image: { id: string; reference: string; inside: boolean };
+    /** Null of processes that are in no container. */
+    image: { id: string; reference: string; inside: boolean } | null;
   };
   /** `NAME=value` of the container's configuration. */
   environment: string[];
@@ -35,11 +37,14 @@ export async function lookInto(input: AsyncIterable<Buffer>, key: Key | undefine
   }
   if (manifest === undefined) throw new DrayageError('ARCHIVE_DAMAGED', 'The archive does not say what it holds.');
   const { workload, image: inside, ...rest } = manifest;
-  const { id, reference } = workload.image;
   return {
-    manifest: { ...rest, workload: `${workload.ref.engine}:${workload.ref.name}`, image: { id, reference, inside } },
+    manifest: {
+      ...rest,
+      workload: `${workload.ref.engine}:${workload.ref.name}`,
+      image: isTree(workload) ? null : { id: workload.image.id, reference: workload.image.reference, inside },
+    },
     ...contents,
-    environment: (workload.inspect as ContainerInspect).Config.Env ?? [],
+    environment: isTree(workload) ? [] : ((workload.inspect as ContainerInspect).Config.Env ?? []),
     streams: [...streams.values()],
   };
 }

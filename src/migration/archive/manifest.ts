@@ -1,6 +1,6 @@
 /** What the first document of an archive says. */
 import { z } from 'zod';
-import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
+import type { AnyWorkload, HostFacts } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import type { MigrateOptions } from '../events.ts';
 import { migrationIdSchema } from '../journal-records.ts';
@@ -21,9 +21,9 @@ export interface Manifest {
   from: { name: string; machine: string };
   /** That host, without what is of others there. */
   host: HostFacts;
-  workload: WorkloadFacts;
+  workload: AnyWorkload;
   options: MigrateOptions;
-  /** Whether the image is inside, with all its layers, or only named. */
+  /** Whether the image is inside, with all its layers, or only named. Of processes without an engine it says nothing. */
   image: boolean;
 }
 

@@ -9,9 +9,10 @@
 import { type Duplex, finished as onFinished } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type Entry, readArchive } from '../../archive/reader.ts';
-import type { HostFacts } from '../../engines/facts.ts';
+import { type HostFacts, isTree } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import type { MigrationResult, Phase } from '../events.ts';
+import { surveyTarget } from '../facts.ts';
 import { parentsThere } from '../plan.ts';
 import type { SourceMigration } from '../source-migration.ts';
 import { checkImport } from './import-findings.ts';
@@ -29,14 +30,14 @@ export async function replay(m: SourceMigration, archive: ArchiveSource): Promis
   const { manifest } = archive;
   let began = false;
   try {
-    const host = await m.phase('survey', () => m.target.survey());
+    const host = await m.phase('survey', () => surveyTarget(manifest.workload, m.target));
     await m.phase('preflight', async () => assertImportable(m, manifest, host));
     began = true;
     const { workload, options } = manifest;
     await m.target.open({
       ...{ id: m.id, workload, archive: manifest.id },
       options: { ...options, dropConnections: true },
-      parents: parentsThere({ workload, source: manifest.host, target: host }),
+      parents: isTree(workload) ? {} : parentsThere({ workload, source: manifest.host, target: host }),
     });
     const descriptors = await m.phase('prepare', () => unpack(m, archive));
     m.checkpoint();
