@@ -67,7 +67,9 @@ export class ChunkThreads implements Disposable {
     return new Promise((resolve, reject) => {
       const id = ++this.#last;
       this.#jobs.set(id, { resolve, reject });
-      this.#thread(id).postMessage({ id, ...task }, transfer);
+      const thread = this.#thread(id);
+      thread.ref();
+      thread.postMessage({ id, ...task }, transfer);
     });
   }
 
@@ -84,11 +86,11 @@ export class ChunkThreads implements Disposable {
     thread.on('message', (answer: Answer) => {
       const job = this.#jobs.get(answer.id);
       this.#jobs.delete(answer.id);
+      // They keep the program going only while somebody waits for them.
+      if (this.#jobs.size === 0) for (const idle of this.#threads.values()) idle.unref();
       job?.resolve(answer);
     });
     thread.on('error', (error: Error) => this.#fail(error));
-    // Whoever waits for an answer keeps the program going by itself.
-    thread.unref();
     return thread;
   }
 
