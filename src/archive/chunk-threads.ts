@@ -2,9 +2,10 @@
  * Compression and digests of pieces, on threads of their own: both take longer than all else that is done with a piece,
  * and the agent's own thread has other things to do.
  */
+import { hash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { constants } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { CHUNK } from './layout.ts';
 
 export interface Packed {
@@ -25,6 +26,9 @@ interface Answer {
   refused?: Refusal;
 }
 
+/** Bytes of a piece that is done sooner than handed to a thread. */
+const SMALL = 64 << 10;
+
 interface Job {
   resolve: (answer: Answer) => void;
   reject: (error: Error) => void;
@@ -44,6 +48,10 @@ export class ChunkThreads implements Disposable {
 
   /** Takes the whole of `memory`, and gives it back: it is out of reach meanwhile. */
   async pack(memory: ArrayBuffer, length: number): Promise<Packed & { memory: ArrayBuffer }> {
+    if (length < SMALL) {
+      const packed = zstdCompressSync(new Uint8Array(memory, 0, length), { ...OPTIONS.pack, chunkSize: 2 * SMALL });
+      return { bytes: packed, digest: hash('sha256', packed), memory };
+    }
     const { bytes, digest, raw } = await this.#do({ kind: 'pack', raw: memory, length }, [memory]);
     return { bytes: bufferOf(bytes), digest: digest as string, memory: raw as ArrayBuffer };
   }
@@ -53,6 +61,7 @@ export class ChunkThreads implements Disposable {
    * @returns undefined where it was not wanted
    */
   async open(stored: Buffer<ArrayBuffer>, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
+    if (stored.length < SMALL) return openHere(stored, digest, wanted);
     const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted }, [stored.buffer]);
     return refused ?? (wanted ? bufferOf(bytes) : undefined);
   }
@@ -97,6 +106,16 @@ export class ChunkThreads implements Disposable {
   #fail(error: Error): void {
     for (const { reject } of this.#jobs.values()) reject(error);
     this.#jobs.clear();
+  }
+}
+
+function openHere(stored: Buffer, digest: string, wanted: boolean): Buffer | undefined | Refusal {
+  if (hash('sha256', stored) !== digest) return 'digest';
+  if (!wanted) return undefined;
+  try {
+    return zstdDecompressSync(stored, OPTIONS.open);
+  } catch {
+    return 'content';
   }
 }
 

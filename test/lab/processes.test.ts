@@ -9,7 +9,8 @@ import { runner, type Started } from '../../src/exec/run.ts';
 import { brokenAt, codes, docker, forwards, Pair, until } from './harness.ts';
 
 const PROGRAMS = 'test/lab/programs';
-const FETCH = 'import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())';
+const FETCH =
+  'import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())';
 /** Where the programs of these tests run, on either host. */
 const HOME = '/srv/processes';
 
