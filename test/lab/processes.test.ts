@@ -9,8 +9,7 @@ import { runner, type Started } from '../../src/exec/run.ts';
 import { brokenAt, codes, docker, forwards, Pair, until } from './harness.ts';
 
 const PROGRAMS = 'test/lab/programs';
-const FETCH =
-  'import sys, urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode())';
+const ASK = 'import socket, sys; print(socket.create_connection((sys.argv[1], 6500), 5).makefile().read())';
 /** Where the programs of these tests run, on either host. */
 const HOME = '/srv/processes';
 
@@ -177,29 +176,32 @@ describe('processes', () => {
 
   test('clients of the old host find a port that has moved, and the relay makes way when it comes home', async () => {
     const { a, b } = pair;
-    const pid = await start(a, 'exec python3 -u -m http.server 6500');
-    const get = (from: LabHost, host: string) =>
-      from.run('python3', ['-c', FETCH, `http://${host}:6500/pid`], { okCodes: [0, 1] });
-    await until('it answers', async () => (await get(a, '127.0.0.1')).code === 0);
+    await copyFile(join(PROGRAMS, 'answer.py'), a.path(`${HOME}/answer.py`));
+    const pid = await start(a, `exec python3 ${HOME}/answer.py`);
+    const ask = (from: LabHost, host: string) => from.run('python3', ['-c', ASK, host], { okCodes: [0, 1] });
+    const answer = async (from: LabHost, host: string): Promise<number> => Number((await ask(from, host)).stdout);
+    let count = await until('it answers', () => answer(a, '127.0.0.1'));
     const { id } = await pair.move(a, `process:${pid}`);
     for (const [from, host] of [
       [a, '127.0.0.1'],
       [a, a.address],
       [b, a.address],
-    ] as const)
-      expect((await get(from, host)).stdout.trim()).toBe(`${pid}`);
+    ] as const) {
+      count += 1;
+      expect(await answer(from, host)).toBe(count);
+    }
     expect(await forwards(a)).toMatchObject([{ id, workload: `process:${pid}`, role: 'source', peer: 'root@b' }]);
     await a.kill9('drayage-agent');
     await pair.ready();
-    await until('it is relayed again', async () => (await get(b, a.address)).code === 0);
+    count = await until('it is relayed again', () => answer(b, a.address));
 
     expect(codes(await pair.migrate(b, `process:${pid}`, '--dry-run'))).not.toContain('PORT_IN_USE');
     const home = await pair.move(b, `process:${pid}`);
-    expect((await get(b, a.address)).stdout.trim()).toBe(`${pid}`);
-    expect((await get(a, b.address)).stdout.trim()).toBe(`${pid}`);
+    expect(await answer(b, a.address)).toBe(count + 1);
+    expect(await answer(a, b.address)).toBe(count + 2);
     expect(await forwards(a)).toEqual([]);
     await b.run('drayage', ['forwards', 'rm', home.id]);
-    expect((await get(a, b.address)).code).toBe(1);
+    expect((await ask(a, b.address)).code).toBe(1);
     await kill(a, pid);
     await cleanEverywhere();
   });
