@@ -301,6 +301,7 @@ export class TargetSession {
       id: this.id,
       workload: this.#workloadName(),
       traffic,
+      published: this.#request.workload.traffic?.published ?? [],
       moved,
       taken: new Set(neighbours.map(({ address }) => address)),
       bridges,

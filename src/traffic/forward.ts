@@ -179,7 +179,9 @@ export function targetRules(side: TargetSide, network: Network, lanes: readonly 
   const outer = [side.hop.device, ...onward, ...ends(lanes, 'uplink')].filter(present);
   const bridges = [...new Set(side.addresses.map(({ bridge }) => bridge))];
   const inner = [...bridges, ...bridges.map((_, index) => standInDevices(side.id, index).end)].filter(present);
-  return replaceTable(targetTable(side, { outer: [...new Set(outer)], inner }));
+  // Where the workload is here no more, nobody asks for it.
+  const uplinks = side.onward === undefined ? ingressDevices(network).map(({ name }) => name) : [];
+  return replaceTable(targetTable(side, { outer: [...new Set(outer)], inner, uplinks }));
 }
 
 export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addresses' | 'tunnel'>): Promise<void> {

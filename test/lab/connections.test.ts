@@ -10,6 +10,21 @@ import { DOCKERS } from './setup.ts';
 const EXPIRY_MS = 90_000;
 const ADDRESS = '{{.NetworkSettings.Networks.bridge.IPAddress}}';
 
+/** Connections from one port, each ended by a reset, so that the next one may have it at once. */
+const BY_TURNS = `
+import socket, struct, sys
+for host in sys.argv[1:]:
+    connection = socket.socket()
+    connection.settimeout(5)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    connection.bind(('', 40123))
+    connection.connect((host, 7007))
+    connection.sendall(b'hi\\n')
+    print(connection.recv(9).decode(), end='')
+    connection.close()
+`;
+
 describe.each(DOCKERS)('Docker %i', (version) => {
   let pair: Pair;
   beforeAll(async () => {
@@ -70,6 +85,15 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await until('it serves', async () => (await get(pair, 8081)) === 'me');
     expect(await get(pair)).toBe('ok');
     expect(await pair.leftovers()).toEqual([]);
+  });
+
+  test('a client that asks one host and the other by turns, by the same port of its own, is answered by each', async () => {
+    const { a, b, lab } = pair;
+    await serve(pair);
+    await pair.move(a, 'web', '--remove');
+    const hosts = [a, b, a, b].map(({ address }) => address);
+    const { stdout } = await lab.host('c').run('python3', ['-c', BY_TURNS, ...hosts], { timeoutMs: 30_000 });
+    expect(stdout).toBe('hi\n'.repeat(hosts.length));
   });
 
   test('another container that publishes its port gets what is opened from then on, for as long as it runs', async () => {
