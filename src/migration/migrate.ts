@@ -55,9 +55,10 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
   }
   const outageMs = m.trace.now() - answer.sinceMs - frozen.atMs;
   const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
-  await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
+  // Beside the first steps, for clients wait; whoever finds only the intent asks the target.
+  const recorded = untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
-  const kept = await m.phase('release', () => retire(m, prepared, forward));
+  const kept = await m.phase('release', () => retire(m, prepared, { forward, recorded }));
   return result(m, 'committed', { outageMs, targetId: prepared.containerId, ...kept });
 }
 
