@@ -1,0 +1,321 @@
+/** What is to be done again of a session, in order: commands to run, files to copy, and what the shell carried. */
+import type { Finding } from '../../migration/finding.ts';
+import { argumentsOf, inSequence, programOf, type SimpleCommand, simpleCommands,
+  withoutComment } from '../session/simple-commands.ts';
+import type { Shell, TypedCommand } from '../session/typed-command.ts';
+import { failureOf } from './failed.ts';
+import { lostFile, secretKeptOut } from './findings.ts';
+import { judge } from './judge.ts';
+import { nonInteractive } from './noninteractive.ts';
+import { secretsIn, withoutSecrets } from './secrets.ts';
+import {
+  absolutePath,
+  type Base,
+  believePrompt,
+  type Carried,
+  carriedFor,
+  changeDirectory,
+  envValue,
+  innerShell,
+  newShell,
+  type ShellState,
+  shellStarted,
+} from './shell-state.ts';
+
+/** Where and as whom. */
+interface Where {
+  directory: string;
+  user: string;
+}
+
+export type Step =
+  /** `lines` run one after the other, each only if the one before went well; a line may hold newlines. */
+  | ({ type: 'run'; lines: string[]; shell: Shell | undefined; mayFail: boolean } & Where)
+  /** In the words of ENV. */
+  | { type: 'env'; name: string; value: string }
+  /** A file whose content stood in the command. */
+  | ({ type: 'file'; path: string; content: string } & Where)
+  /** A file that was edited: its content is in the container. */
+  | ({ type: 'edited'; path: string; command: string } & Where)
+  | { type: 'comment'; text: string }
+  /** Where the session ended; nothing ran there any more. */
+  | ({ type: 'end' } & Where);
+
+export interface StepOptions {
+  base: Base;
+  /** Failed commands are run again, and may fail again. */
+  keepFailed: boolean;
+}
+
+/** What became of each command, for whoever wants to check. */
+export type Fate = 'run' | 'state' | 'file' | 'look' | 'failed' | 'blocks' | 'secret';
+
+export interface Steps {
+  steps: Step[];
+  findings: Finding[];
+  /** One for each command. */
+  fates: Fate[];
+}
+
+export function stepsOf(commands: readonly TypedCommand[], { base, keepFailed }: StepOptions): Steps {
+  const walk = new Walk(base, keepFailed);
+  const fates = commands.map((command, i) => walk.command(command, commands[i + 1]));
+  return { steps: walk.end(), findings: walk.findings, fates };
+}
+
+class Walk {
+  readonly findings: Finding[] = [];
+  readonly #steps: Step[] = [];
+  readonly #base: Base;
+  readonly #keepFailed: boolean;
+  /** The innermost shell is the last. */
+  readonly #shells: ShellState[];
+  readonly #exported = new Set<string>();
+  /** Secrets that were printed. */
+  readonly #printed = new Set<string>();
+
+  constructor(base: Base, keepFailed: boolean) {
+    this.#base = base;
+    this.#keepFailed = keepFailed;
+    this.#shells = [newShell(base)];
+  }
+
+  get #shell(): ShellState {
+    return this.#shells.at(-1) ?? newShell(this.#base);
+  }
+
+  command(command: TypedCommand, next: TypedCommand | undefined): Fate {
+    const { prompt, output } = command;
+    believePrompt(this.#shell, prompt);
+    if (prompt.user !== undefined) this.#shell.user = prompt.user;
+    for (const secret of output.all().flatMap(secretsIn)) this.#printed.add(secret);
+    const text = this.#withoutAliases(expanded(command));
+    const secrets = [...secretsIn(text), ...[...this.#printed].filter((secret) => text.includes(secret))];
+    if (secrets.length > 0) {
+      const shown = oneLine(withoutSecrets(text, secrets));
+      this.#comment(`left out, for the secret in it: ${shown}`);
+      this.findings.push(secretKeptOut(shown));
+      return 'secret';
+    }
+    const failure = failureOf(command, next);
+    if (failure !== undefined) {
+      if (this.#keepFailed) this.#run([text], command, true);
+      else this.#comment(`failed: ${oneLine(text)} (${withoutSecrets(failure)})`);
+      return 'failed';
+    }
+    const fates = inSequence(text).map((part, i, parts) => this.#part(withoutComment(part), command, i === parts.length - 1));
+    return FATES.find((fate) => fates.includes(fate)) ?? 'look';
+  }
+
+  end(): Step[] {
+    const { directory, user } = this.#shells[0] ?? this.#shell;
+    return [...this.#steps, { type: 'end', directory, user }];
+  }
+
+  #part(typed: string, command: TypedCommand, isLast: boolean): Fate {
+    const { text, user } = withoutSudo(typed);
+    const simple = simpleCommands(text);
+    const [first] = simple;
+    if (first === undefined) return 'look';
+    const defined = /^(?:function +)?([A-Za-z_]\w*) *\(\)/.exec(text)?.[1];
+    if (defined !== undefined) {
+      this.#shell.functions.set(defined, text);
+      return 'state';
+    }
+    if (simple.length === 1 && this.#changesShell(first, typed, command)) return 'state';
+    const isPipeline = simple.every(({ then }, i) => then === '|' || i === simple.length - 1);
+    const verdict = isPipeline ? judge(simple, text) : judgeAll(simple, text);
+    if (verdict.kind === 'edit') {
+      this.#edited([...verdict.files, ...command.written], oneLine(typed));
+      return 'file';
+    }
+    const why = verdict.kind === 'blocks' ? verdict.why : isLast ? hindrance(command) : undefined;
+    if (why !== undefined) {
+      this.#comment(`not run: ${oneLine(typed)} (${why})`);
+      return 'blocks';
+    }
+    if (verdict.kind === 'look') return 'look';
+    if (this.#writesFile(simple, user)) return 'file';
+    this.#run([nonInteractive(text, command.output, command.shell === 'busybox')], command, false, user);
+    return 'run';
+  }
+
+  /** Commands that are the shell's own matter. */
+  #changesShell(command: SimpleCommand, typed: string, { prompt }: TypedCommand): boolean {
+    const shell = this.#shell;
+    const started = shellStarted(typed.startsWith('sudo ') ? (simpleCommands(typed)[0] ?? command) : command, shell);
+    if (started !== undefined) {
+      this.#shells.push(innerShell(shell, started));
+      return true;
+    }
+    if (command.words.length === 0) {
+      for (const { name, word } of command.assignments) this.#assign(name, word);
+      return command.redirects.length === 0;
+    }
+    const name = programOf(command);
+    const args = argumentsOf(command);
+    switch (name) {
+      case 'cd':
+      case 'pushd':
+      case 'popd':
+        changeDirectory(shell, command);
+        return true;
+      case 'export':
+      case 'declare':
+      case 'typeset':
+      case 'setenv':
+        for (const { raw, value } of command.words.slice(1)) this.#export(raw, value);
+        return true;
+      case 'unset':
+        for (const variable of args) this.#unset(variable);
+        return true;
+      case 'exit':
+      case 'logout':
+        this.#shells.pop();
+        if (this.#shells.length === 0) this.#shells.push(newShell({ ...this.#base, ...(prompt.user && { user: this.#base.user }) }));
+        return true;
+      case 'alias':
+        for (const word of command.words.slice(1)) {
+          const match = /^([\w.-]+)=(.*)$/s.exec(word.value ?? '');
+          if (match?.[1] !== undefined) shell.aliases.set(match[1], match[2] ?? '');
+        }
+        return true;
+      case '.':
+      case 'source':
+        this.#source(args);
+        return true;
+      case 'umask':
+        if (args[0] !== undefined && /^\d+$|=/.test(args[0])) shell.always.push(`umask ${args[0]}`);
+        return true;
+      default:
+        return /^(?:set|shopt|ulimit|trap|hash|history|fc|bind|complete|unalias|stty|setopt|unsetopt|local|readonly|clear|reset|:)$/.test(name);
+    }
+  }
+
+  #source([file]: readonly string[]): void {
+    if (file === undefined || /(?:rc|profile|profile\.d\/\S+)$/.test(file)) return;
+    this.#shell.always.push(`. ${absolutePath(this.#shell, file) ?? file}`);
+  }
+
+  #assign(name: string, word: Carried): void {
+    if (this.#exported.has(name)) this.#setEnv(name, word);
+    else this.#shell.variables.set(name, { raw: word.raw, value: word.value });
+  }
+
+  #export(raw: string, value: string | undefined): void {
+    const name = /^([A-Za-z_]\w*)/.exec(raw)?.[1];
+    if (name === undefined) return;
+    const equals = raw.startsWith(`${name}=`);
+    const given = equals ? { raw: raw.slice(name.length + 1), value: value?.slice(name.length + 1) } : this.#shell.variables.get(name);
+    if (given !== undefined) this.#setEnv(name, given);
+  }
+
+  #setEnv(name: string, given: Carried): void {
+    if (/^(?:PS1|PS2|PROMPT|HIST\w*|TERM|EDITOR|VISUAL|PAGER|LS_COLORS|PROMPT_COMMAND)$/.test(name)) return;
+    const value = envValue(given);
+    const usesVariable = [...this.#shell.variables.keys()].some((other) => new RegExp(`\\$\\{?${other}\\b`).test(given.raw));
+    if (value === undefined || (usesVariable && given.value === undefined)) {
+      const carried = carriedFor({ ...this.#shell, always: [] }, given.raw);
+      this.#shell.always.push(...carried, `export ${name}=${given.raw}`);
+      return;
+    }
+    this.#exported.add(name);
+    this.#shell.variables.delete(name);
+    this.#steps.push({ type: 'env', name, value });
+  }
+
+  #unset(name: string): void {
+    this.#shell.variables.delete(name);
+    if (this.#exported.delete(name)) this.#steps.push({ type: 'env', name, value: '""' });
+  }
+
+  #edited(files: readonly string[], command: string): void {
+    const { directory, user } = this.#shell;
+    const paths = new Set(files.map((file) => absolutePath(this.#shell, file)));
+    if (paths.size === 0) this.#comment(`not run: ${command} (an editor; it was started without a file)`);
+    for (const path of paths) {
+      if (path !== undefined) this.#steps.push({ type: 'edited', path, command, directory, user });
+      else {
+        this.#comment(`not run: ${command} (an editor; it cannot be told which file it was)`);
+        this.findings.push(lostFile(command));
+      }
+    }
+  }
+
+  /** `cat > file <<EOF`: the file is all that it made. */
+  #writesFile(simple: readonly SimpleCommand[], user: string | undefined): boolean {
+    const [command] = simple;
+    if (command === undefined || simple.length !== 1 || command.here?.literal !== true) return false;
+    const name = programOf(command);
+    const args = argumentsOf(command);
+    const outputs = command.redirects.filter(({ operator }) => !operator.startsWith('<<'));
+    const target =
+      name === 'cat' && args.length === 0 && outputs.length === 1 && outputs[0]?.operator === '>'
+        ? outputs[0].target?.value
+        : name === 'tee' && args.length === 1 && outputs.every(({ target: one }) => one?.value === '/dev/null')
+          ? args[0]
+          : undefined;
+    const path = target === undefined ? undefined : absolutePath(this.#shell, target);
+    if (path === undefined) return false;
+    const { directory } = this.#shell;
+    this.#steps.push({ type: 'file', path, content: command.here.body, directory, user: user ?? this.#shell.user });
+    return true;
+  }
+
+  #run(lines: string[], { shell }: TypedCommand, mayFail: boolean, user = this.#shell.user): void {
+    const carried = carriedFor(this.#shell, lines.join('\n'));
+    this.#steps.push({ type: 'run', lines: [...carried, ...lines], shell, mayFail, user, directory: this.#shell.directory });
+  }
+
+  #comment(text: string): void {
+    this.#steps.push({ type: 'comment', text });
+  }
+
+  #withoutAliases(text: string): string {
+    const name = /^[\w.-]+(?=\s|$)/.exec(text)?.[0] ?? '';
+    const alias = this.#shell.aliases.get(name);
+    return alias === undefined ? text : alias + text.slice(name.length);
+  }
+}
+
+/** The strongest word about a command of several parts. */
+const FATES: readonly Fate[] = ['run', 'file', 'state', 'blocks', 'look'];
+
+/** `!!` and `!apt` are written out by the shell, on the line after. */
+function expanded({ text, shell, output }: TypedCommand): string {
+  const refers = /(?:^|\s|\^)(?:!!|!-?\d|!\??[A-Za-z]|!\$|!\*)|^\^/.test(text.replace(/'[^']*'/g, ''));
+  const [first] = output.head;
+  return refers && (shell === 'bash' || shell === 'zsh') && first !== undefined && first !== '' ? first : text;
+}
+
+function withoutSudo(text: string): { text: string; user: string | undefined } {
+  const match = /^sudo +((?:-[EHnkS]+ +|-u +\S+ +|--user[= ]\S+ +)*)(?=[^-\s])/.exec(text);
+  if (match === null) return { text, user: undefined };
+  const user = /(?:-u|--user)[= ]+(\S+)/.exec(match[1] ?? '')?.[1] ?? 'root';
+  return { text: text.slice(match[0].length), user };
+}
+
+function judgeAll(simple: readonly SimpleCommand[], text: string): ReturnType<typeof judge> {
+  const plain = simple.map((command) => ({
+    ...command,
+    words: command.words.filter(({ raw }, i) => i > 0 || !/^(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|\{|\}|!|time)$/.test(raw)),
+  }));
+  const verdicts = plain.filter(({ words }) => words.length > 0).map((command) => judge([command], text));
+  const blocking = verdicts.find(({ kind }) => kind === 'blocks');
+  if (blocking !== undefined) return blocking;
+  // `for i in …` has words that are no program.
+  const isLoop = /^(?:for|case|select)\b/.test(text);
+  return !isLoop && verdicts.every(({ kind }) => kind === 'look') ? { kind: 'look' } : { kind: 'run' };
+}
+
+/** Seen on the screen, whatever the program. */
+function hindrance({ fullScreen, dialogue, stopped }: TypedCommand): string | undefined {
+  if (fullScreen) return 'needs a terminal: it took the whole screen';
+  if (dialogue) return 'waits for what is typed';
+  return stopped ? 'was stopped by hand' : undefined;
+}
+
+function oneLine(text: string): string {
+  const [first = '', ...more] = text.split('\n');
+  return more.length === 0 ? first : `${first} …`;
+}

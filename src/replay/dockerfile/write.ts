@@ -1,0 +1,205 @@
+/** The Dockerfile of a session, and the files that belong to its build context. Pure: contents are given. */
+import type { Finding } from '../../migration/finding.ts';
+import { lostFile, secretInFile } from './findings.ts';
+import { type Category, categoryOf, flattened, layerOf, needsOwnShell } from './layers.ts';
+import { secretsIn } from './secrets.ts';
+import type { Base } from './shell-state.ts';
+import type { Step } from './steps.ts';
+
+export interface ContextFile {
+  content: Buffer;
+  /** Permissions. */
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
+/** What is at an edited path in the container: the file, nothing any more, or what its image had. */
+export type Captured = ContextFile | 'absent' | 'unchanged';
+
+export interface WriteOptions {
+  /** After FROM. */
+  from: string;
+  /** Comment lines at the top. */
+  about: readonly string[];
+  base: Base;
+  /** By path; undefined where no container is at hand. */
+  captured: ReadonlyMap<string, Captured> | undefined;
+}
+
+export interface Draft {
+  dockerfile: string;
+  /** By name in the build context. */
+  context: Map<string, ContextFile>;
+  findings: Finding[];
+}
+
+export function writeDockerfile(steps: readonly Step[], options: WriteOptions): Draft {
+  const writer = new Writer(steps, options);
+  for (const [index, step] of steps.entries()) writer.step(step, index);
+  return writer.draft();
+}
+
+class Writer {
+  readonly #options: WriteOptions;
+  readonly #steps: readonly Step[];
+  readonly #body: string[] = [];
+  readonly #context = new Map<string, ContextFile>();
+  readonly #findings: Finding[] = [];
+  readonly #updates: boolean;
+  #where: Base;
+  #group: { category: Category; lines: string[] } | undefined;
+  #comments: string[] = [];
+  #installs = false;
+  #shell: string | undefined;
+
+  constructor(steps: readonly Step[], options: WriteOptions) {
+    this.#steps = steps;
+    this.#options = options;
+    this.#where = options.base;
+    const lines = steps.flatMap((step) => (step.type === 'run' ? step.lines : []));
+    this.#updates = lines.some((line) => /^apt-get\b.* update\b/.test(line));
+    const particular = steps.find((step) => step.type === 'run' && step.lines.some(needsOwnShell));
+    const shell = particular?.type === 'run' ? particular.shell : undefined;
+    if (shell === 'bash' || shell === 'zsh') this.#shell = `/bin/${shell}`;
+  }
+
+  step(step: Step, index: number): void {
+    switch (step.type) {
+      case 'run':
+        this.#place(step);
+        return this.#run(step);
+      case 'env':
+        this.#flush();
+        return this.#instruction(`ENV ${step.name}=${step.value}`);
+      case 'file': {
+        this.#flush();
+        const owner = step.user === 'root' ? '' : `${step.user}:${step.user}`;
+        return this.#copy(step.path, { content: Buffer.from(step.content), mode: 0o644, uid: 0, gid: 0 }, owner);
+      }
+      case 'edited':
+        return this.#edited(step, index);
+      case 'comment':
+        return void this.#comments.push(step.text);
+      case 'end':
+        this.#flush();
+        this.#place(step);
+        return;
+      default:
+        step satisfies never;
+    }
+  }
+
+  draft(): Draft {
+    this.#flush();
+    const { from, about } = this.#options;
+    const head = [...about.map((line) => `# ${line}`), `FROM ${from}`];
+    if (this.#shell !== undefined) head.push(`SHELL ["${this.#shell}", "-c"]`);
+    if (this.#installs) head.push('ARG DEBIAN_FRONTEND=noninteractive');
+    const text = [...head, ...this.#body, ...this.#comments.map(comment)].join('\n');
+    return { dockerfile: `${text}\n`, context: this.#context, findings: this.#findings };
+  }
+
+  #place({ directory, user }: Base): void {
+    if (directory !== this.#where.directory) {
+      this.#flush();
+      this.#instruction(`WORKDIR ${spaced(directory)}`);
+    }
+    if (user !== this.#where.user) {
+      this.#flush();
+      if (user === 'root' && !this.#becomesOther()) this.#body.push('# hadolint ignore=DL3002');
+      this.#instruction(`USER ${user}`);
+    }
+    this.#where = { directory, user };
+  }
+
+  /** The linter minds only the last USER, and that it is root's is for the session to say. */
+  #becomesOther(): boolean {
+    return false;
+  }
+
+  #run({ lines, mayFail, shell }: Step & { type: 'run' }): void {
+    const flat = lines.map(flattened);
+    const own = shell === 'bash' || shell === 'zsh' ? `/bin/${shell}` : '/bin/sh';
+    const program = this.#shell ?? (lines.some(needsOwnShell) ? own : '/bin/sh');
+    if (flat.some((line) => line === undefined)) {
+      // Newlines that mean something: only the JSON form has them.
+      this.#flush();
+      const script = [...(lines.length > 1 ? ['set -e'] : []), ...lines].join('\n') + (mayFail ? '\ntrue' : '');
+      return this.#instruction(`RUN ${JSON.stringify([program, '-c', script])}`);
+    }
+    const whole = flat.filter((line) => line !== undefined);
+    const last = whole.at(-1) ?? '';
+    const category = categoryOf(last);
+    if (this.#group !== undefined && this.#group.category !== category) this.#flush();
+    this.#group ??= { category, lines: [] };
+    for (const line of whole.slice(0, -1)) if (!this.#group.lines.includes(line)) this.#group.lines.push(line);
+    this.#group.lines.push(grouped(mayFail ? `${/[;&|]/.test(last) ? `(${last})` : last} || true` : last, mayFail));
+  }
+
+  #flush(): void {
+    const group = this.#group;
+    this.#group = undefined;
+    const layer = group === undefined ? undefined : layerOf(group.lines, this.#updates);
+    if (layer === undefined) return;
+    if (layer.lines.some((line) => /^apt-get\b.*\binstall\b/.test(line))) this.#installs = true;
+    const follows = this.#body.at(-1)?.match(/^(?:RUN |    && )/) !== null && this.#body.length > 0;
+    const ignored = follows && this.#comments.length === 0 ? [...layer.ignored, 'DL3059'] : layer.ignored;
+    const pragma = ignored.length === 0 ? [] : [`# hadolint ignore=${ignored.join(',')}`];
+    this.#instruction(`RUN ${layer.lines.join(' \\\n    && ')}`, pragma);
+  }
+
+  #edited({ path, command, directory, user }: Step & { type: 'edited' }, index: number): void {
+    const { captured } = this.#options;
+    const file = captured?.get(path);
+    const shown = `not run: ${command} (an editor; `;
+    if (file === undefined) {
+      this.#comments.push(`${shown}what it wrote to ${path} is not in a log)`);
+      this.#findings.push(lostFile(`${path}, by ${command}`));
+    } else if (file === 'absent') this.#comments.push(`${shown}there is no ${path})`);
+    else if (file === 'unchanged') this.#comments.push(`${shown}${path} is as it was)`);
+    else if (secretsIn(file.content.toString('utf8')).length > 0) {
+      this.#comments.push(`left out, for a secret in it: ${path}`);
+      this.#findings.push(secretInFile(path));
+    } else if (!this.#isSame(path, index)) {
+      this.#flush();
+      this.#place({ directory, user });
+      this.#copy(path, file, file.uid === 0 && file.gid === 0 ? '' : `${file.uid}:${file.gid}`);
+    }
+  }
+
+  /** It has been copied, and nothing that ran since speaks of it. */
+  #isSame(path: string, index: number): boolean {
+    const before = this.#steps.findLastIndex((step, i) => i < index && step.type === 'edited' && step.path === path);
+    if (before < 0) return false;
+    const name = path.split('/').at(-1) ?? path;
+    return !this.#steps.slice(before, index).some((step) => step.type === 'run' && step.lines.some((line) => line.includes(name)));
+  }
+
+  #copy(path: string, file: ContextFile, owner: string): void {
+    let name = `files${path}`;
+    for (let n = 2; this.#context.get(name)?.content.equals(file.content) === false; n++) name = `files-${n}${path}`;
+    this.#context.set(name, file);
+    const option = owner === '' ? '' : `--chown=${owner} `;
+    const places = /\s/.test(path) ? JSON.stringify([name, path]) : `${name} ${path}`;
+    this.#instruction(`COPY ${option}${places}`);
+  }
+
+  #instruction(text: string, pragma: readonly string[] = []): void {
+    const comments = this.#comments.splice(0).map(comment);
+    this.#body.push(...comments, ...pragma, ...text.split('\n'));
+  }
+}
+
+function comment(text: string): string {
+  return `# ${text.replace(/\s*\n\s*/g, ' ')}`;
+}
+
+/** A list in a row of `&&` keeps together. */
+function grouped(line: string, isClosed: boolean): string {
+  return !isClosed && /\|\|/.test(line) && !/^[({]/.test(line) ? `{ ${line}; }` : line;
+}
+
+function spaced(path: string): string {
+  return /\s/.test(path) ? `"${path}"` : path;
+}

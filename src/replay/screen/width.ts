@@ -1,0 +1,44 @@
+/**
+ * How wide the terminal was, which no log tells. Line editors show it: readline writes a blank and a carriage return
+ * where a line that is edited is full, to make the terminal wrap; zsh fills the line before its prompt with blanks.
+ */
+
+export interface Piece {
+  text: string;
+  /** A line editor may wrap at its begin. */
+  wraps: boolean;
+}
+
+export interface Cursor {
+  /** Column of the cursor, from 0, before the piece is drawn. */
+  cursor: number;
+  /** What stands on its line. */
+  line: string;
+  /** It is in a line editor, as far as is known. */
+  isTyped: boolean;
+}
+
+const MIN_COLUMNS = 20;
+/** Not before a newline, nor before what only rewrites the line. */
+const WRAP = / \r(?=[^\r\n\x1b\b])/g;
+const ZSH_FILL = /( {19,})\r \r/;
+
+/** Cuts a text before each place where a line editor may wrap. */
+export function pieces(text: string): Piece[] {
+  if (!text.includes(' \r')) return [{ text, wraps: false }];
+  const cuts = [...text.matchAll(WRAP)].map((match) => match.index).filter((at) => at > 0);
+  const fill = ZSH_FILL.exec(text);
+  if (fill !== null) cuts.push(fill.index);
+  const starts = [0, ...new Set(cuts)].sort((a, b) => a - b);
+  return starts.map((start, i) => ({ text: text.slice(start, starts[i + 1]), wraps: start > 0 || ZSH_FILL.test(text) }));
+}
+
+/** The width that the piece gives away; undefined where it gives none. */
+export function editingWidth({ text }: Piece, { cursor, line, isTyped }: Cursor): number | undefined {
+  const fill = ZSH_FILL.exec(text);
+  if (fill !== null && fill.index === 0) return (fill[1]?.length ?? 0) + 1;
+  if (!isTyped || !text.startsWith(' \r') || cursor < MIN_COLUMNS || line.length !== cursor) return undefined;
+  // To its own begin, the prompt, an editor goes back to write it again.
+  const next = text.slice(2, 6);
+  return line.startsWith(next) || /^\s*$/.test(line) ? undefined : cursor;
+}
