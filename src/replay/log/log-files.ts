@@ -15,7 +15,7 @@ const CHUNK = 256 << 10;
  */
 export async function logFiles(path: string): Promise<string[]> {
   const name = basename(path);
-  const names = await readdir(dirname(path)).catch(() => []);
+  const names: string[] = await readdir(dirname(path)).catch(() => []);
   const rotated = new Map<number, string>();
   for (const other of names.sort()) {
     const number = other.startsWith(`${name}.`) ? /^(\d+)(\.gz)?$/.exec(other.slice(name.length + 1)) : null;

@@ -12,12 +12,21 @@ import { editingWidth, type Piece, pieces } from './width.ts';
 export interface ScreenReader {
   /** A line was left by a newline outside of a line editor. `gapMs`: since the line before; NaN where it is not known. */
   line(text: string, gapMs: number): void;
-  /** A line editor was left; its lines, from the row where it began to the cursor. It began in that column. */
-  edited(lines: string[], column: number): void;
+  /** A line editor was left. */
+  edited(edit: Edit): void;
   /** Whether a line is one that is being typed, as far as it goes. */
   isTyped(line: string): boolean;
   /** A program has left the alternate screen; the lines that stood there at the end. */
   fullScreen(lines: string[]): void;
+}
+
+export interface Edit {
+  /** From the row where the editor began to the cursor. */
+  lines: string[];
+  /** In which it began. */
+  column: number;
+  /** Cursor keys were the application's still, which zsh takes back when a line is entered, and not when it is given up. */
+  hasKeys: boolean;
 }
 
 export interface ScreenOptions {
@@ -128,6 +137,13 @@ export class Screen {
     }
     this.#softFrom?.dispose();
     this.#softFrom = undefined;
+    // A line that filled its row exactly had its only newline there: this is the next one.
+    const own = from < row ? this.#logicalLine(row) : text;
+    if (own !== text && this.#reader.isTyped(own)) {
+      this.#reader.line(text.slice(0, text.length - own.length), Number.NaN);
+      this.#reader.line(own, gapMs);
+      return;
+    }
     if (this.#edit === undefined) this.#reader.line(text, gapMs);
     else if (this.#edit.lines.push({ text, gapMs }) > MAX_EDITED) this.#flushEdit();
   }
@@ -158,10 +174,13 @@ export class Screen {
     const from = this.#edit.from?.line ?? -1;
     const begin = from < 0 || from > cursor ? active.baseY : from;
     const lines: string[] = [];
+    let isFull = false;
     for (let row = begin; row <= cursor; row++) {
       const text = textOf(active.getLine(row));
-      if (active.getLine(row)?.isWrapped && lines.length > 0) lines.push((lines.pop() ?? '') + text);
+      // An editor that has moved the cursor itself leaves no sign of the wrapping but a row that is full.
+      if ((active.getLine(row)?.isWrapped || isFull) && lines.length > 0) lines.push((lines.pop() ?? '') + text);
       else lines.push(text);
+      isFull = text.length === this.#terminal.cols;
     }
     // Where a newline has been written, the cursor is on a row of its own.
     const leftLine = lines.at(-1) === '' && lines.length > 1;
@@ -170,7 +189,7 @@ export class Screen {
     const { column } = this.#edit;
     this.#edit.from?.dispose();
     this.#edit = undefined;
-    this.#reader.edited(lines, column);
+    this.#reader.edited({ lines, column, hasKeys: this.#terminal.modes.applicationCursorKeysMode });
   }
 
   /** It was no edit, or the editor was killed: its lines are ordinary ones. */

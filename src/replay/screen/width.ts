@@ -21,22 +21,24 @@ export interface Cursor {
 const MIN_COLUMNS = 20;
 /** Not before a newline, nor before what only rewrites the line. */
 const WRAP = / \r(?=[^\r\n\x1b\b])/g;
-const ZSH_FILL = /( {19,})\r \r/;
+const ZSH_FILL = /( {19,})\r \r/g;
 
 /** Cuts a text before each place where a line editor may wrap. */
 export function pieces(text: string): Piece[] {
   if (!text.includes(' \r')) return [{ text, wraps: false }];
-  const cuts = [...text.matchAll(WRAP)].map((match) => match.index).filter((at) => at > 0);
-  const fill = ZSH_FILL.exec(text);
-  if (fill !== null) cuts.push(fill.index);
-  const starts = [0, ...new Set(cuts)].sort((a, b) => a - b);
-  return starts.map((start, i) => ({ text: text.slice(start, starts[i + 1]), wraps: start > 0 || ZSH_FILL.test(text) }));
+  const fills = [...text.matchAll(ZSH_FILL)].map(({ index, 0: fill }) => ({ from: index, to: index + fill.length }));
+  const wraps = [...text.matchAll(WRAP)]
+    .map(({ index }) => index)
+    .filter((at) => !fills.some(({ from, to }) => at >= from && at < to));
+  const cuts = new Set([...fills.map(({ from }) => from), ...wraps]);
+  const starts = [...new Set([0, ...cuts])].sort((a, b) => a - b);
+  return starts.map((start, i) => ({ text: text.slice(start, starts[i + 1]), wraps: cuts.has(start) }));
 }
 
 /** The width that the piece gives away; undefined where it gives none. */
 export function editingWidth({ text }: Piece, { cursor, line, isTyped }: Cursor): number | undefined {
-  const fill = ZSH_FILL.exec(text);
-  if (fill !== null && fill.index === 0) return (fill[1]?.length ?? 0) + 1;
+  const fill = /^( {19,})\r \r/.exec(text)?.[1];
+  if (fill !== undefined) return fill.length + 1;
   if (!isTyped || !text.startsWith(' \r') || cursor < MIN_COLUMNS || line.length !== cursor) return undefined;
   // To its own begin, the prompt, an editor goes back to write it again.
   const next = text.slice(2, 6);

@@ -1,5 +1,5 @@
 /** Finds the commands in what was on the screen: what stands after a prompt when its line is left. */
-import type { ScreenReader } from '../screen/screen.ts';
+import type { Edit, ScreenReader } from '../screen/screen.ts';
 import { isKnownProgram } from './known-programs.ts';
 import { type Prompt, type PromptedLine, readContinuation, readPrompt } from './prompt.ts';
 import { programOf, simpleCommands } from './simple-commands.ts';
@@ -13,9 +13,9 @@ export interface FinderOptions {
   onCommand: (command: TypedCommand) => void;
 }
 
-/** A person needs longer for a command and Enter than a program for its next line, in milliseconds. */
+/** A person needs longer for a command and Enter than a program for its next line; in milliseconds, if it is a known one. */
 const TYPING_MS = 40;
-const AT_ONCE_MS = 3;
+const UNKNOWN_MS = 150;
 const MAX_WRITTEN = 20;
 
 export class CommandFinder implements ScreenReader {
@@ -52,7 +52,7 @@ export class CommandFinder implements ScreenReader {
     this.#enter(prompted, false);
   }
 
-  edited(lines: string[], column: number): void {
+  edited({ lines, column, hasKeys }: Edit): void {
     for (let i = lines.length - 1; i >= 0; i--) {
       const line = lines[i] ?? '';
       const more = this.#isOpen ? readContinuation(line) : undefined;
@@ -60,6 +60,7 @@ export class CommandFinder implements ScreenReader {
       const prompted = (i === 0 ? this.#strongAt(line, column) : undefined) ?? this.#innermost(line);
       if (prompted === undefined) continue;
       this.#edited.add(prompted.prompt.kind);
+      if (hasKeys && shellOf(prompted.prompt, true) === 'zsh') return this.#finish();
       return this.#enter({ ...prompted, rest: [prompted.rest, ...lines.slice(i + 1)].join('\n') }, true);
     }
     if (this.#current === undefined || lines.every((line) => line === '')) return;
@@ -120,9 +121,8 @@ export class CommandFinder implements ScreenReader {
     const isExpected =
       this.#prompts === 0 || this.#weakKinds.has(prompt.kind) || (this.#current !== undefined && startsShell(this.#current));
     if (!isExpected) return false;
-    if (gapMs < AT_ONCE_MS) return false;
     const isProgram = rest.trim() === '' || isKnownProgram(firstWord(rest));
-    return gapMs >= TYPING_MS || isProgram;
+    return !(gapMs < (isProgram ? TYPING_MS : UNKNOWN_MS));
   }
 
   #enter({ prompt, rest }: PromptedLine, isEdited: boolean): void {
