@@ -32,11 +32,7 @@ export async function bootstrap(
 }
 
 /** Installs packages of Debian unstable into the tree of an older release, which otherwise stays what it is. */
-export async function addFromUnstable(
-  debian: Debian,
-  tree: string,
-  packages: readonly string[],
-): Promise<void> {
+export async function addFromUnstable(debian: Debian, tree: string, packages: readonly string[]): Promise<void> {
   const etc = join(tree, 'etc/apt');
   const files = [
     // The Release file of unstable is valid for a week only; a mirror that stood still is good enough for a lab.

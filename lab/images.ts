@@ -35,7 +35,8 @@ export async function ensureImage(name: string, options: BaseOptions): Promise<s
   const scratch = `${stem}.half-built`;
   await rm(scratch, { recursive: true, force: true });
   await mkdir(scratch, { recursive: true });
-  const layers = recipe.repository === undefined ? [join(scratch, 'busybox'), join(scratch, name)] : [join(scratch, name)];
+  const layers =
+    recipe.repository === undefined ? [join(scratch, 'busybox'), join(scratch, name)] : [join(scratch, name)];
   if (recipe.repository === undefined) await makeBusyboxLayer(join(scratch, 'busybox'), base, options);
   await makeOwnLayer(join(scratch, name), recipe, files, options);
   const parts = { reference: `${name}:latest`, layers, config: recipe.config };

@@ -411,7 +411,7 @@ export const ERRORS = {
     exit: 65,
     meaning: 'A log of the json-file driver has one JSON object a line; this file has none.',
     remedy:
-      "Name the file that docker inspect tells as LogPath; a container with another log driver has to be started anew with --log-driver json-file, and its session repeated.",
+      'Name the file that docker inspect tells as LogPath; a container with another log driver has to be started anew with --log-driver json-file, and its session repeated.',
   },
   REPLAY_LOG_DRIVER: {
     exit: 65,
@@ -420,13 +420,15 @@ export const ERRORS = {
   },
   REPLAY_EMPTY_LOG: {
     exit: 65,
-    meaning: 'Nothing was written to the terminal: either nobody worked in it, or only by docker exec, which leaves no log.',
+    meaning:
+      'Nothing was written to the terminal: either nobody worked in it, or only by docker exec, which leaves no log.',
     remedy: 'Work in the container with docker attach, or move its files with drayage migrate.',
   },
   REPLAY_NO_PROMPT: {
     exit: 65,
     meaning: 'Commands are found by the prompt of the shell, and none of the known kinds is there.',
-    remedy: "Give the prompt as a regular expression: --prompt 'REGEX'. If the container runs no shell, there is nothing to replay.",
+    remedy:
+      "Give the prompt as a regular expression: --prompt 'REGEX'. If the container runs no shell, there is nothing to replay.",
   },
   REPLAY_NO_TERMINAL: {
     exit: 65,
@@ -445,7 +447,8 @@ export const ERRORS = {
   },
   REPLAY_BUILD_FAILED: {
     exit: 4,
-    meaning: 'A step of the Dockerfile failed on the target. Nothing is left there, and the container runs on as it was.',
+    meaning:
+      'A step of the Dockerfile failed on the target. Nothing is left there, and the container runs on as it was.',
     remedy:
       'Take the Dockerfile with -o DIRECTORY, mend the step that failed and build it yourself; or see what is missing there: network, packages.',
   },

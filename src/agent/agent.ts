@@ -23,7 +23,6 @@ import { makePlan } from '../migration/plan.ts';
 import { preflight, sourceHindrances } from '../migration/preflight.ts';
 import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
 import { surveyWorkload } from '../migration/survey.ts';
-import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
 import { readNetwork } from '../tools/ip-network.ts';
@@ -37,7 +36,9 @@ import { surveyHost } from './host-facts.ts';
 import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
 import type { Handlers } from './protocol.ts';
-import { remoteTarget } from './remote-target.ts';
+import { remoteTarget, type Target } from './remote-target.ts';
+import { draftReplay } from './replay-draft.ts';
+import { Replays } from './replays.ts';
 import { serve } from './server.ts';
 import { Targets } from './targets.ts';
 
@@ -80,7 +81,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     });
     return { ...facts, network: await readNetwork(run) };
   };
-  const dialTarget = async (to: string): Promise<TargetPort> => {
+  const dialTarget = async (to: string): Promise<Target> => {
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
       version,
@@ -101,6 +102,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const forwards = new Forwards(store, run, docker);
   const common = { journalDir, hostFacts, log, stopping: signal, forwards: store };
   const targets = new Targets(common);
+  const replays = new Replays(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
 
   // Requests that go by the journals wait until every migration of the past is known to be under way again.
@@ -133,7 +135,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       drayage: version,
       hostname: hostname(),
       machine,
-      busy: migrations.busy || targets.busy,
+      busy: migrations.busy || targets.busy || replays.busy,
       rssBytes: process.memoryUsage.rss(),
     }),
     'workloads.list': async (_, context) => ({ workloads: await listWorkloads(docker, hostFacts, context.signal) }),
@@ -150,6 +152,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'migrations.start': async (request) => {
       await recovering;
       return { id: await migrations.start(request) };
+    },
+    'replays.draft': (request, context) => draftReplay(docker, dialTarget, request, context.signal),
+    'replays.start': async (request) => {
+      await recovering;
+      return { id: await migrations.replay(request) };
     },
     'migrations.watch': async ({ id, from }, { connection, signal: asked }) => {
       const result = await migrations.watch(
@@ -199,7 +206,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       await recovering;
       return { outcome: await targets.outcome(id) };
     },
+    'replay.open': (request, { connection }) => replays.open(request, connection.closed),
+    'replay.finish': ({ id, start }) => replays.finish(id, start),
+    'replay.abort': ({ id, reason }) => replays.abort(id, reason),
   };
+  const replayMeta = z.object({ id: migrationIdSchema, meta: z.enum(['image', 'build', 'manifest']) });
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
   const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
     const { id, meta } = channelMeta.parse(raw);
@@ -210,6 +221,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     files: channel('files'),
     logs: channel('logs'),
     memory: channel('memory'),
+    replay: (stream: Duplex, raw: unknown) => {
+      const { id, meta } = replayMeta.parse(raw);
+      return replays.channel(stream, meta, id);
+    },
   };
 
   await serve({
@@ -222,7 +237,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     signal,
     onListening: () => void recover().then(() => forwards.keep(signal, log)),
   });
-  await Promise.all([migrations.stop(), targets.stop()]);
+  await Promise.all([migrations.stop(), targets.stop(), replays.stop()]);
   await docker[Symbol.asyncDispose]();
 }
 

@@ -13,7 +13,7 @@ export interface Session {
 }
 
 /** Keys; after Enter a prompt is waited for, or what `until` says. */
-export type Step = string | { keys: string; until?: RegExp; /** All at once, as from a clipboard. */ pasted?: boolean };
+export type Step = string | { keys: string; until?: RegExp /** All at once, as from a clipboard. */; pasted?: boolean };
 
 export const ENTER = '\r';
 export const TAB = '\t';

@@ -12,9 +12,22 @@ const LIMIT_MS = 20_000;
 /** Starts the session's container and does all that the session says in it. */
 export async function record(host: LabHost, name: string, session: Session): Promise<void> {
   const { image = 'terminal', command, columns = 100, flags = [] } = session;
-  await host.run('docker', ['run', '-dit', '--pull=never', '--name', name, '--hostname', 'dev', ...flags, image, ...command]);
+  await host.run('docker', [
+    'run',
+    '-dit',
+    '--pull=never',
+    '--name',
+    name,
+    '--hostname',
+    'dev',
+    ...flags,
+    image,
+    ...command,
+  ]);
   const line = `stty cols ${columns} rows 30; exec docker attach --detach-keys=ctrl-@ ${name}`;
-  const typist = new Typist(host.start('script', ['-qec', line, '/dev/null'], { env: { TERM: 'xterm', SHELL: '/bin/sh' } })).watch();
+  const typist = new Typist(
+    host.start('script', ['-qec', line, '/dev/null'], { env: { TERM: 'xterm', SHELL: '/bin/sh' } }),
+  ).watch();
   await typist.quiet();
   // Attaching does not bring the prompt again; an empty line does.
   await typist.do({ keys: ENTER });
@@ -52,7 +65,8 @@ class Typist {
     const until = step.until ?? (step.keys.endsWith(ENTER) ? PROMPT : undefined);
     const deadline = performance.now() + LIMIT_MS;
     while (until !== undefined && !until.test(this.#seen) && !this.#ended) {
-      if (performance.now() > deadline) throw new Error(`after ${JSON.stringify(step.keys)}: ${JSON.stringify(this.#seen)}`);
+      if (performance.now() > deadline)
+        throw new Error(`after ${JSON.stringify(step.keys)}: ${JSON.stringify(this.#seen)}`);
       await sleep(20);
     }
     await this.quiet();

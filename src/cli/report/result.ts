@@ -43,6 +43,11 @@ function headline(result: MigrationResult, { started }: Story, { style }: Look):
   const target = printable(started?.target ?? 'the target');
   switch (result.outcome) {
     case 'committed': {
+      if (result.rebuilt !== undefined) {
+        const { image, score } = result.rebuilt;
+        const runs = result.targetId === undefined ? 'is not started' : 'runs';
+        return `${style.green('✔')} ${workload} was rebuilt on ${style.bold(target)} as ${printable(image)}, ${score} % alike, and ${runs}; the one on ${source} is as it was`;
+      }
       const kept =
         result.keptAs === undefined ? `no copy is kept on ${source}` : `kept stopped on ${source} as ${result.keptAs}`;
       return `${style.green('✔')} ${workload} now runs on ${style.bold(target)} (${printable(kept)})`;

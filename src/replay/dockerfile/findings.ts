@@ -7,7 +7,8 @@ export function secretKeptOut(command: string): Finding {
     severity: 'costs',
     message: `A secret was typed: ${command}`,
     meaning: 'The command is a comment without the secret: what is in a Dockerfile or an image can be read by anyone.',
-    remedy: 'Give the secret when the container runs, or as a build secret; and change it, since it is in the log, too.',
+    remedy:
+      'Give the secret when the container runs, or as a build secret; and change it, since it is in the log, too.',
   };
 }
 

@@ -8,7 +8,8 @@ export type Judgement =
   | { kind: 'edit'; files: string[] }
   | { kind: 'blocks'; why: string };
 
-const EDITORS = /^(?:vi|vim|vim\.\w+|nvim|view|rvim|ex|nano|rnano|pico|emacs|ed|joe|jed|mcedit|micro|ne|kak|helix|hx|visudo|vipw|vigr)$/;
+const EDITORS =
+  /^(?:vi|vim|vim\.\w+|nvim|view|rvim|ex|nano|rnano|pico|emacs|ed|joe|jed|mcedit|micro|ne|kak|helix|hx|visudo|vipw|vigr)$/;
 const LOOKS = new Set(
   `ls ll la l dir vdir pwd whoami id groups who w users env printenv history which type whereis locate file stat du df free
   ps pstree pgrep uname uptime hostname hostnamectl date cal arch nproc lscpu lsblk lspci lsusb lsmod dmesg mount cat head
@@ -23,14 +24,40 @@ const MONITORS = new Set('top htop btop atop watch iotop iftop nethogs vmstat io
 const REMOTE = new Set('ssh telnet ftp sftp mosh rlogin'.split(' '));
 const WINDOWS = new Set('tmux screen byobu zellij mc ranger'.split(' '));
 const REPLS: Readonly<Record<string, RegExp>> = {
-  python: /^-i$/, python2: /^-i$/, python3: /^-i$/, ipython: /./, ipython3: /./, node: /^-i$/, irb: /./, ghci: /./,
-  lua: /^-i$/, bc: /^-q$/, dc: /^$/, gdb: /./, psql: /./, mysql: /./, mariadb: /./, sqlite3: /./, 'redis-cli': /^-[hpan]$/,
-  mongo: /./, mongosh: /./, R: /./, julia: /^-i$/, php: /^-a$/, ftp: /./,
+  python: /^-i$/,
+  python2: /^-i$/,
+  python3: /^-i$/,
+  ipython: /./,
+  ipython3: /./,
+  node: /^-i$/,
+  irb: /./,
+  ghci: /./,
+  lua: /^-i$/,
+  bc: /^-q$/,
+  dc: /^$/,
+  gdb: /./,
+  psql: /./,
+  mysql: /./,
+  mariadb: /./,
+  sqlite3: /./,
+  'redis-cli': /^-[hpan]$/,
+  mongo: /./,
+  mongosh: /./,
+  R: /./,
+  julia: /^-i$/,
+  php: /^-a$/,
+  ftp: /./,
 };
 const SERVERS: readonly RegExp[] = [
-  /^nginx\b.*daemon off/, /^(?:apache2ctl|apachectl|httpd)\b.*(?:FOREGROUND|-X)/, /^(?:redis-server|mongod|mysqld|mariadbd|postgres|memcached)\b(?!.*daemonize yes)/,
-  /^python\d?(?:\.\d+)? .*(?:-m http\.server|manage\.py runserver|SimpleHTTPServer)/, /^(?:gunicorn|uvicorn|flask run|hypercorn|waitress-serve)\b(?!.*(?:-D\b|--daemon))/,
-  /^(?:npm|yarn|pnpm) (?:start|run (?:dev|start|serve|watch))\b/, /^(?:nc|ncat|netcat) .*-\w*l/, /^tail .*-\w*[fF]\b/, /^journalctl .*-f/,
+  /^nginx\b.*daemon off/,
+  /^(?:apache2ctl|apachectl|httpd)\b.*(?:FOREGROUND|-X)/,
+  /^(?:redis-server|mongod|mysqld|mariadbd|postgres|memcached)\b(?!.*daemonize yes)/,
+  /^python\d?(?:\.\d+)? .*(?:-m http\.server|manage\.py runserver|SimpleHTTPServer)/,
+  /^(?:gunicorn|uvicorn|flask run|hypercorn|waitress-serve)\b(?!.*(?:-D\b|--daemon))/,
+  /^(?:npm|yarn|pnpm) (?:start|run (?:dev|start|serve|watch))\b/,
+  /^(?:nc|ncat|netcat) .*-\w*l/,
+  /^tail .*-\w*[fF]\b/,
+  /^journalctl .*-f/,
   /^(?:dockerd|containerd|sshd -D|cron -f|rsyslogd -n|socat .*LISTEN)/,
 ];
 
@@ -56,7 +83,10 @@ export function judge(wrapped: readonly SimpleCommand[], text: string): Judgemen
     return { kind: 'blocks', why: 'is about processes, of which an image has none' };
   }
   if (name === 'passwd') return { kind: 'blocks', why: 'asks for a password' };
-  if (/^(?:mount|umount|swapon|swapoff|losetup|sysctl|modprobe|insmod)$/.test(name) && args.some((one) => !one.startsWith('-'))) {
+  if (
+    /^(?:mount|umount|swapon|swapoff|losetup|sysctl|modprobe|insmod)$/.test(name) &&
+    args.some((one) => !one.startsWith('-'))
+  ) {
     return { kind: 'blocks', why: 'changes the running system, not the image' };
   }
   return pipeline.every((command, i) => looksOnly(command, names[i] ?? '')) ? { kind: 'look' } : { kind: 'run' };
@@ -75,7 +105,8 @@ function isRepl(name: string, args: readonly string[], command: SimpleCommand): 
   if (options === undefined || command.here !== undefined) return false;
   if (command.redirects.some(({ operator }) => operator.includes('<'))) return false;
   if (args.some((one) => /^-(?:-version|V|-help|h)$/.test(one))) return false;
-  if (/^(?:psql|mysql|mariadb)$/.test(name)) return !args.some((one) => /^-(?:c|e|f|l|-command|-execute|-file)/.test(one));
+  if (/^(?:psql|mysql|mariadb)$/.test(name))
+    return !args.some((one) => /^-(?:c|e|f|l|-command|-execute|-file)/.test(one));
   if (name === 'sqlite3') return args.filter((one) => !one.startsWith('-')).length < 2;
   return args.every((one) => options.test(one)) || (/^(?:python|node|php|lua)/.test(versioned) && args[0] === '-i');
 }
@@ -108,10 +139,16 @@ function looksOnly(command: SimpleCommand, name: string): boolean {
     case 'route':
       return true;
     case 'git':
-      return /^(?:status|log|diff|show|branch|remote|blame|describe|rev-parse|ls-files|grep|help|version)$/.test(args[0] ?? '') && args.length <= 2;
+      return (
+        /^(?:status|log|diff|show|branch|remote|blame|describe|rev-parse|ls-files|grep|help|version)$/.test(
+          args[0] ?? '',
+        ) && args.length <= 2
+      );
     case 'apt':
     case 'apt-get':
-      return /^(?:list|search|show|policy|depends|rdepends|moo|help)$/.test(args.find((one) => !one.startsWith('-')) ?? '');
+      return /^(?:list|search|show|policy|depends|rdepends|moo|help)$/.test(
+        args.find((one) => !one.startsWith('-')) ?? '',
+      );
     case 'dpkg':
       return option(/^(?:-[lLsSpW]|--(?:list|listfiles|status|search|get-selections|print-architecture))$/);
     case 'rpm':

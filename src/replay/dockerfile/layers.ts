@@ -11,7 +11,8 @@ export interface Layer {
 export type Category = 'packages' | 'other';
 
 const PACKAGES = /^(?:[A-Z_]+=\S+ +)*(?:apt-get|apt-key|dpkg|add-apt-repository|apk|yum|dnf|microdnf|zypper|pacman)\b/;
-const APT_NEEDS_LISTS = /^(?:[A-Z_]+=\S+ +)*apt-get\b(?: +-\S+)* +(?:install|build-dep|upgrade|dist-upgrade|full-upgrade)\b/;
+const APT_NEEDS_LISTS =
+  /^(?:[A-Z_]+=\S+ +)*apt-get\b(?: +-\S+)* +(?:install|build-dep|upgrade|dist-upgrade|full-upgrade)\b/;
 const APT_UPDATE = /^apt-get\b(?: +-\S+)* +update\b(?: +-\S+)*$/;
 const PLAIN_INSTALL = /^apt-get install -y((?: +[a-z0-9][\w.+:=~-]*)+)$/;
 const CLEAN_APT = 'rm -rf /var/lib/apt/lists/*';
@@ -29,8 +30,9 @@ export function layerOf(typed: readonly string[], updates: boolean): Layer | und
 /** Whether the lines need the shell that they were typed into: `sh` would not understand them, or otherwise. */
 export function needsOwnShell(line: string): boolean {
   return (
-    /\[\[|<\(|>\(|<<<|&>|\$'|\$\{\w+(?:\[|\/|:\d|\^|,)|\{[\w.-]*,[\w.,-]*\}|\{\w+\.\.\w+\}|(?:^|\s)(?:function|pushd|popd|source|shopt|declare|local|mapfile|readarray|select)\s|\w+=\(|\*\*\//.test(line) ||
-    /\becho\s+(?:-[neE]*e|.*\\)/.test(line)
+    /\[\[|<\(|>\(|<<<|&>|\$'|\$\{\w+(?:\[|\/|:\d|\^|,)|\{[\w.-]*,[\w.,-]*\}|\{\w+\.\.\w+\}|(?:^|\s)(?:function|pushd|popd|source|shopt|declare|local|mapfile|readarray|select)\s|\w+=\(|\*\*\//.test(
+      line,
+    ) || /\becho\s+(?:-[neE]*e|.*\\)/.test(line)
   );
 }
 
@@ -40,14 +42,23 @@ export function flattened(text: string): string | undefined {
   const joined = text.replace(/\\\n\s*/g, ' ');
   if (!joined.includes('\n')) return joined;
   const { tokens } = tokenize(joined);
-  if (/\bcase\b/.test(joined) || tokens.some((token) => token.type === 'here-document' || (token.type === 'word' && token.raw.includes('\n')))) {
+  if (
+    /\bcase\b/.test(joined) ||
+    tokens.some((token) => token.type === 'here-document' || (token.type === 'word' && token.raw.includes('\n')))
+  ) {
     return undefined;
   }
   return joined
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line, i, all) => (i === all.length - 1 ? line : /(?:^|\s)(?:do|then|else|\{|\(|&&|\|\|?)$|;$|&$/.test(line) ? `${line} ` : `${line}; `))
+    .map((line, i, all) =>
+      i === all.length - 1
+        ? line
+        : /(?:^|\s)(?:do|then|else|\{|\(|&&|\|\|?)$|;$|&$/.test(line)
+          ? `${line} `
+          : `${line}; `,
+    )
     .join('');
 }
 

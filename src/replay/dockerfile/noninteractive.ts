@@ -1,6 +1,7 @@
 /** The form of a command in which it asks nothing, where a build could not answer. */
-import type { Output } from '../session/typed-command.ts';
+
 import { quote } from '../session/simple-commands.ts';
+import type { Output } from '../session/typed-command.ts';
 
 /** A program, the subcommands that ask or need more to be clean, and what is added after them unless it is there. */
 const ADDED: readonly { form: RegExp; unless: RegExp; add: string }[] = [
@@ -9,7 +10,11 @@ const ADDED: readonly { form: RegExp; unless: RegExp; add: string }[] = [
     unless: / (?:-[a-z]*y[a-z]*|--yes|--assume-yes|-qq)\b/,
     add: '-y',
   },
-  { form: /^(?:yum|dnf|microdnf|tdnf)\b(?: +-\S+)*? +(?:install|remove|erase|update|upgrade|groupinstall|reinstall|autoremove|localinstall|module \w+)\b/, unless: / (?:-[a-z]*y[a-z]*|--assumeyes)\b/, add: '-y' },
+  {
+    form: /^(?:yum|dnf|microdnf|tdnf)\b(?: +-\S+)*? +(?:install|remove|erase|update|upgrade|groupinstall|reinstall|autoremove|localinstall|module \w+)\b/,
+    unless: / (?:-[a-z]*y[a-z]*|--assumeyes)\b/,
+    add: '-y',
+  },
   { form: /^zypper\b(?= )/, unless: / (?:-n|--non-interactive)\b/, add: '--non-interactive' },
   { form: /^pacman +-[SRU]\w*/, unless: / --noconfirm\b/, add: '--noconfirm' },
   { form: /^(?:add-apt-repository|apt-add-repository)\b/, unless: / (?:-y|--yes)\b/, add: '-y' },

@@ -24,7 +24,8 @@ const FORMS: readonly RegExp[] = [
 ];
 
 /** Words in the place of a secret that are none. */
-const NO_SECRET = /^(?:true|false|yes|no|none|null|undefined|required|changed|expired|file|prompt|x+|\*+|\.\.\.|<.*>|\/\S*|\$.*)$/i;
+const NO_SECRET =
+  /^(?:true|false|yes|no|none|null|undefined|required|changed|expired|file|prompt|x+|\*+|\.\.\.|<.*>|\/\S*|\$.*)$/i;
 
 /** The secrets in a text; empty where there are none. */
 export function secretsIn(text: string): string[] {

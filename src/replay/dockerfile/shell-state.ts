@@ -75,7 +75,8 @@ export function changeDirectory(state: ShellState, command: SimpleCommand): bool
 /** A path as it was typed, from the root; undefined where the shell expands more in it than a home directory. */
 export function absolutePath(state: ShellState, typed: string): string | undefined {
   const home = /^~([\w.-]*)(?=\/|$)/.exec(typed);
-  const path = home === null ? typed : homeOf(home[1] === '' ? state.user : (home[1] ?? '')) + typed.slice(home[0].length);
+  const path =
+    home === null ? typed : homeOf(home[1] === '' ? state.user : (home[1] ?? '')) + typed.slice(home[0].length);
   const expanded = path.replace(/\$\{?(\w+)\}?/g, (all, name: string) => {
     if (name === 'HOME') return homeOf(state.user);
     if (name === 'PWD') return state.directory;
@@ -87,8 +88,14 @@ export function absolutePath(state: ShellState, typed: string): string | undefin
 /** The lines that must come before a command for it to mean what it meant. */
 export function carriedFor(state: ShellState, text: string): string[] {
   const variables = [...state.variables].filter(([name]) => new RegExp(`\\$\\{?${name}\\b`).test(text));
-  const functions = [...state.functions].filter(([name]) => new RegExp(`(?:^|[\\s;&|(])${name}(?:[\\s;&|)]|$)`).test(text));
-  return [...state.always, ...variables.map(([name, { raw }]) => `${name}=${raw}`), ...functions.map(([, body]) => body)];
+  const functions = [...state.functions].filter(([name]) =>
+    new RegExp(`(?:^|[\\s;&|(])${name}(?:[\\s;&|)]|$)`).test(text),
+  );
+  return [
+    ...state.always,
+    ...variables.map(([name, { raw }]) => `${name}=${raw}`),
+    ...functions.map(([, body]) => body),
+  ];
 }
 
 /** The value of a word for ENV, whose quoting is double quotes with the shell's variables; undefined for substitutions. */
@@ -104,7 +111,11 @@ export function shellStarted(command: SimpleCommand, state: ShellState): Partial
   const name = programOf(command);
   const args = argumentsOf(command);
   if (/^(?:bash|dash|ash|sh|zsh|ksh)$/.test(name)) {
-    return command.here === undefined && command.redirects.length === 0 && args.every((one) => /^(?:-[lix]+|--\w[\w-]*)$/.test(one)) ? {} : undefined;
+    return command.here === undefined &&
+      command.redirects.length === 0 &&
+      args.every((one) => /^(?:-[lix]+|--\w[\w-]*)$/.test(one))
+      ? {}
+      : undefined;
   }
   if (name === 'busybox' && /^(?:ash|sh)$/.test(args[0] ?? '') && args.length === 1) return {};
   if (name === 'su') {

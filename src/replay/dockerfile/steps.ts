@@ -1,7 +1,13 @@
 /** What is to be done again of a session, in order: commands to run, files to copy, and what the shell carried. */
 import type { Finding } from '../../migration/finding.ts';
-import { argumentsOf, inSequence, programOf, type SimpleCommand, simpleCommands,
-  withoutComment } from '../session/simple-commands.ts';
+import {
+  argumentsOf,
+  inSequence,
+  programOf,
+  type SimpleCommand,
+  simpleCommands,
+  withoutComment,
+} from '../session/simple-commands.ts';
 import type { Shell, TypedCommand } from '../session/typed-command.ts';
 import { failureOf } from './failed.ts';
 import { lostFile, secretKeptOut } from './findings.ts';
@@ -103,7 +109,9 @@ class Walk {
       else this.#comment(`failed: ${oneLine(text)} (${withoutSecrets(failure)})`);
       return 'failed';
     }
-    const fates = inSequence(text).map((part, i, parts) => this.#part(withoutComment(part), command, i === parts.length - 1));
+    const fates = inSequence(text).map((part, i, parts) =>
+      this.#part(withoutComment(part), command, i === parts.length - 1),
+    );
     return FATES.find((fate) => fates.includes(fate)) ?? 'look';
   }
 
@@ -172,7 +180,8 @@ class Walk {
       case 'exit':
       case 'logout':
         this.#shells.pop();
-        if (this.#shells.length === 0) this.#shells.push(newShell({ ...this.#base, ...(prompt.user && { user: this.#base.user }) }));
+        if (this.#shells.length === 0)
+          this.#shells.push(newShell({ ...this.#base, ...(prompt.user && { user: this.#base.user }) }));
         return true;
       case 'alias':
         for (const word of command.words.slice(1)) {
@@ -188,7 +197,9 @@ class Walk {
         if (args[0] !== undefined && /^\d+$|=/.test(args[0])) shell.always.push(`umask ${args[0]}`);
         return true;
       default:
-        return /^(?:set|shopt|ulimit|trap|hash|history|fc|bind|complete|unalias|stty|setopt|unsetopt|local|readonly|clear|reset|:)$/.test(name);
+        return /^(?:set|shopt|ulimit|trap|hash|history|fc|bind|complete|unalias|stty|setopt|unsetopt|local|readonly|clear|reset|:)$/.test(
+          name,
+        );
     }
   }
 
@@ -206,14 +217,18 @@ class Walk {
     const name = /^([A-Za-z_]\w*)/.exec(raw)?.[1];
     if (name === undefined) return;
     const equals = raw.startsWith(`${name}=`);
-    const given = equals ? { raw: raw.slice(name.length + 1), value: value?.slice(name.length + 1) } : this.#shell.variables.get(name);
+    const given = equals
+      ? { raw: raw.slice(name.length + 1), value: value?.slice(name.length + 1) }
+      : this.#shell.variables.get(name);
     if (given !== undefined) this.#setEnv(name, given);
   }
 
   #setEnv(name: string, given: Carried): void {
     if (/^(?:PS1|PS2|PROMPT|HIST\w*|TERM|EDITOR|VISUAL|PAGER|LS_COLORS|PROMPT_COMMAND)$/.test(name)) return;
     const value = envValue(given);
-    const usesVariable = [...this.#shell.variables.keys()].some((other) => new RegExp(`\\$\\{?${other}\\b`).test(given.raw));
+    const usesVariable = [...this.#shell.variables.keys()].some((other) =>
+      new RegExp(`\\$\\{?${other}\\b`).test(given.raw),
+    );
     if (value === undefined || (usesVariable && given.value === undefined)) {
       const carried = carriedFor({ ...this.#shell, always: [] }, given.raw);
       this.#shell.always.push(...carried, `export ${name}=${given.raw}`);
@@ -264,7 +279,14 @@ class Walk {
 
   #run(lines: string[], { shell }: TypedCommand, mayFail: boolean, user = this.#shell.user): void {
     const carried = carriedFor(this.#shell, lines.join('\n'));
-    this.#steps.push({ type: 'run', lines: [...carried, ...lines], shell, mayFail, user, directory: this.#shell.directory });
+    this.#steps.push({
+      type: 'run',
+      lines: [...carried, ...lines],
+      shell,
+      mayFail,
+      user,
+      directory: this.#shell.directory,
+    });
   }
 
   #comment(text: string): void {
@@ -298,7 +320,9 @@ function withoutSudo(text: string): { text: string; user: string | undefined } {
 function judgeAll(simple: readonly SimpleCommand[], text: string): ReturnType<typeof judge> {
   const plain = simple.map((command) => ({
     ...command,
-    words: command.words.filter(({ raw }, i) => i > 0 || !/^(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|\{|\}|!|time)$/.test(raw)),
+    words: command.words.filter(
+      ({ raw }, i) => i > 0 || !/^(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|\{|\}|!|time)$/.test(raw),
+    ),
   }));
   const verdicts = plain.filter(({ words }) => words.length > 0).map((command) => judge([command], text));
   const blocking = verdicts.find(({ kind }) => kind === 'blocks');

@@ -143,7 +143,7 @@ class Writer {
     const layer = group === undefined ? undefined : layerOf(group.lines, this.#updates);
     if (layer === undefined) return;
     if (layer.lines.some((line) => /^apt-get\b.*\binstall\b/.test(line))) this.#installs = true;
-    const follows = this.#body.at(-1)?.match(/^(?:RUN |    && )/) !== null && this.#body.length > 0;
+    const follows = this.#body.at(-1)?.match(/^(?:RUN | {4}&& )/) !== null && this.#body.length > 0;
     const ignored = follows && this.#comments.length === 0 ? [...layer.ignored, 'DL3059'] : layer.ignored;
     const pragma = ignored.length === 0 ? [] : [`# hadolint ignore=${ignored.join(',')}`];
     this.#instruction(`RUN ${layer.lines.join(' \\\n    && ')}`, pragma);
@@ -173,7 +173,9 @@ class Writer {
     const before = this.#steps.findLastIndex((step, i) => i < index && step.type === 'edited' && step.path === path);
     if (before < 0) return false;
     const name = path.split('/').at(-1) ?? path;
-    return !this.#steps.slice(before, index).some((step) => step.type === 'run' && step.lines.some((line) => line.includes(name)));
+    return !this.#steps
+      .slice(before, index)
+      .some((step) => step.type === 'run' && step.lines.some((line) => line.includes(name)));
   }
 
   #copy(path: string, file: ContextFile, owner: string): void {

@@ -69,7 +69,8 @@ function asEntry(json: string): LogEntry | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== 'object' || value === null || !('log' in value) || typeof value.log !== 'string') return undefined;
+  if (typeof value !== 'object' || value === null || !('log' in value) || typeof value.log !== 'string')
+    return undefined;
   const time = 'time' in value && typeof value.time === 'string' ? Date.parse(value.time) : Number.NaN;
   return { text: value.log, timeMs: time };
 }

@@ -186,6 +186,13 @@ export class Screen {
     const leftLine = lines.at(-1) === '' && lines.length > 1;
     if (leftLine) lines.pop();
     this.#told = !leftLine;
+    // zsh leaves from wherever the cursor was: the rest of a line that wraps stands below.
+    for (let row = cursor + 1; !leftLine && row < active.length; row++) {
+      const text = textOf(active.getLine(row));
+      if (text === '' || !(isFull || active.getLine(row)?.isWrapped)) break;
+      lines.push((lines.pop() ?? '') + text);
+      isFull = text.length === this.#terminal.cols;
+    }
     const { column } = this.#edit;
     this.#edit.from?.dispose();
     this.#edit = undefined;

@@ -119,7 +119,9 @@ export class CommandFinder implements ScreenReader {
     if (this.#edited.has(prompt.kind)) return false;
     if (!prompt.weak) return true;
     const isExpected =
-      this.#prompts === 0 || this.#weakKinds.has(prompt.kind) || (this.#current !== undefined && startsShell(this.#current));
+      this.#prompts === 0 ||
+      this.#weakKinds.has(prompt.kind) ||
+      (this.#current !== undefined && startsShell(this.#current));
     if (!isExpected) return false;
     const isProgram = rest.trim() === '' || isKnownProgram(firstWord(rest));
     return !(gapMs < (isProgram ? TYPING_MS : UNKNOWN_MS));
@@ -173,7 +175,9 @@ export function startsShell({ text }: Pick<TypedCommand, 'text'>): boolean {
   if (last === undefined) return false;
   const words = last.words.map(({ value, raw }) => value ?? raw);
   return (
-    words.some((word) => /^(?:.*\/)?(?:ba|da|a|z|k)?sh$|^(?:su|sudo|login|chroot|newgrp|exec|busybox|exit|logout)$/.test(word)) ||
+    words.some((word) =>
+      /^(?:.*\/)?(?:ba|da|a|z|k)?sh$|^(?:su|sudo|login|chroot|newgrp|exec|busybox|exit|logout)$/.test(word),
+    ) ||
     ['source', '.'].includes(programOf(last)) ||
     last.assignments.some(({ name }) => /^PS1|^PROMPT/.test(name)) ||
     words.some((word) => /^PS1=/.test(word))

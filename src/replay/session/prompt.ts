@@ -26,7 +26,13 @@ const SIGN = String.raw`(?<sign>[#$%])(?: (?<rest>.*)|)$`;
 const BEFORE = String.raw`^(?:\([\w.:/@-]+\) ?)?`;
 
 const FORMS: readonly { kind: string; weak?: true; form: RegExp }[] = [
-  { kind: 'user@host', form: new RegExp(`${BEFORE}\\[?(?<user>[a-z_][\\w.-]*)@(?<host>[\\w.-]+)(?:[: ](?<dir>[^\\s#$%:][^#$%]*?))?\\]? ?${SIGN}`, 's') },
+  {
+    kind: 'user@host',
+    form: new RegExp(
+      `${BEFORE}\\[?(?<user>[a-z_][\\w.-]*)@(?<host>[\\w.-]+)(?:[: ](?<dir>[^\\s#$%:][^#$%]*?))?\\]? ?${SIGN}`,
+      's',
+    ),
+  },
   { kind: 'shell-version', form: new RegExp(`${BEFORE}(?<shell>bash|sh|dash|ksh|zsh)-\\d+\\.\\d+[\\w.]*${SIGN}`, 's') },
   { kind: 'dir', form: new RegExp(`${BEFORE}(?<dir>~(?:/\\S*)?|/\\S*) ${SIGN}`, 's') },
   { kind: 'host:dir', form: new RegExp(`${BEFORE}(?<host>\\w[\\w.-]*):(?<dir>~(?:/\\S*)?|/\\S*) ?${SIGN}`, 's') },
@@ -35,7 +41,8 @@ const FORMS: readonly { kind: string; weak?: true; form: RegExp }[] = [
 ];
 
 /** What bash, dash, busybox and zsh ask for the rest of a command with. */
-const CONTINUATION = /^(?:>(?: |$)|(?:[a-z]+ )*(?:quote|dquote|bquote|heredoc|pipe|for|while|until|if|then|else|elif|case|cmdsubst|cmdand|cmdor|function|subsh|cursh|mathsubst|braceparam|select|repeat)> )/;
+const CONTINUATION =
+  /^(?:>(?: |$)|(?:[a-z]+ )*(?:quote|dquote|bquote|heredoc|pipe|for|while|until|if|then|else|elif|case|cmdsubst|cmdand|cmdor|function|subsh|cursh|mathsubst|braceparam|select|repeat)> )/;
 
 /**
  * The prompt that a line begins with. `custom` is a regular expression of the user's, matched at the begin of lines,
@@ -46,7 +53,14 @@ export function readPrompt(line: string, custom?: RegExp): PromptedLine | undefi
   if (own?.index === 0 && own[0] !== '') {
     const { dir, user } = own.groups ?? {};
     return {
-      prompt: { text: own[0], kind: 'custom', weak: false, isRoot: !/[$%>]\s*$/.test(own[0]), ...(dir && { directory: dir }), ...(user && { user }) },
+      prompt: {
+        text: own[0],
+        kind: 'custom',
+        weak: false,
+        isRoot: !/[$%>]\s*$/.test(own[0]),
+        ...(dir && { directory: dir }),
+        ...(user && { user }),
+      },
       rest: line.slice(own[0].length),
     };
   }

@@ -63,7 +63,8 @@ export function inSequence(text: string): string[] {
   return parts.map((part) => part.trim()).filter((part) => part !== '' && !part.startsWith('#'));
 }
 
-const COMPOUND = /^(?:if|then|elif|else|fi|for|while|until|do|done|case|esac|select|\{|\}|!|function|\[\[|time|coproc)$/;
+const COMPOUND =
+  /^(?:if|then|elif|else|fi|for|while|until|do|done|case|esac|select|\{|\}|!|function|\[\[|time|coproc)$/;
 
 /** A command without the comment after it, which would comment out what a Dockerfile's line goes on with. */
 export function withoutComment(text: string): string {

@@ -1,0 +1,227 @@
+/**
+ * The way of a replay, as the source's agent drives it. The container is only read; up to `finish` everything on the
+ * target is taken back where something fails.
+ *
+ *   survey ─ read ─ transfer ─ build ─ verify ─ (build ─ verify with the rest) ─ commit
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { machine, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { sendImage } from '../../engines/docker/images.ts';
+import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
+import { DrayageError } from '../../errors.ts';
+import type { MigrationResult, Phase } from '../../migration/events.ts';
+import type { SourceMigration } from '../../migration/source-migration.ts';
+import { surveyWorkload } from '../../migration/survey.ts';
+import type { ContainerInspect } from '../../tools/docker-types.ts';
+import { contextArchive } from '../context-archive.ts';
+import { type DraftOptions, draftOfContainer, type ReplayDraft } from '../draft.ts';
+import { type Comparison, compare, type Difference } from '../proof/compare.ts';
+import { entriesOf, type Manifest } from '../proof/manifest.ts';
+import { restLines, writeRest } from '../proof/rest.ts';
+import { blocking, targetFindings } from './check.ts';
+import { buildLineSchema, jsonLines, manifestLineSchema, type ReplayTarget } from './target-port.ts';
+
+export interface RebuildOptions extends Pick<DraftOptions, 'prompt' | 'keepFailed' | 'columns'> {
+  /** Create the container on the target, too, and start it. */
+  start: boolean;
+  /** Carry what no command explains as a last layer. */
+  captureRest: boolean;
+  /** In percent: less alike is a failure. */
+  require: number;
+}
+
+/** A record of a journal has a limit. */
+const MAX_TOLD = 2000;
+
+interface Source {
+  workload: WorkloadFacts;
+  inspect: ContainerInspect;
+  target: HostFacts;
+}
+
+export async function rebuild(
+  m: SourceMigration,
+  target: ReplayTarget,
+  options: RebuildOptions,
+): Promise<MigrationResult> {
+  const scratch = await mkdtemp(join(tmpdir(), 'drayage-replay-'));
+  let opened = false;
+  try {
+    const source = await m.phase('survey', () => survey(m));
+    const draft = await m.phase('read', () => read(m, source, options));
+    const findings = [
+      ...draft.findings,
+      ...targetFindings(source.workload, source.target, { start: options.start, arch: machine() }),
+    ];
+    m.emit({ type: 'findings', findings });
+    const blocks = blocking(findings);
+    if (blocks !== undefined) throw blocks;
+    m.checkpoint();
+    opened = true;
+    await target.open({ id: m.id, workload: source.workload });
+    await m.phase('transfer', () => carryImage(m, target, source));
+    await build(m, target, draft);
+    let comparison = await verify(m, target, source);
+    if (options.captureRest && comparison.differences.length > 0) {
+      comparison = await withRest(m, target, source, draft, { differences: comparison.differences, scratch });
+    }
+    if (comparison.score < options.require) throw notAlike(comparison, options.require);
+    m.checkpoint();
+    const { image, containerId, notes } = await m.phase('commit', () => target.finish(m.id, options.start));
+    for (const message of notes) m.emit({ type: 'note', message });
+    return result(m, 'committed', {
+      rebuilt: { image, score: comparison.score },
+      ...(containerId && { targetId: containerId }),
+    });
+  } catch (cause) {
+    const error = m.cancelled ?? DrayageError.from(cause);
+    await m.phase('undo', async () => {
+      if (opened) await target.abort(m.id, error.message).catch(() => {}); // The target does it by itself where it is not told.
+    });
+    return result(m, 'undone', { error: error.toJSON() });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Pure but for the reading: what is shown before anything is done. */
+async function read(
+  m: SourceMigration,
+  { inspect, workload, target }: Source,
+  options: RebuildOptions,
+): Promise<ReplayDraft> {
+  return draftOfContainer(m.docker, inspect, { ...options, signal: m.signal }, baseFor(workload, target, machine()));
+}
+
+/** By id, which no other image has; on another architecture only the name means an image that runs there. */
+function baseFor(workload: WorkloadFacts, target: HostFacts, arch: string): string {
+  return target.arch === arch ? workload.image.id : workload.image.reference;
+}
+
+async function survey(m: SourceMigration): Promise<Source> {
+  const [workload, target] = await Promise.all([
+    surveyWorkload(m.docker, m.run, m.workload, m.signal),
+    m.target.survey(),
+  ]);
+  m.claim(workload.id);
+  return { workload, inspect: workload.inspect as ContainerInspect, target };
+}
+
+async function carryImage(m: SourceMigration, target: ReplayTarget, { workload, target: host }: Source): Promise<void> {
+  const { image } = workload;
+  if (host.arch !== machine() || host.docker?.images.some(({ id }) => id === image.id)) return;
+  const stream = await target.channel(m.id, 'image');
+  const done = drained(stream);
+  const onProgress = m.progress('transfer', 'image', image.bytes);
+  const { bytes } = await sendImage(m.docker, image, host.docker?.layers ?? [], stream, {
+    signal: m.signal,
+    onProgress,
+  });
+  m.bytes += bytes;
+  await done;
+}
+
+function build(
+  m: SourceMigration,
+  target: ReplayTarget,
+  draft: Pick<ReplayDraft, 'dockerfile' | 'context'>,
+  rest?: string,
+): Promise<void> {
+  return m.phase('build', async () => {
+    const stream = await target.channel(m.id, 'build');
+    const context = contextArchive({ ...draft, ...(rest !== undefined && { rest }) });
+    // What breaks it breaks the answer, too.
+    const sent = pipeline(
+      Readable.from(counted(m, context as AsyncIterable<Buffer>), { objectMode: false }),
+      stream,
+    ).catch(() => {});
+    for await (const line of jsonLines(stream, buildLineSchema)) {
+      if (line.type === 'step') {
+        m.emit({ type: 'progress', phase: 'build', what: `${line.number}/${line.of} ${line.text}`, bytes: 0 });
+      } else if (line.type === 'failed') throw buildFailed(line);
+    }
+    await sent;
+  });
+}
+
+async function* counted(m: SourceMigration, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    m.bytes += chunk.length;
+    yield chunk;
+  }
+}
+
+function verify(m: SourceMigration, target: ReplayTarget, { workload }: Source): Promise<Comparison> {
+  return m.phase('verify', async () => {
+    const [container, built] = await Promise.all([
+      m.docker.exportContainer(workload.id, { signal: m.signal }).then(manifestOf),
+      target.channel(m.id, 'manifest').then(builtManifest),
+    ]);
+    const comparison = compare(container, built);
+    const { score, paths, differences } = comparison;
+    const told = differences.slice(0, MAX_TOLD).map(({ path, what }) => ({ path, what }));
+    m.emit({ type: 'proof', score, paths, differences: told, differing: differences.length });
+    return comparison;
+  });
+}
+
+async function withRest(
+  m: SourceMigration,
+  target: ReplayTarget,
+  source: Source,
+  { dockerfile, context }: ReplayDraft,
+  { differences, scratch }: { differences: readonly Difference[]; scratch: string },
+): Promise<Comparison> {
+  const rest = join(scratch, 'rest.tar');
+  await writeRest(await m.docker.exportContainer(source.workload.id, { signal: m.signal }), differences, rest);
+  await build(m, target, { dockerfile: `${dockerfile}${restLines(differences).join('\n')}\n`, context }, rest);
+  return verify(m, target, source);
+}
+
+async function manifestOf(tar: Readable): Promise<Manifest> {
+  const manifest: Manifest = new Map();
+  for await (const [path, entry] of entriesOf(tar)) manifest.set(path, entry);
+  return manifest;
+}
+
+async function builtManifest(stream: Duplex): Promise<Manifest> {
+  stream.end();
+  const manifest: Manifest = new Map();
+  for await (const [path, entry] of jsonLines(stream, manifestLineSchema)) manifest.set(path, entry);
+  return manifest;
+}
+
+/** The other side has taken all and ended its own direction. */
+async function drained(stream: Duplex): Promise<void> {
+  for await (const _ of stream) {
+    // Nothing comes.
+  }
+}
+
+function buildFailed({ step, message, output }: { step: string; message: string; output: string[] }): DrayageError {
+  const said = output.slice(-5).join(' | ');
+  return new DrayageError(
+    'REPLAY_BUILD_FAILED',
+    `The build failed at ${step}: ${message}${said === '' ? '' : ` (${said})`}`,
+  );
+}
+
+function notAlike({ score, differences }: Comparison, required: number): DrayageError {
+  const names = differences.slice(0, 3).map(({ path }) => path);
+  return new DrayageError(
+    'REPLAY_NOT_ALIKE',
+    `${score} % alike, and ${required} % were required; ${differences.length} paths differ, among them ${names.join(', ')}.`,
+  );
+}
+
+function result(m: SourceMigration, outcome: 'committed' | 'undone', more: Partial<MigrationResult>): MigrationResult {
+  const names = [...new Set(m.trace.spans.filter((span) => span.kind === 'phase').map((span) => span.name as Phase))];
+  return {
+    ...{ type: 'result', id: m.id, outcome, outageMs: null, totalMs: Math.round(m.trace.now()), bytes: m.bytes },
+    phases: names.map((name) => ({ name, ms: Math.round(m.trace.phaseMs(name) * 10) / 10 })),
+    ...more,
+  };
+}

@@ -1,0 +1,195 @@
+/** A replay as the host sees it that it builds on: everything that is made is in the journal first. */
+import type { Duplex } from 'node:stream';
+import { cloneSpec } from '../../engines/docker/clone.ts';
+import { createCopy } from '../../engines/docker/create-copy.ts';
+import { planImage } from '../../engines/docker/image-plan.ts';
+import { receiveImage } from '../../engines/docker/images.ts';
+import type { HostFacts } from '../../engines/facts.ts';
+import { DrayageError } from '../../errors.ts';
+import { runner } from '../../exec/run.ts';
+import { undoResources } from '../../migration/copy-resources.ts';
+import type { Journal } from '../../migration/journal.ts';
+import { openResources } from '../../migration/journal-records.ts';
+import { type Resource, toJournal } from '../../migration/resource.ts';
+import { Docker } from '../../tools/docker.ts';
+import type { ContainerInspect } from '../../tools/docker-types.ts';
+import { entriesOf } from '../proof/manifest.ts';
+import { buildLines } from './build-progress.ts';
+import type { BuildLine, ManifestLine, OpenReplay, ReplayChannel } from './target-port.ts';
+
+const NO_RESTART = { Name: 'no' };
+
+export class ReplaySession {
+  readonly id: string;
+  readonly #request: OpenReplay;
+  readonly #journal: Journal;
+  readonly #host: HostFacts;
+  readonly #docker = new Docker();
+  readonly #abort = new AbortController();
+  readonly #working = new Set<Promise<unknown>>();
+  #image: string | undefined;
+  #ending: Promise<void> | undefined;
+
+  constructor({ request, journal, host }: { request: OpenReplay; journal: Journal; host: HostFacts }) {
+    this.id = request.id;
+    this.#request = request;
+    this.#journal = journal;
+    this.#host = host;
+  }
+
+  /** Serves a channel that the source opened. */
+  async channel(stream: Duplex, what: ReplayChannel): Promise<void> {
+    if (this.#ending !== undefined) throw gone(this.id);
+    const work = this.#serve(stream, what);
+    const settled = work.catch(() => {});
+    this.#working.add(settled);
+    await work.finally(() => this.#working.delete(settled));
+  }
+
+  async finish(start: boolean): Promise<{ image: string; containerId?: string; notes: string[] }> {
+    if (this.#image === undefined || this.#ending !== undefined) throw gone(this.id);
+    const started = start ? await this.#start() : { notes: [] };
+    this.#ending = this.#keep();
+    await this.#ending;
+    return { image: this.#tag, ...started };
+  }
+
+  /** Takes back what was made; nothing happens where it was finished. */
+  abort(reason: string): Promise<void> {
+    this.#ending ??= this.#undo(reason);
+    return this.#ending;
+  }
+
+  /** A name for the image that no other has. */
+  get #tag(): string {
+    return `drayage-replay/${this.#request.workload.ref.name.toLowerCase()}:${this.id}`;
+  }
+
+  #serve(stream: Duplex, what: ReplayChannel): Promise<void> {
+    switch (what) {
+      case 'image':
+        return this.#receiveImage(stream);
+      case 'build':
+        return this.#build(stream);
+      case 'manifest':
+        return this.#manifest(stream);
+      default:
+        return what satisfies never;
+    }
+  }
+
+  async #receiveImage(stream: Duplex): Promise<void> {
+    const image = planImage(this.#request.workload.image, this.#host);
+    await this.#acquire({ kind: 'image', id: image.id, tags: image.tags });
+    await receiveImage(this.#docker, stream, image, { signal: this.#abort.signal });
+    stream.end();
+  }
+
+  async #build(stream: Duplex): Promise<void> {
+    const answer = await this.#docker.build(stream, this.#tag, { signal: this.#abort.signal });
+    for await (const line of buildLines(answer)) {
+      if (line.type === 'built') {
+        const { Id: id } = await this.#docker.inspectImage(this.#tag);
+        await this.#acquire({ kind: 'image', id, tags: [this.#tag] });
+        this.#image = id;
+      }
+      send(stream, line);
+    }
+    stream.end();
+  }
+
+  /** A container that never runs shows the image's files as those of the other container are shown. */
+  async #manifest(stream: Duplex): Promise<void> {
+    if (this.#image === undefined) throw new DrayageError('PROTOCOL', 'There is no image yet.');
+    const { signal } = this.#abort;
+    const temporaryName = `drayage-${this.id}`;
+    await this.#acquire({ kind: 'container', temporaryName, restartPolicy: NO_RESTART });
+    const body = { Image: this.#image, Cmd: ['true'], Entrypoint: [''], HostConfig: { NetworkMode: 'none' } };
+    const { id } = await this.#docker.create(temporaryName, body);
+    for await (const entry of entriesOf(await this.#docker.exportContainer(id, { signal }))) {
+      if (!send(stream, entry)) await room(stream);
+    }
+    await this.#docker.remove(id, { force: true, volumes: true });
+    await this.#journal.append({ type: 'released', key: `container:${temporaryName}` });
+    stream.end();
+  }
+
+  async #start(): Promise<{ containerId: string; notes: string[] }> {
+    const { workload } = this.#request;
+    const inspect = workload.inspect as ContainerInspect;
+    const spec = cloneSpec(workload, this.#host, { carryBinds: false });
+    for (const body of spec.networks) {
+      await this.#acquire({ kind: 'network', name: body.Name });
+      await this.#docker.createNetwork(body);
+    }
+    for (const body of spec.volumes) {
+      await this.#acquire({ kind: 'volume', name: body.Name });
+      await this.#docker.createVolume(body);
+    }
+    const { name } = workload.ref;
+    const { restartPolicy } = spec;
+    await this.#acquire({ kind: 'container', temporaryName: name, restartPolicy });
+    spec.createBody.Image = this.#tag;
+    spec.createBody.HostConfig = {
+      ...spec.createBody.HostConfig,
+      Runtime: inspect.HostConfig.Runtime === 'drayage' ? 'runc' : (inspect.HostConfig.Runtime ?? 'runc'),
+      RestartPolicy: restartPolicy,
+    };
+    const { id, readdressed } = await createCopy(this.#docker, name, spec);
+    await this.#acquire({ kind: 'container', temporaryName: name, restartPolicy, id });
+    await this.#docker.start(id);
+    const mounts = inspect.Mounts.filter(({ Type }) => Type === 'bind' || Type === 'volume').map(
+      (mount) => mount.Destination,
+    );
+    return {
+      containerId: id,
+      notes: [
+        ...readdressed.map((network) => `it got another address on the network ${network}`),
+        ...(mounts.length === 0 ? [] : [`what is mounted is not carried by a replay: ${mounts.join(', ')}`]),
+      ],
+    };
+  }
+
+  async #keep(): Promise<void> {
+    for (const { key } of openResources(this.#journal.records)) await this.#journal.append({ type: 'released', key });
+    await this.#journal.append({ type: 'state', state: 'released' });
+    await this.#close();
+  }
+
+  async #undo(reason: string): Promise<void> {
+    this.#abort.abort(new DrayageError('CANCELLED', reason));
+    await Promise.all(this.#working);
+    await this.#journal.append({ type: 'state', state: 'aborted', data: { reason } });
+    await undoResources(this.#journal, { docker: this.#docker, run: runner() }).finally(() => this.#close());
+  }
+
+  async #close(): Promise<void> {
+    await this.#journal.close();
+    await this.#docker[Symbol.asyncDispose]();
+  }
+
+  #acquire(resource: Resource): Promise<void> {
+    return this.#journal.append({ type: 'acquired', resource: toJournal(resource) });
+  }
+}
+
+function send(stream: Duplex, line: BuildLine | ManifestLine): boolean {
+  return stream.write(`${JSON.stringify(line)}\n`);
+}
+
+function room(stream: Duplex): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (stream.destroyed) return reject(new DrayageError('CHANNEL_CUT', 'The list of files is not taken any more.'));
+    const settle = (): void => {
+      stream.off('drain', settle);
+      stream.off('close', settle);
+      resolve();
+    };
+    stream.on('drain', settle);
+    stream.on('close', settle);
+  });
+}
+
+function gone(id: string): DrayageError {
+  return new DrayageError('MIGRATION_UNKNOWN', `Replay ${id} is not under way here.`);
+}

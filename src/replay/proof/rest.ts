@@ -1,0 +1,57 @@
+/** What the Dockerfile does not explain, as a last layer: exactly the paths that differ. */
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { extract, type Pack, pack } from 'tar-stream';
+import { quote } from '../session/simple-commands.ts';
+import type { Difference } from './compare.ts';
+import { pathOf } from './manifest.ts';
+
+export const REST = 'rest.tar';
+
+/** Writes the differing paths of an exported file system to an archive, with their modes, owners and times. */
+export async function writeRest(exported: Readable, differences: readonly Difference[], file: string): Promise<void> {
+  const wanted = new Set(differences.filter(({ isExtra }) => !isExtra).map(({ path }) => path));
+  const archive = pack();
+  const copied = copyWanted(exported, wanted, archive).catch((error: Error) => archive.destroy(error));
+  await pipeline(archive, createWriteStream(file, { mode: 0o600 }));
+  await copied;
+}
+
+/** The lines that end a Dockerfile so that its image has the rest, and not what the container has not. */
+export function restLines(differences: readonly Difference[]): string[] {
+  const extra = differences.filter(({ isExtra }) => isExtra).map(({ path }) => path);
+  // A directory's content goes with it.
+  const removed = extra.filter((path) => !extra.some((other) => path.startsWith(`${other}/`)));
+  const lines = ['# what no command explains'];
+  if (removed.length > 0) lines.push('USER root', `RUN rm -rf ${removed.map(quote).join(' \\\n    ')}`);
+  if (removed.length < differences.length) lines.push(`ADD ${REST} /`);
+  return lines;
+}
+
+async function copyWanted(exported: Readable, wanted: ReadonlySet<string>, archive: Pack): Promise<void> {
+  const entries = extract();
+  exported.on('error', (error) => entries.destroy(error));
+  exported.pipe(entries);
+  for await (const entry of entries) {
+    const { header } = entry;
+    if (!wanted.has(pathOf(header.name))) {
+      entry.resume();
+      continue;
+    }
+    // What a hard link leads to is in the image, or came before it.
+    if (header.type !== 'file') {
+      entry.resume();
+      archive.entry(header);
+      continue;
+    }
+    const copy = archive.entry(header);
+    copy.on('error', () => {}); // What breaks it has broken the archive, which tells.
+    for await (const chunk of entry) {
+      if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), once(copy, 'close')]);
+    }
+    copy.end(null);
+  }
+  archive.finalize();
+}
