@@ -129,8 +129,14 @@ function draftOf({ files, ...draft }: Result<AgentProtocol, 'replays.draft'>): R
   return { ...draft, context: new Map(context) };
 }
 
-function readOptions({ prompt, columns, keepFailed = false }: Flags) {
-  return { keepFailed, ...(prompt !== undefined && { prompt }), ...(columns !== undefined && { columns }) };
+interface ReadFlags {
+  prompt?: string;
+  columns?: number;
+  keepFailed: boolean;
+}
+
+function readOptions({ prompt, columns, keepFailed }: Flags): ReadFlags {
+  return { keepFailed: keepFailed === true, ...(prompt !== undefined && { prompt }), ...(columns !== undefined && { columns }) };
 }
 
 function wholeNumber(text: string): number {

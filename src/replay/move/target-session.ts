@@ -1,5 +1,5 @@
 /** A replay as the host sees it that it builds on: everything that is made is in the journal first. */
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { cloneSpec } from '../../engines/docker/clone.ts';
 import { createCopy } from '../../engines/docker/create-copy.ts';
 import { planImage } from '../../engines/docker/image-plan.ts';
@@ -86,7 +86,9 @@ export class ReplaySession {
   }
 
   async #build(stream: Duplex): Promise<void> {
-    const answer = await this.#docker.build(stream, this.#tag, { signal: this.#abort.signal });
+    // Whoever sends a stream as the body of a request destroys it at its end, and the answer goes the other way.
+    const context = Readable.from(chunksOf(stream), { objectMode: false });
+    const answer = await this.#docker.build(context, this.#tag, { signal: this.#abort.signal });
     for await (const line of buildLines(answer)) {
       if (line.type === 'built') {
         const { Id: id } = await this.#docker.inspectImage(this.#tag);
@@ -171,6 +173,10 @@ export class ReplaySession {
   #acquire(resource: Resource): Promise<void> {
     return this.#journal.append({ type: 'acquired', resource: toJournal(resource) });
   }
+}
+
+async function* chunksOf(stream: Duplex): AsyncGenerator<Buffer> {
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield chunk as Buffer;
 }
 
 function send(stream: Duplex, line: BuildLine | ManifestLine): boolean {
