@@ -136,7 +136,11 @@ interface ReadFlags {
 }
 
 function readOptions({ prompt, columns, keepFailed }: Flags): ReadFlags {
-  return { keepFailed: keepFailed === true, ...(prompt !== undefined && { prompt }), ...(columns !== undefined && { columns }) };
+  return {
+    keepFailed: keepFailed === true,
+    ...(prompt !== undefined && { prompt }),
+    ...(columns !== undefined && { columns }),
+  };
 }
 
 function wholeNumber(text: string): number {

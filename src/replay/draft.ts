@@ -5,7 +5,7 @@ import { DrayageError } from '../errors.ts';
 import type { Finding } from '../migration/finding.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
-import type { Base } from './dockerfile/shell-state.ts';
+import { type Base, type Homes, homesOf } from './dockerfile/shell-state.ts';
 import { type Fate, type Step, stepsOf } from './dockerfile/steps.ts';
 import { type Captured, type ContextFile, writeDockerfile } from './dockerfile/write.ts';
 import { type ReadOptions, readSession, type Session } from './session/read-session.ts';
@@ -65,7 +65,8 @@ export async function draftOfContainer(
   const { signal } = options;
   const image = await docker.inspectImage(inspect.Image, { signal });
   const base = baseOf(inspect.Config);
-  const found = stepsOf(session.commands, { base, keepFailed: options.keepFailed });
+  const homes = await homesIn(docker, inspect.Id, signal);
+  const found = stepsOf(session.commands, { base, homes, keepFailed: options.keepFailed });
   const captured = await capture(docker, inspect.Id, found.steps, signal);
   const about = [
     `Written by drayage replay from ${session.commands.length} commands typed in ${inspect.Name.slice(1)}, which was made of`,
@@ -112,6 +113,11 @@ function draft(
     findings: [...found.findings, ...findings],
     commands: commands.map(({ text }, i) => ({ text, fate: found.fates[i] ?? 'look' })),
   };
+}
+
+async function homesIn(docker: Docker, id: string, signal: AbortSignal | undefined): Promise<Homes> {
+  const passwd = await fileOf(docker, id, '/etc/passwd', signal);
+  return typeof passwd === 'string' ? new Map() : homesOf(passwd.content.toString('utf8'));
 }
 
 /** The edited files as they are now. */

@@ -33,3 +33,8 @@ export function ctrl(key: string): string {
 export function lines(...commands: string[]): string[] {
   return commands.map((command) => command + ENTER);
 }
+
+/** What ends so, whatever of colours and modes comes after it. */
+export function promptAtEnd(ending: string): RegExp {
+  return new RegExp(`${ending}(?:${ESCAPE}\\[[\\d;?]*[A-Za-z]|${ESCAPE}=|\r)*$`);
+}

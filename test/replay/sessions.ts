@@ -7,6 +7,7 @@ import {
   ESCAPE,
   LEFT,
   lines,
+  promptAtEnd,
   RIGHT,
   type Session,
   type Step,
@@ -17,7 +18,7 @@ import {
 /** The shell ends, and the container with it. */
 const EXIT: Step = { keys: `exit${ENTER}`, until: /exit|^/ };
 const PASTE = ['\x1b[200~', '\x1b[201~'] as const;
-const SLOW = /[#$%] (?:\x1b\[[\d;?]*[A-Za-z]|\x1b=)*$/;
+const SLOW = promptAtEnd('[#$%] ');
 
 function vim(file: string, text: string, program = 'vim'): Step[] {
   return [
@@ -464,5 +465,5 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
 
 /** A line of a command that goes on: its prompt is another one. */
 function open(line: string): Step {
-  return { keys: line + ENTER, until: /(?:> |[#$%] )(?:\x1b\[[\d;?]*[A-Za-z]|\x1b=)*$/ };
+  return { keys: line + ENTER, until: promptAtEnd('(?:> |[#$%] )') };
 }

@@ -1,12 +1,12 @@
 /** A program that types into a container's terminal as a person does, by docker attach, and looks at the screen. */
 import type { LabHost } from '../../lab/host.ts';
 import type { Started } from '../../src/exec/run.ts';
-import { ENTER, type Session, type Step } from './session.ts';
+import { ENTER, ESCAPE, promptAtEnd, type Session, type Step } from './session.ts';
 
 const KEY_MS = 6;
 const QUIET_MS = 150;
 /** A prompt stands at the end of what came. */
-const PROMPT = /[#$%>] (?:\x1b\[[\d;?]*[A-Za-z]|\x1b=|\r)*$/;
+const PROMPT = promptAtEnd('[#$%>] ');
 const LIMIT_MS = 20_000;
 
 /** Starts the session's container and does all that the session says in it. */
@@ -92,9 +92,11 @@ class Typist {
   }
 }
 
+const KEY = new RegExp(`${ESCAPE}\\[[\\d;]*[A-Za-z~]|${ESCAPE}O[A-Z]|${ESCAPE}.|[\\s\\S]`, 'gu');
+
 /** Single keys; what a key sends with escape stays together. */
 function keysOf(text: string): string[] {
-  return text.match(/\x1b\[[\d;]*[A-Za-z~]|\x1bO[A-Z]|\x1b.|[^]/gu) ?? [];
+  return text.match(KEY) ?? [];
 }
 
 function sleep(ms: number): Promise<void> {

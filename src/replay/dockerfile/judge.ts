@@ -70,7 +70,7 @@ export function judge(wrapped: readonly SimpleCommand[], text: string): Judgemen
   if (first === undefined) return { kind: 'look' };
   const args = argumentsOf(first);
   if (EDITORS.test(name)) return { kind: 'edit', files: editedFiles(name, args) };
-  if (pipeline.at(-1)?.then === '&') return { kind: 'blocks', why: 'runs in the background, where a build ends it' };
+  if (pipeline.at(-1)?.joint === '&') return { kind: 'blocks', why: 'runs in the background, where a build ends it' };
   if (MONITORS.has(name)) return { kind: 'blocks', why: 'only shows something, until it is ended' };
   if (REMOTE.has(name)) return { kind: 'blocks', why: 'works on another host' };
   if (WINDOWS.has(name)) return { kind: 'blocks', why: 'needs a terminal' };

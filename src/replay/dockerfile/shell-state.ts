@@ -14,6 +14,7 @@ export interface ShellState {
   variables: Map<string, Carried>;
   aliases: Map<string, string>;
   functions: Map<string, string>;
+  homes: Homes;
   /** Lines that every later command depends on: `umask 022`, `. venv/bin/activate`. */
   always: string[];
 }
@@ -25,31 +26,40 @@ export interface Carried {
   value: string | undefined;
 }
 
+/** Home directories by user; those of others are where they are by default. */
+export type Homes = ReadonlyMap<string, string>;
+
 export interface Base {
   /** Working directory and user of the image. */
   directory: string;
   user: string;
 }
 
-export function newShell({ directory, user }: Base): ShellState {
+export function newShell({ directory, user }: Base, homes: Homes = new Map()): ShellState {
   return {
-    ...{ directory, previous: directory, stack: [], user },
+    ...{ directory, previous: directory, stack: [], user, homes },
     ...{ variables: new Map(), aliases: new Map(), functions: new Map(), always: [] },
   };
 }
 
 /** A shell in the shell: it has the directory and the exported variables, and nothing else. */
 export function innerShell(outer: ShellState, change: Partial<Base> = {}): ShellState {
-  return newShell({ directory: outer.directory, user: outer.user, ...change });
+  return newShell({ directory: outer.directory, user: outer.user, ...change }, outer.homes);
 }
 
-export function homeOf(user: string): string {
-  return user === 'root' ? '/root' : `/home/${user}`;
+function homeOf({ homes }: Pick<ShellState, 'homes'>, user: string): string {
+  return homes.get(user) ?? (user === 'root' ? '/root' : `/home/${user}`);
+}
+
+/** From the text of /etc/passwd. */
+export function homesOf(passwd: string): Homes {
+  const fields = passwd.split('\n').map((line) => line.split(':'));
+  return new Map(fields.flatMap(([user, , , , , home]) => (user && home ? [[user, home] as const] : [])));
 }
 
 /** The prompt knows the directory better than anyone who reads along. */
 export function believePrompt(state: ShellState, { directory, user }: Prompt): void {
-  const shown = directory?.startsWith('~') ? homeOf(user ?? state.user) + directory.slice(1) : directory;
+  const shown = directory?.startsWith('~') ? homeOf(state, user ?? state.user) + directory.slice(1) : directory;
   if (!shown?.startsWith('/') || shown === state.directory) return;
   state.previous = state.directory;
   state.directory = shown;
@@ -65,7 +75,7 @@ export function changeDirectory(state: ShellState, command: SimpleCommand): bool
     return true;
   }
   const word = command.words.slice(1).find(({ raw }) => !/^-[LPe@]+$/.test(raw));
-  const to = word === undefined ? homeOf(state.user) : placeOf(state, word.value ?? unquoted(word.raw));
+  const to = word === undefined ? homeOf(state, state.user) : placeOf(state, word.value ?? unquoted(word.raw));
   if (to === undefined) return false;
   if (name === 'pushd') state.stack.push(state.directory);
   go(state, to);
@@ -76,9 +86,9 @@ export function changeDirectory(state: ShellState, command: SimpleCommand): bool
 export function absolutePath(state: ShellState, typed: string): string | undefined {
   const home = /^~([\w.-]*)(?=\/|$)/.exec(typed);
   const path =
-    home === null ? typed : homeOf(home[1] === '' ? state.user : (home[1] ?? '')) + typed.slice(home[0].length);
+    home === null ? typed : homeOf(state, home[1] === '' ? state.user : (home[1] ?? '')) + typed.slice(home[0].length);
   const expanded = path.replace(/\$\{?(\w+)\}?/g, (all, name: string) => {
-    if (name === 'HOME') return homeOf(state.user);
+    if (name === 'HOME') return homeOf(state, state.user);
     if (name === 'PWD') return state.directory;
     return state.variables.get(name)?.value ?? all;
   });
@@ -121,16 +131,16 @@ export function shellStarted(command: SimpleCommand, state: ShellState): Partial
   if (name === 'su') {
     if (args.some((one) => /^(?:-c|--command)/.test(one))) return undefined;
     const user = args.find((one) => !one.startsWith('-')) ?? 'root';
-    return args.some((one) => /^(?:-|-l|--login)$/.test(one)) ? { user, directory: homeOf(user) } : { user };
+    return args.some((one) => /^(?:-|-l|--login)$/.test(one)) ? { user, directory: homeOf(state, user) } : { user };
   }
   if (name === 'sudo') {
     const shell = args.some((one) => /^(?:-i|-s|--login|--shell|su|bash|sh)$/.test(one));
     if (!shell) return undefined;
     const user = args[args.findIndex((one) => /^(?:-u|--user)$/.test(one)) + 1];
     const named = args.some((one) => /^(?:-u|--user)$/.test(one)) && user !== undefined ? user : 'root';
-    return args.includes('-i') ? { user: named, directory: homeOf(named) } : { user: named };
+    return args.includes('-i') ? { user: named, directory: homeOf(state, named) } : { user: named };
   }
-  if (name === 'login' && args[0] !== undefined) return { user: args[0], directory: homeOf(args[0]) };
+  if (name === 'login' && args[0] !== undefined) return { user: args[0], directory: homeOf(state, args[0]) };
   if (name === 'newgrp' || (name === 'exec' && /^(?:ba|da|z|a)?sh$/.test(args[0] ?? ''))) return {};
   return undefined;
 }

@@ -22,6 +22,7 @@ import {
   carriedFor,
   changeDirectory,
   envValue,
+  type Homes,
   innerShell,
   newShell,
   type ShellState,
@@ -49,6 +50,7 @@ export type Step =
 
 export interface StepOptions {
   base: Base;
+  homes?: Homes;
   /** Failed commands are run again, and may fail again. */
   keepFailed: boolean;
 }
@@ -63,8 +65,8 @@ export interface Steps {
   fates: Fate[];
 }
 
-export function stepsOf(commands: readonly TypedCommand[], { base, keepFailed }: StepOptions): Steps {
-  const walk = new Walk(base, keepFailed);
+export function stepsOf(commands: readonly TypedCommand[], { base, homes, keepFailed }: StepOptions): Steps {
+  const walk = new Walk(base, homes, keepFailed);
   const fates = commands.map((command, i) => walk.command(command, commands[i + 1]));
   return { steps: walk.end(), findings: walk.findings, fates };
 }
@@ -73,6 +75,7 @@ class Walk {
   readonly findings: Finding[] = [];
   readonly #steps: Step[] = [];
   readonly #base: Base;
+  readonly #homes: Homes | undefined;
   readonly #keepFailed: boolean;
   /** The innermost shell is the last. */
   readonly #shells: ShellState[];
@@ -80,14 +83,15 @@ class Walk {
   /** Secrets that were printed. */
   readonly #printed = new Set<string>();
 
-  constructor(base: Base, keepFailed: boolean) {
+  constructor(base: Base, homes: Homes | undefined, keepFailed: boolean) {
     this.#base = base;
     this.#keepFailed = keepFailed;
-    this.#shells = [newShell(base)];
+    this.#homes = homes;
+    this.#shells = [newShell(base, homes)];
   }
 
   get #shell(): ShellState {
-    return this.#shells.at(-1) ?? newShell(this.#base);
+    return this.#shells.at(-1) ?? newShell(this.#base, this.#homes);
   }
 
   command(command: TypedCommand, next: TypedCommand | undefined): Fate {
@@ -130,8 +134,8 @@ class Walk {
       this.#shell.functions.set(defined, text);
       return 'state';
     }
-    if (simple.length === 1 && this.#changesShell(first, typed, command)) return 'state';
-    const isPipeline = simple.every(({ then }, i) => then === '|' || i === simple.length - 1);
+    if (simple.length === 1 && this.#changesShell(first, typed)) return 'state';
+    const isPipeline = simple.every(({ joint }, i) => joint === '|' || i === simple.length - 1);
     const verdict = isPipeline ? judge(simple, text) : judgeAll(simple, text);
     if (verdict.kind === 'edit') {
       this.#edited([...verdict.files, ...command.written], oneLine(typed));
@@ -149,7 +153,7 @@ class Walk {
   }
 
   /** Commands that are the shell's own matter. */
-  #changesShell(command: SimpleCommand, typed: string, { prompt }: TypedCommand): boolean {
+  #changesShell(command: SimpleCommand, typed: string): boolean {
     const shell = this.#shell;
     const started = shellStarted(typed.startsWith('sudo ') ? (simpleCommands(typed)[0] ?? command) : command, shell);
     if (started !== undefined) {
@@ -180,8 +184,7 @@ class Walk {
       case 'exit':
       case 'logout':
         this.#shells.pop();
-        if (this.#shells.length === 0)
-          this.#shells.push(newShell({ ...this.#base, ...(prompt.user && { user: this.#base.user }) }));
+        if (this.#shells.length === 0) this.#shells.push(newShell(this.#base, this.#homes));
         return true;
       case 'alias':
         for (const word of command.words.slice(1)) {

@@ -68,23 +68,25 @@ class Writer {
     switch (step.type) {
       case 'run':
         this.#place(step);
-        return this.#run(step);
+        this.#run(step);
+        break;
       case 'env':
         this.#flush();
-        return this.#instruction(`ENV ${step.name}=${step.value}`);
-      case 'file': {
-        this.#flush();
-        const owner = step.user === 'root' ? '' : `${step.user}:${step.user}`;
-        return this.#copy(step.path, { content: Buffer.from(step.content), mode: 0o644, uid: 0, gid: 0 }, owner);
-      }
+        this.#instruction(`ENV ${step.name}=${step.value}`);
+        break;
+      case 'file':
+        this.#file(step);
+        break;
       case 'edited':
-        return this.#edited(step, index);
+        this.#edited(step, index);
+        break;
       case 'comment':
-        return void this.#comments.push(step.text);
+        this.#comments.push(step.text);
+        break;
       case 'end':
         this.#flush();
         this.#place(step);
-        return;
+        break;
       default:
         step satisfies never;
     }
@@ -107,15 +109,10 @@ class Writer {
     }
     if (user !== this.#where.user) {
       this.#flush();
-      if (user === 'root' && !this.#becomesOther()) this.#body.push('# hadolint ignore=DL3002');
-      this.#instruction(`USER ${user}`);
+      // That the last user is root is for the session to say.
+      this.#instruction(`USER ${user}`, user === 'root' ? ['# hadolint ignore=DL3002'] : []);
     }
     this.#where = { directory, user };
-  }
-
-  /** The linter minds only the last USER, and that it is root's is for the session to say. */
-  #becomesOther(): boolean {
-    return false;
   }
 
   #run({ lines, mayFail, shell }: Step & { type: 'run' }): void {
@@ -126,7 +123,8 @@ class Writer {
       // Newlines that mean something: only the JSON form has them.
       this.#flush();
       const script = [...(lines.length > 1 ? ['set -e'] : []), ...lines].join('\n') + (mayFail ? '\ntrue' : '');
-      return this.#instruction(`RUN ${JSON.stringify([program, '-c', script])}`);
+      this.#instruction(`RUN ${JSON.stringify([program, '-c', script])}`);
+      return;
     }
     const whole = flat.filter((line) => line !== undefined);
     const last = whole.at(-1) ?? '';
@@ -147,6 +145,12 @@ class Writer {
     const ignored = follows && this.#comments.length === 0 ? [...layer.ignored, 'DL3059'] : layer.ignored;
     const pragma = ignored.length === 0 ? [] : [`# hadolint ignore=${ignored.join(',')}`];
     this.#instruction(`RUN ${layer.lines.join(' \\\n    && ')}`, pragma);
+  }
+
+  #file({ path, content, user }: Step & { type: 'file' }): void {
+    this.#flush();
+    const owner = user === 'root' ? '' : `${user}:${user}`;
+    this.#copy(path, { content: Buffer.from(content), mode: 0o644, uid: 0, gid: 0 }, owner);
   }
 
   #edited({ path, command, directory, user }: Step & { type: 'edited' }, index: number): void {

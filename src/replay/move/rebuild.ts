@@ -20,7 +20,7 @@ import { contextArchive } from '../context-archive.ts';
 import { type DraftOptions, draftOfContainer, type ReplayDraft } from '../draft.ts';
 import { type Comparison, compare, type Difference } from '../proof/compare.ts';
 import { entriesOf, type Manifest } from '../proof/manifest.ts';
-import { restLines, writeRest } from '../proof/rest.ts';
+import { hasRest, restLines, writeRest } from '../proof/rest.ts';
 import { blocking, targetFindings } from './check.ts';
 import { buildLineSchema, jsonLines, manifestLineSchema, type ReplayTarget } from './target-port.ts';
 
@@ -175,8 +175,10 @@ async function withRest(
   { dockerfile, context }: ReplayDraft,
   { differences, scratch }: { differences: readonly Difference[]; scratch: string },
 ): Promise<Comparison> {
-  const rest = join(scratch, 'rest.tar');
-  await writeRest(await m.docker.exportContainer(source.workload.id, { signal: m.signal }), differences, rest);
+  const rest = hasRest(differences) ? join(scratch, 'rest.tar') : undefined;
+  if (rest !== undefined) {
+    await writeRest(await m.docker.exportContainer(source.workload.id, { signal: m.signal }), differences, rest);
+  }
   await build(m, target, { dockerfile: `${dockerfile}${restLines(differences).join('\n')}\n`, context }, rest);
   return verify(m, target, source);
 }

@@ -10,6 +10,11 @@ import { pathOf } from './manifest.ts';
 
 export const REST = 'rest.tar';
 
+/** Whether the container has anything that the image lacks, or has otherwise. */
+export function hasRest(differences: readonly Difference[]): boolean {
+  return differences.some(({ isExtra }) => !isExtra);
+}
+
 /** Writes the differing paths of an exported file system to an archive, with their modes, owners and times. */
 export async function writeRest(exported: Readable, differences: readonly Difference[], file: string): Promise<void> {
   const wanted = new Set(differences.filter(({ isExtra }) => !isExtra).map(({ path }) => path));
@@ -26,7 +31,7 @@ export function restLines(differences: readonly Difference[]): string[] {
   const removed = extra.filter((path) => !extra.some((other) => path.startsWith(`${other}/`)));
   const lines = ['# what no command explains'];
   if (removed.length > 0) lines.push('USER root', `RUN rm -rf ${removed.map(quote).join(' \\\n    ')}`);
-  if (removed.length < differences.length) lines.push(`ADD ${REST} /`);
+  if (hasRest(differences)) lines.push(`ADD ${REST} /`);
   return lines;
 }
 

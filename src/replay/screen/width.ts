@@ -19,8 +19,9 @@ export interface Cursor {
 }
 
 const MIN_COLUMNS = 20;
+const ESCAPE = '\x1b';
 /** Not before a newline, nor before what only rewrites the line. */
-const WRAP = / \r(?=[^\r\n\x1b\b])/g;
+const WRAP = new RegExp(` \r(?=[^\r\n${ESCAPE}\b])`, 'g');
 const ZSH_FILL = /( {19,})\r \r/g;
 
 /** Cuts a text before each place where a line editor may wrap. */

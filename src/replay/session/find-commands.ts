@@ -46,26 +46,36 @@ export class CommandFinder implements ScreenReader {
 
   line(text: string, gapMs: number): void {
     const more = this.#isOpen ? readContinuation(text) : undefined;
-    if (more !== undefined) return this.#continue(more);
     const prompted = this.#innermost(text) ?? this.#afterOutput(text, gapMs);
-    if (prompted === undefined || !this.#isPrompt(prompted, gapMs)) return this.#output(text);
-    this.#enter(prompted, false);
+    if (more !== undefined) this.#continue(more);
+    else if (prompted !== undefined && this.#isPrompt(prompted, gapMs)) this.#enter(prompted, false);
+    else this.#output(text);
   }
 
-  edited({ lines, column, hasKeys }: Edit): void {
-    for (let i = lines.length - 1; i >= 0; i--) {
-      const line = lines[i] ?? '';
-      const more = this.#isOpen ? readContinuation(line) : undefined;
-      if (more !== undefined) return this.#continue([more, ...lines.slice(i + 1)].join('\n'));
-      const prompted = (i === 0 ? this.#strongAt(line, column) : undefined) ?? this.#innermost(line);
-      if (prompted === undefined) continue;
-      this.#edited.add(prompted.prompt.kind);
-      if (hasKeys && shellOf(prompted.prompt, true) === 'zsh') return this.#finish();
-      return this.#enter({ ...prompted, rest: [prompted.rest, ...lines.slice(i + 1)].join('\n') }, true);
-    }
+  edited(edit: Edit): void {
+    const { lines } = edit;
+    // The last prompt counts: before it stands what completion listed.
+    for (let i = lines.length - 1; i >= 0; i--) if (this.#isEntered(edit, i)) return;
     if (this.#current === undefined || lines.every((line) => line === '')) return;
     this.#current.dialogue = true;
     for (const line of lines) this.#output(line);
+  }
+
+  /** Whether a row of an edit has the prompt; what stands from there on was typed. */
+  #isEntered({ lines, column, hasKeys }: Edit, row: number): boolean {
+    const line = lines[row] ?? '';
+    const below = lines.slice(row + 1);
+    const more = this.#isOpen ? readContinuation(line) : undefined;
+    if (more !== undefined) {
+      this.#continue([more, ...below].join('\n'));
+      return true;
+    }
+    const prompted = (row === 0 ? this.#strongAt(line, column) : undefined) ?? this.#innermost(line);
+    if (prompted === undefined) return false;
+    this.#edited.add(prompted.prompt.kind);
+    if (hasKeys && shellOf(prompted.prompt, true) === 'zsh') this.#finish();
+    else this.#enter({ ...prompted, rest: [prompted.rest, ...below].join('\n') }, true);
+    return true;
   }
 
   fullScreen(lines: string[]): void {

@@ -21,7 +21,7 @@ export interface PromptedLine {
   rest: string;
 }
 
-const SIGN = String.raw`(?<sign>[#$%])(?: (?<rest>.*)|)$`;
+const SIGN = '(?<sign>[#$%])(?: (?<rest>.*)|)$';
 /** `(venv) `, or what Debian shows in a chroot. */
 const BEFORE = String.raw`^(?:\([\w.:/@-]+\) ?)?`;
 

@@ -7,7 +7,7 @@ export interface SimpleCommand {
   redirects: { operator: string; target: Word | undefined }[];
   here: HereDocument | undefined;
   /** What follows it: `&&`, `||`, `|`, `;`, `&`, a newline; empty at the end. */
-  then: string;
+  joint: string;
 }
 
 /** Words of compound commands stand among the others: `for`, `do`, `then`. */
@@ -15,9 +15,9 @@ export function simpleCommands(text: string): SimpleCommand[] {
   const found: SimpleCommand[] = [];
   let current = empty();
   let redirect: string | undefined;
-  const end = (then: string): void => {
+  const end = (joint: string): void => {
     if (current.words.length + current.assignments.length + current.redirects.length > 0) {
-      found.push({ ...current, then });
+      found.push({ ...current, joint });
     }
     current = empty();
   };
@@ -99,5 +99,5 @@ function addWord(command: SimpleCommand, word: Token & { type: 'word' }): void {
 }
 
 function empty(): SimpleCommand {
-  return { assignments: [], words: [], redirects: [], here: undefined, then: '' };
+  return { assignments: [], words: [], redirects: [], here: undefined, joint: '' };
 }
