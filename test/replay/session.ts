@@ -7,7 +7,15 @@ export interface Session {
   columns?: number;
   /** More of `docker run`. */
   flags?: string[];
+  /** Working directory of the image; default `/`. */
+  directory?: string;
+  /** Home directories that are not where they are by default. */
+  homes?: Readonly<Record<string, string>>;
+  /** Codes of what is to be told of its Dockerfile. */
+  findings?: string[];
   steps: Step[];
+  /** Contents of the files that were edited, by path, as they are in the container at the end. */
+  edited?: Readonly<Record<string, string>>;
   /** What was really run, in order: the truth that the log is read for. */
   commands: string[];
 }

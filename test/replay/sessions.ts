@@ -79,6 +79,7 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
       ...lines('pwd', 'cd', 'echo done >> notes.txt', 'ls /nowhere', 'mkdir data && cd data && touch here'),
       EXIT,
     ],
+    edited: { '/srv/app/app.py': 'import sys\nprint("hello", sys.argv)\n\n' },
     commands: [
       'ls',
       'mkdir -p /srv/app/data',
@@ -259,6 +260,7 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
   },
 
   'bash-secrets': {
+    findings: ['REPLAY_SECRET', 'REPLAY_SECRET', 'REPLAY_SECRET'],
     command: ['bash'],
     steps: [
       ...lines(
@@ -301,6 +303,7 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
       ...lines("alias ll='ls -l'", 'll', 'touch a.txt', '!!', 'ls -d {a,b}.txt', 'touch x{1,2}.txt'),
       EXIT,
     ],
+    edited: { '/opt/notes.txt': 'first\nsecond\n' },
     commands: [
       "PS1='\\[\\e]0;\\u@\\h: \\w\\a\\]\\[\\e[1;32m\\]\\u@\\h\\[\\e[0m\\]:\\[\\e[1;34m\\]\\w\\[\\e[0m\\]\\$ '",
       'ls --color=always /',
@@ -343,6 +346,7 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
       { keys: `more comments.txt${ENTER}`, until: SLOW },
       EXIT,
     ],
+    edited: { '/srv/web/page.html': '<p>page</p>\n\n' },
     commands: [
       'mkdir /srv/web',
       'cd /srv/web',
@@ -368,6 +372,8 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
 
   'busybox-ash': {
     image: 'counter',
+    directory: '/data',
+    homes: { bob: '/data' },
     command: ['sh'],
     columns: 60,
     steps: [
@@ -394,6 +400,7 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
       ...lines('su bob', 'id', 'touch /tmp/bobs', 'exit', 'date > /dev/null'),
       EXIT,
     ],
+    edited: { '/data/edited.txt': 'by vi\n' },
     commands: [
       'cd /data',
       'mkdir -p conf/sub',
@@ -440,6 +447,7 @@ export const SESSIONS: Readonly<Record<string, Session>> = {
       ...lines('export KIND=test', 'echo "kind $KIND" > kind.txt', 'cat /etc/hostname'),
       EXIT,
     ],
+    edited: { '/opt/project/main.c': 'int main(void) { return 0; }\n' },
     commands: [
       'cd /opt',
       'mkdir -p project/src',

@@ -16,7 +16,7 @@ const LOOKS = new Set(
   tail wc sort uniq cut tr nl tac rev od xxd hexdump strings grep egrep fgrep zgrep zcat md5sum sha1sum sha256sum
   sha512sum cksum cmp diff comm find tree realpath readlink basename dirname echo printf seq expr true : test [ [[ jobs
   fg bg man info help apropos whatis tty locale lsof ss netstat ip ifconfig route ping dig nslookup host getent getconf
-  ldd nm objdump clear reset ulimit hash times sleep wait dpkg-query apt-cache lsb_release jq awk gawk mawk column
+  ldd nm objdump clear reset ulimit hash times sleep wait dpkg-query apt-cache lsb_release print jq awk gawk mawk column
   fold tput last lastlog alias declare set command`.split(/\s+/),
 );
 const PAGERS = new Set(['less', 'more', 'most', 'pg', 'man', 'info']);

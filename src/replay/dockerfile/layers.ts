@@ -30,7 +30,7 @@ export function layerOf(typed: readonly string[], updates: boolean): Layer | und
 /** Whether the lines need the shell that they were typed into: `sh` would not understand them, or otherwise. */
 export function needsOwnShell(line: string): boolean {
   return (
-    /\[\[|<\(|>\(|<<<|&>|\$'|\$\{\w+(?:\[|\/|:\d|\^|,)|\{[\w.-]*,[\w.,-]*\}|\{\w+\.\.\w+\}|(?:^|\s)(?:function|pushd|popd|source|shopt|declare|local|mapfile|readarray|select)\s|\w+=\(|\*\*\//.test(
+    /\[\[|<\(|>\(|<<<|&>|\$'|\$\{\w+(?:\[|\/|:\d|\^|,)|\{[\w.-]*,[\w.,-]*\}|\{\w+\.\.\w+\}|(?:^|\s)(?:function|pushd|popd|source|shopt|declare|local|mapfile|readarray|select)\s|\w+=\(|\*\*\/|(?:^|[;&|]\s*)print\s/.test(
       line,
     ) || /\becho\s+(?:-[neE]*e|.*\\)/.test(line)
   );

@@ -145,11 +145,6 @@ export function shellStarted(command: SimpleCommand, state: ShellState): Partial
   return undefined;
 }
 
-/** As a shell would type it, for a line that is carried. */
-export function assignmentLine(name: string, { raw, value }: Carried): string {
-  return `${name}=${value === undefined ? raw : quote(value)}`;
-}
-
 function placeOf(state: ShellState, typed: string): string | undefined {
   return typed === '-' ? state.previous : absolutePath(state, typed);
 }

@@ -50,6 +50,8 @@ class Writer {
   #where: Base;
   #group: { category: Category; lines: string[] } | undefined;
   #comments: string[] = [];
+  /** The instruction that was written last. */
+  #last = '';
   #installs = false;
   #shell: string | undefined;
 
@@ -110,7 +112,7 @@ class Writer {
     if (user !== this.#where.user) {
       this.#flush();
       // That the last user is root is for the session to say.
-      this.#instruction(`USER ${user}`, user === 'root' ? ['# hadolint ignore=DL3002'] : []);
+      this.#instruction(`USER ${user}`, user === 'root' ? ['DL3002'] : []);
     }
     this.#where = { directory, user };
   }
@@ -141,10 +143,7 @@ class Writer {
     const layer = group === undefined ? undefined : layerOf(group.lines, this.#updates);
     if (layer === undefined) return;
     if (layer.lines.some((line) => /^apt-get\b.*\binstall\b/.test(line))) this.#installs = true;
-    const follows = this.#body.at(-1)?.match(/^(?:RUN | {4}&& )/) !== null && this.#body.length > 0;
-    const ignored = follows && this.#comments.length === 0 ? [...layer.ignored, 'DL3059'] : layer.ignored;
-    const pragma = ignored.length === 0 ? [] : [`# hadolint ignore=${ignored.join(',')}`];
-    this.#instruction(`RUN ${layer.lines.join(' \\\n    && ')}`, pragma);
+    this.#instruction(`RUN ${layer.lines.join(' \\\n    && ')}`, layer.ignored);
   }
 
   #file({ path, content, user }: Step & { type: 'file' }): void {
@@ -191,9 +190,14 @@ class Writer {
     this.#instruction(`COPY ${option}${places}`);
   }
 
-  #instruction(text: string, pragma: readonly string[] = []): void {
-    const comments = this.#comments.splice(0).map(comment);
-    this.#body.push(...comments, ...pragma, ...text.split('\n'));
+  /** @param ignored rules of hadolint that what was typed does not keep */
+  #instruction(text: string, ignored: readonly string[] = []): void {
+    // Layers are kept apart where they are about different things.
+    const isNextRun = text.startsWith('RUN ') && this.#last.startsWith('RUN ');
+    const rules = isNextRun ? [...ignored, 'DL3059'] : ignored;
+    const pragma = rules.length === 0 ? [] : [`# hadolint ignore=${rules.join(',')}`];
+    this.#body.push(...this.#comments.splice(0).map(comment), ...pragma, ...text.split('\n'));
+    this.#last = text;
   }
 }
 

@@ -1,12 +1,12 @@
 /** What is not compared, and why: this list is part of what a score means. */
 
-export interface Exclusion {
+interface Exclusion {
   why: string;
   /** Of whole paths. */
   form: RegExp;
 }
 
-export const EXCLUSIONS: readonly Exclusion[] = [
+const EXCLUSIONS: readonly Exclusion[] = [
   {
     why: 'made by the engine for every container',
     form: /^\/(?:\.dockerenv|dev(?:\/.*)?|proc(?:\/.*)?|sys(?:\/.*)?|etc\/(?:hostname|hosts|resolv\.conf|mtab))$/,

@@ -1,6 +1,7 @@
 /**
- * How wide the terminal was, which no log tells. Line editors show it: readline writes a blank and a carriage return
- * where a line that is edited is full, to make the terminal wrap; zsh fills the line before its prompt with blanks.
+ * How wide the terminal was, which no log tells. Line editors show it: where a line that is edited is full, readline
+ * writes a blank, or the next character, and a carriage return, to make the terminal wrap, and then the next line; zsh
+ * fills the line before its prompt with blanks.
  */
 
 export interface Piece {
@@ -21,12 +22,12 @@ export interface Cursor {
 const MIN_COLUMNS = 20;
 const ESCAPE = '\x1b';
 /** Not before a newline, nor before what only rewrites the line. */
-const WRAP = new RegExp(` \r(?=[^\r\n${ESCAPE}\b])`, 'g');
+const WRAP = new RegExp(` \\r(?=[^\\r\\n${ESCAPE}\\x08])|([^\\s${ESCAPE}\\x08])\\r(?=\\1)`, 'g');
 const ZSH_FILL = /( {19,})\r \r/g;
 
 /** Cuts a text before each place where a line editor may wrap. */
 export function pieces(text: string): Piece[] {
-  if (!text.includes(' \r')) return [{ text, wraps: false }];
+  if (!/[^\r]\r[^\r\n]/.test(text)) return [{ text, wraps: false }];
   const fills = [...text.matchAll(ZSH_FILL)].map(({ index, 0: fill }) => ({ from: index, to: index + fill.length }));
   const wraps = [...text.matchAll(WRAP)]
     .map(({ index }) => index)
@@ -40,7 +41,7 @@ export function pieces(text: string): Piece[] {
 export function editingWidth({ text }: Piece, { cursor, line, isTyped }: Cursor): number | undefined {
   const fill = /^( {19,})\r \r/.exec(text)?.[1];
   if (fill !== undefined) return fill.length + 1;
-  if (!isTyped || !text.startsWith(' \r') || cursor < MIN_COLUMNS || line.length !== cursor) return undefined;
+  if (!isTyped || !/^(?: \r|(\S)\r\1)/.test(text) || cursor < MIN_COLUMNS || line.length !== cursor) return undefined;
   // To its own begin, the prompt, an editor goes back to write it again.
   const next = text.slice(2, 6);
   return line.startsWith(next) || /^\s*$/.test(line) ? undefined : cursor;

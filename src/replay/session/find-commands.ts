@@ -180,7 +180,7 @@ export class CommandFinder implements ScreenReader {
 }
 
 /** Whether the prompt after a command may be that of another shell. */
-export function startsShell({ text }: Pick<TypedCommand, 'text'>): boolean {
+function startsShell({ text }: Pick<TypedCommand, 'text'>): boolean {
   const last = simpleCommands(text).at(-1);
   if (last === undefined) return false;
   const words = last.words.map(({ value, raw }) => value ?? raw);
