@@ -36,7 +36,11 @@ const FORMS: readonly { kind: string; weak?: true; form: RegExp }[] = [
   { kind: 'shell-version', form: new RegExp(`${BEFORE}(?<shell>bash|sh|dash|ksh|zsh)-\\d+\\.\\d+[\\w.]*${SIGN}`, 's') },
   { kind: 'dir', form: new RegExp(`${BEFORE}(?<dir>~(?:/\\S*)?|/\\S*) ${SIGN}`, 's') },
   { kind: 'host:dir', form: new RegExp(`${BEFORE}(?<host>\\w[\\w.-]*):(?<dir>~(?:/\\S*)?|/\\S*) ?${SIGN}`, 's') },
-  { kind: 'host', weak: true, form: new RegExp(`${BEFORE}(?<host>[A-Za-z][\\w.-]*|[0-9a-f]{12})(?<sign>[#%])(?: (?<rest>.*)|)$`, 's') },
+  {
+    kind: 'host',
+    weak: true,
+    form: new RegExp(`${BEFORE}(?<host>[A-Za-z][\\w.-]*|[0-9a-f]{12})(?<sign>[#%])(?: (?<rest>.*)|)$`, 's'),
+  },
   { kind: 'sign', weak: true, form: new RegExp(`${BEFORE}${SIGN}`, 's') },
 ];
 
