@@ -1,6 +1,6 @@
 /** The recorded sessions: every command is found, and the Dockerfile is the expected one. */
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { validate } from 'dockerfile-utils';
 import { describe, expect, test } from 'vitest';
 import { stepsOf } from '../../src/replay/dockerfile/steps.ts';
 import { type Captured, writeDockerfile } from '../../src/replay/dockerfile/write.ts';
@@ -8,10 +8,6 @@ import { readSession } from '../../src/replay/session/read-session.ts';
 import type { Session } from '../replay/session.ts';
 import { SESSIONS } from '../replay/sessions.ts';
 
-// Its declarations do not fit to how it is loaded.
-const { validate } = createRequire(import.meta.url)('dockerfile-utils') as {
-  validate: (text: string) => { message: string }[];
-};
 const CORPUS = 'test/replay/corpus';
 
 describe.each(Object.entries(SESSIONS))('%s', (name, session) => {

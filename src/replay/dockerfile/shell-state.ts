@@ -1,7 +1,7 @@
 /** What a shell carries from one line to the next: directory, user, variables and what else would be lost in a build. */
 import { posix } from 'node:path';
 import type { Prompt } from '../session/prompt.ts';
-import { argumentsOf, programOf, quote, type SimpleCommand } from '../session/simple-commands.ts';
+import { argumentsOf, programOf, type SimpleCommand } from '../session/simple-commands.ts';
 
 export interface ShellState {
   directory: string;

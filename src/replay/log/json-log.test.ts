@@ -32,7 +32,7 @@ test('rotated files come first, the oldest of them at the front, packed or not',
 });
 
 test('a line torn by a crash costs only itself', async () => {
-  const torn = line('whole\n') + '{"log":"half of i' + line('after\n') + '\0\0\0\0\n' + line('last\n') + '{"log":"tor';
+  const torn = `${line('whole\n')}{"log":"half of i${line('after\n')}\0\0\0\0\n${line('last\n')}{"log":"tor`;
   await writeFile(join(dir, 'c-json.log'), torn);
   const count = { entries: 0, bytes: 0, torn: 0 };
   expect(await texts('c-json.log', count)).toEqual(['whole\n', 'after\n', 'last\n']);
