@@ -95,6 +95,12 @@ export function absolutePath(state: ShellState, typed: string): string | undefin
   return /[$`*?]/.test(expanded) ? undefined : posix.resolve(state.directory, expanded);
 }
 
+export function withoutAlias({ aliases }: ShellState, text: string): string {
+  const name = /^[\w.-]+(?=\s|$)/.exec(text)?.[0] ?? '';
+  const alias = aliases.get(name);
+  return alias === undefined ? text : alias + text.slice(name.length);
+}
+
 /** The lines that must come before a command for it to mean what it meant. */
 export function carriedFor(state: ShellState, text: string): string[] {
   const variables = [...state.variables].filter(([name]) => new RegExp(`\\$\\{?${name}\\b`).test(text));

@@ -18,16 +18,12 @@ import {
   absolutePath,
   type Base,
   believePrompt,
-  type Carried,
   carriedFor,
-  changeDirectory,
-  envValue,
   type Homes,
-  innerShell,
-  newShell,
   type ShellState,
-  shellStarted,
+  withoutAlias,
 } from './shell-state.ts';
+import { Shells } from './shells.ts';
 
 /** Where and as whom. */
 interface Where {
@@ -65,8 +61,8 @@ export interface Steps {
   fates: Fate[];
 }
 
-export function stepsOf(commands: readonly TypedCommand[], { base, homes, keepFailed }: StepOptions): Steps {
-  const walk = new Walk(base, homes, keepFailed);
+export function stepsOf(commands: readonly TypedCommand[], options: StepOptions): Steps {
+  const walk = new Walk(options);
   const fates = commands.map((command, i) => walk.command(command, commands[i + 1]));
   return { steps: walk.end(), findings: walk.findings, fates };
 }
@@ -74,24 +70,18 @@ export function stepsOf(commands: readonly TypedCommand[], { base, homes, keepFa
 class Walk {
   readonly findings: Finding[] = [];
   readonly #steps: Step[] = [];
-  readonly #base: Base;
-  readonly #homes: Homes | undefined;
   readonly #keepFailed: boolean;
-  /** The innermost shell is the last. */
-  readonly #shells: ShellState[];
-  readonly #exported = new Set<string>();
+  readonly #shells: Shells;
   /** Secrets that were printed. */
   readonly #printed = new Set<string>();
 
-  constructor(base: Base, homes: Homes | undefined, keepFailed: boolean) {
-    this.#base = base;
+  constructor({ base, homes, keepFailed }: StepOptions) {
     this.#keepFailed = keepFailed;
-    this.#homes = homes;
-    this.#shells = [newShell(base, homes)];
+    this.#shells = new Shells(base, homes, (name, value) => this.#steps.push({ type: 'env', name, value }));
   }
 
   get #shell(): ShellState {
-    return this.#shells.at(-1) ?? newShell(this.#base, this.#homes);
+    return this.#shells.innermost;
   }
 
   command(command: TypedCommand, next: TypedCommand | undefined): Fate {
@@ -99,7 +89,7 @@ class Walk {
     believePrompt(this.#shell, prompt);
     if (prompt.user !== undefined) this.#shell.user = prompt.user;
     for (const secret of output.all().flatMap(secretsIn)) this.#printed.add(secret);
-    const text = this.#withoutAliases(expanded(command));
+    const text = withoutAlias(this.#shell, expanded(command));
     const secrets = [...secretsIn(text), ...[...this.#printed].filter((secret) => text.includes(secret))];
     if (secrets.length > 0) {
       const shown = oneLine(withoutSecrets(text, secrets));
@@ -120,7 +110,7 @@ class Walk {
   }
 
   end(): Step[] {
-    const { directory, user } = this.#shells[0] ?? this.#shell;
+    const { directory, user } = this.#shells.outermost;
     return [...this.#steps, { type: 'end', directory, user }];
   }
 
@@ -134,7 +124,7 @@ class Walk {
       this.#shell.functions.set(defined, text);
       return 'state';
     }
-    if (simple.length === 1 && this.#changesShell(first, typed)) return 'state';
+    if (simple.length === 1 && this.#shells.change(first, typed)) return 'state';
     const isPipeline = simple.every(({ joint }, i) => joint === '|' || i === simple.length - 1);
     const verdict = isPipeline ? judge(simple, text) : judgeAll(simple, text);
     if (verdict.kind === 'edit') {
@@ -150,101 +140,6 @@ class Walk {
     if (this.#writesFile(simple, user)) return 'file';
     this.#run([nonInteractive(text, command.output, command.shell === 'busybox')], command, false, user);
     return 'run';
-  }
-
-  /** Commands that are the shell's own matter. */
-  #changesShell(command: SimpleCommand, typed: string): boolean {
-    const shell = this.#shell;
-    const started = shellStarted(typed.startsWith('sudo ') ? (simpleCommands(typed)[0] ?? command) : command, shell);
-    if (started !== undefined) {
-      this.#shells.push(innerShell(shell, started));
-      return true;
-    }
-    if (command.words.length === 0) {
-      for (const { name, word } of command.assignments) this.#assign(name, word);
-      return command.redirects.length === 0;
-    }
-    const name = programOf(command);
-    const args = argumentsOf(command);
-    switch (name) {
-      case 'cd':
-      case 'pushd':
-      case 'popd':
-        changeDirectory(shell, command);
-        return true;
-      case 'export':
-      case 'declare':
-      case 'typeset':
-      case 'setenv':
-        for (const { raw, value } of command.words.slice(1)) this.#export(raw, value);
-        return true;
-      case 'unset':
-        for (const variable of args) this.#unset(variable);
-        return true;
-      case 'exit':
-      case 'logout':
-        this.#shells.pop();
-        if (this.#shells.length === 0) this.#shells.push(newShell(this.#base, this.#homes));
-        return true;
-      case 'alias':
-        for (const word of command.words.slice(1)) {
-          const match = /^([\w.-]+)=(.*)$/s.exec(word.value ?? '');
-          if (match?.[1] !== undefined) shell.aliases.set(match[1], match[2] ?? '');
-        }
-        return true;
-      case '.':
-      case 'source':
-        this.#source(args);
-        return true;
-      case 'umask':
-        if (args[0] !== undefined && /^\d+$|=/.test(args[0])) shell.always.push(`umask ${args[0]}`);
-        return true;
-      default:
-        return /^(?:set|shopt|ulimit|trap|hash|history|fc|bind|complete|unalias|stty|setopt|unsetopt|local|readonly|clear|reset|:)$/.test(
-          name,
-        );
-    }
-  }
-
-  #source([file]: readonly string[]): void {
-    if (file === undefined || /(?:rc|profile|profile\.d\/\S+)$/.test(file)) return;
-    this.#shell.always.push(`. ${absolutePath(this.#shell, file) ?? file}`);
-  }
-
-  #assign(name: string, word: Carried): void {
-    if (this.#exported.has(name)) this.#setEnv(name, word);
-    else this.#shell.variables.set(name, { raw: word.raw, value: word.value });
-  }
-
-  #export(raw: string, value: string | undefined): void {
-    const name = /^([A-Za-z_]\w*)/.exec(raw)?.[1];
-    if (name === undefined) return;
-    const equals = raw.startsWith(`${name}=`);
-    const given = equals
-      ? { raw: raw.slice(name.length + 1), value: value?.slice(name.length + 1) }
-      : this.#shell.variables.get(name);
-    if (given !== undefined) this.#setEnv(name, given);
-  }
-
-  #setEnv(name: string, given: Carried): void {
-    if (/^(?:PS1|PS2|PROMPT|HIST\w*|TERM|EDITOR|VISUAL|PAGER|LS_COLORS|PROMPT_COMMAND)$/.test(name)) return;
-    const value = envValue(given);
-    const usesVariable = [...this.#shell.variables.keys()].some((other) =>
-      new RegExp(`\\$\\{?${other}\\b`).test(given.raw),
-    );
-    if (value === undefined || (usesVariable && given.value === undefined)) {
-      const carried = carriedFor({ ...this.#shell, always: [] }, given.raw);
-      this.#shell.always.push(...carried, `export ${name}=${given.raw}`);
-      return;
-    }
-    this.#exported.add(name);
-    this.#shell.variables.delete(name);
-    this.#steps.push({ type: 'env', name, value });
-  }
-
-  #unset(name: string): void {
-    this.#shell.variables.delete(name);
-    if (this.#exported.delete(name)) this.#steps.push({ type: 'env', name, value: '""' });
   }
 
   #edited(files: readonly string[], command: string): void {
@@ -294,12 +189,6 @@ class Walk {
 
   #comment(text: string): void {
     this.#steps.push({ type: 'comment', text });
-  }
-
-  #withoutAliases(text: string): string {
-    const name = /^[\w.-]+(?=\s|$)/.exec(text)?.[0] ?? '';
-    const alias = this.#shell.aliases.get(name);
-    return alias === undefined ? text : alias + text.slice(name.length);
   }
 }
 

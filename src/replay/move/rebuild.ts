@@ -177,7 +177,10 @@ async function withRest(
 ): Promise<Comparison> {
   const rest = hasRest(differences) ? join(scratch, 'rest.tar') : undefined;
   if (rest !== undefined) {
-    await writeRest(await m.docker.exportContainer(source.workload.id, { signal: m.signal }), differences, rest);
+    const exported = await m.docker.exportContainer(source.workload.id, { signal: m.signal });
+    for (const path of await writeRest(exported, differences, rest)) {
+      m.emit({ type: 'note', message: `there is a secret in ${path}, which the last layer carries` });
+    }
   }
   await build(m, target, { dockerfile: `${dockerfile}${restLines(differences).join('\n')}\n`, context }, rest);
   return verify(m, target, source);

@@ -4,24 +4,35 @@ import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Pack, pack } from 'tar-stream';
+import { secretsIn } from '../dockerfile/secrets.ts';
 import { quote } from '../session/simple-commands.ts';
 import type { Difference } from './compare.ts';
 import { pathOf } from './manifest.ts';
 
 export const REST = 'rest.tar';
+const MAX_SEARCHED = 1 << 20;
 
 /** Whether the container has anything that the image lacks, or has otherwise. */
 export function hasRest(differences: readonly Difference[]): boolean {
   return differences.some(({ isExtra }) => !isExtra);
 }
 
-/** Writes the differing paths of an exported file system to an archive, with their modes, owners and times. */
-export async function writeRest(exported: Readable, differences: readonly Difference[], file: string): Promise<void> {
+/**
+ * Writes the differing paths of an exported file system to an archive, with their modes, owners and times.
+ * @returns those of them in which there is a secret
+ */
+export async function writeRest(
+  exported: Readable,
+  differences: readonly Difference[],
+  file: string,
+): Promise<string[]> {
   const wanted = new Set(differences.filter(({ isExtra }) => !isExtra).map(({ path }) => path));
   const archive = pack();
-  const copied = copyWanted(exported, wanted, archive).catch((error: Error) => archive.destroy(error));
+  const secret: string[] = [];
+  const copied = copyWanted(exported, wanted, archive, secret).catch((error: Error) => archive.destroy(error));
   await pipeline(archive, createWriteStream(file, { mode: 0o600 }));
   await copied;
+  return secret;
 }
 
 /** The lines that end a Dockerfile so that its image has the rest, and not what the container has not. */
@@ -35,7 +46,12 @@ export function restLines(differences: readonly Difference[]): string[] {
   return lines;
 }
 
-async function copyWanted(exported: Readable, wanted: ReadonlySet<string>, archive: Pack): Promise<void> {
+async function copyWanted(
+  exported: Readable,
+  wanted: ReadonlySet<string>,
+  archive: Pack,
+  secret: string[],
+): Promise<void> {
   const entries = extract();
   exported.on('error', (error) => entries.destroy(error));
   exported.pipe(entries);
@@ -53,9 +69,13 @@ async function copyWanted(exported: Readable, wanted: ReadonlySet<string>, archi
     }
     const copy = archive.entry(header);
     copy.on('error', () => {}); // What breaks it has broken the archive, which tells.
+    let isSecret = false;
     for await (const chunk of entry) {
+      // A file that holds one is mostly small; one at the border of two chunks may go unnoticed.
+      isSecret ||= (header.size ?? 0) <= MAX_SEARCHED && secretsIn((chunk as Buffer).toString('utf8')).length > 0;
       if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), once(copy, 'close')]);
     }
+    if (isSecret) secret.push(pathOf(header.name));
     copy.end(null);
   }
   archive.finalize();
