@@ -18,7 +18,7 @@ export default defineConfig({
           globalSetup: ['test/lab/setup.ts'],
           testTimeout: 240_000,
           hookTimeout: 300_000,
-          // Two cores and shared kernel state (mounts, cgroups): scenarios run one after another.
+          // Two cores: the scenarios of a lane (scripts/test.ts) run one after another.
           fileParallelism: false,
           // Real engines on a machine of two cores: a second try tells a bug from a stall; both tries are told.
           retry: 1,

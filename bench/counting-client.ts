@@ -1,63 +1,77 @@
-/** A client that asks the first address that answers, every 20 ms; the count that it is told must never go back. */
+/** A client with one open connection, over which the lab's web image counts: what came, when, and whether any is missing. */
+import type { LabHost } from '../lab/host.ts';
+import type { Started } from '../src/exec/run.ts';
+
+const LINE = /^connection (\d+), from (\S+) port (\d+): (\d+)$/;
+
 export class CountingClient {
-  answered = 0;
-  readonly #urls: string[];
-  readonly #answers: { at: number; url: string; count: number }[] = [];
-  #ended = false;
-  #refused = 0;
+  readonly #nc: Started;
+  readonly #server: string;
+  /** When each count came, by `performance.now()`. */
+  readonly #times: number[] = [];
+  #rest = '';
+  #last = '';
+  #fault: string | undefined;
+  #isOver = false;
 
-  constructor(urls: string[]) {
-    this.#urls = urls;
+  /** Begins at once, as a program that connects once and ends with its connection. */
+  constructor(host: LabHost, address: string, port: number) {
+    this.#server = `${address}:${port}`;
+    this.#nc = host.start('busybox', ['nc', address, String(port)]);
+    this.#nc.stdout.on('data', (chunk: Buffer) => this.#take(chunk.toString()));
+    void this.#nc.ended.then(() => this.#wrong('the connection ended'));
   }
 
-  begin(): void {
-    void (async () => {
-      for (let at = 0; !this.#ended; ) {
-        const url = this.#urls[at % this.#urls.length] as string;
-        const count = await ask(url);
-        if (count === undefined) {
-          if (this.answered > 0) this.#refused++;
-          at++;
-        } else {
-          this.answered++;
-          this.#answers.push({ at: performance.now(), url, count });
-        }
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    })();
+  /** The last line that came, and the first thing that went wrong, if any did. */
+  get line(): string {
+    return this.#fault ?? this.#last;
   }
 
-  async until(answered: number, signal: AbortSignal): Promise<void> {
-    while (this.answered < answered && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 20));
+  get isWell(): boolean {
+    return this.#fault === undefined;
   }
 
+  /** How many counts came until now. */
+  get counted(): number {
+    return this.#times.length;
+  }
+
+  /** The longest time between two counts, of those from the one to the other. */
+  longestPauseMs(from: number, to: number): number {
+    const times = this.#times.slice(Math.max(0, from - 1), to);
+    return Math.max(0, ...times.map((time, i) => time - (times[i - 1] ?? time)));
+  }
+
+  /** The way from the client to the server, and what became of the count. */
+  get summary(): { way: string; count: string } {
+    const [, number, address, port] = LINE.exec(this.#last) ?? [];
+    return {
+      way: `${address}:${port} → ${this.#server}, the container's connection ${number} from first to last`,
+      count: `counted to ${this.counted}, ${this.#fault ?? 'no number missing, none twice'}`,
+    };
+  }
+
+  /** What happens from now on is not told. */
   end(): void {
-    this.#ended = true;
+    this.#isOver = true;
+    this.#nc.stdout.removeAllListeners('data');
+    this.#nc.kill('SIGKILL');
   }
 
-  summary(): string {
-    let gap = { ms: 0, from: 0, to: 0 };
-    let wentBack = 0;
-    for (const [i, answer] of this.#answers.entries()) {
-      const before = this.#answers[i - 1];
-      if (before === undefined) continue;
-      if (answer.count < before.count) wentBack++;
-      if (answer.at - before.at > gap.ms) gap = { ms: answer.at - before.at, from: before.count, to: answer.count };
+  #take(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const [, connection, , , count] = LINE.exec(line) ?? [];
+      const expected = this.counted + 1;
+      if (connection !== (LINE.exec(this.#last)?.[1] ?? connection)) this.#wrong(`another connection: ${line}`);
+      if (Number(count) !== expected) this.#wrong(`${line}, where ${expected} was due`);
+      this.#times.push(performance.now());
+      this.#last = line;
     }
-    return [
-      `a client that asked every 20 ms: ${this.answered} answers, longest gap ${Math.round(gap.ms)} ms`,
-      `the count went on from ${gap.from} to ${gap.to} over the gap${wentBack === 0 ? ', and never back' : `, and went back ${wentBack} times`}`,
-      `${this.#refused} tries found nobody: the client looked for the new host by itself; forwarding is yet to come`,
-    ].join('\n');
   }
-}
 
-async function ask(url: string): Promise<number | undefined> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(1000) });
-    const count = Number(await response.text());
-    return response.ok && Number.isFinite(count) ? count : undefined;
-  } catch {
-    return undefined;
+  #wrong(what: string): void {
+    if (!this.#isOver) this.#fault ??= what;
   }
 }

@@ -1,42 +1,98 @@
 /**
- * `./dev demo`: moves a container that counts, under HTTP load, from one lab host to another, and shows what the
- * command shows and what a client saw. Leaves no lab running.
+ * `./dev demo`: a container counts over one open connection of a client, and moves to another host and home; on the way
+ * home, under load, which makes a report with a picture. Leaves no lab running.
  */
+import { copyFile, mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { LabHost } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { CountingClient } from './counting-client.ts';
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
-const onProgress = (line: string) => process.stderr.write(`demo: ${line}\n`);
+const REPORT = 'bench/out/demo.html';
+/** So long the count is watched before and after each move. */
+const WATCH_MS = 1500;
+
+const say = (line = '') => void process.stdout.write(`${line}\n`);
+const onProgress = (line: string) => void process.stderr.write(`demo: ${line}\n`);
+const terminal = process.stdout.isTTY && process.stdin.isTTY ? process.env.TERM : undefined;
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
 await using lab = await Lab.up({
   name: `demo-${process.pid}`.slice(0, 13),
-  hosts: ['a', 'b'],
+  hosts: ['a', 'b', 'c'],
   programDir: 'dist',
   ephemeral: true,
   onProgress,
   signal: stop.signal,
 });
-await lab.image('counter', ['a'], onProgress);
-const [a, b] = [lab.host('a'), lab.host('b')];
-await a.run('docker', ['run', '-d', '--pull=never', '--name', 'web', '-p', '8080:80', 'counter']);
+await lab.image('web', ['a'], onProgress);
+const [a, b, c] = [lab.host('a'), lab.host('b'), lab.host('c')];
+// With a network of its own, the container keeps its address, and there is less to be noted.
+await a.run('docker', ['network', 'create', '--subnet', '172.30.0.0/24', 'shop']);
+const ports = ['-p', '8080:80', '-p', '7007:7', '-p', '7013:13'];
+await a.run('docker', ['run', '-d', '--pull=never', '--name', 'web', '--network', 'shop', ...ports, 'web']);
+await untilReady(a);
 
-const load = new CountingClient([`http://${a.address}:8080/`, `http://${b.address}:8080/`]);
-load.begin();
-await load.until(20, stop.signal);
+say(`\nA client on host c opens one connection, over which the container counts:\n\nroot@c:~# nc ${a.address} 7013`);
+const client = new CountingClient(c, a.address, 7013);
+await watch();
+const before = client.counted;
+await shown(a, 'drayage', 'migrate', 'docker:web', '--to', 'root@b', '--yes');
+await shown(b, 'docker', 'ps', '--format', 'table {{.Names}}\\t{{.Image}}\\t{{.Status}}');
+await shown(a, 'drayage', 'forwards', 'ls');
+say('\nStill the same connection, at the same address:\n');
+await watch();
+const between = client.counted;
 
-say('\nroot@a:~# drayage migrate docker:web --to root@b --drop-connections --yes');
-const terminal = process.stdout.isTTY && process.stdin.isTTY ? process.env.TERM : undefined;
-const migrate = ['migrate', 'docker:web', '--to', 'root@b', '--drop-connections', '--yes'];
-const status = await a.onTerminal('drayage', migrate, terminal);
-await load.until(load.answered + 20, stop.signal);
-load.end();
+say('\nAnd home again, under load: 200 new requests a second and 50 more connections, all to the address of host a.');
+const load = ['--url', `http://${a.address}:8080/`, '--tcp', `${a.address}:7007`, '--settle', '2s'];
+const home = ['docker:web', '--host', 'root@b', '--to', 'root@a', '--rounds', '1', '--yes'];
+await shown(c, 'drayage', 'bench', ...home, ...load, '-o', 'report.html');
+say();
+await watch();
+client.end();
 
-say('\nroot@b:~# docker ps');
-say((await b.run('docker', ['ps', '--format', 'table {{.Names}}\t{{.Image}}\t{{.Status}}\t{{.Ports}}'])).stdout.trim());
-say('\nroot@b:~# docker logs web | tail -n 3');
-say((await b.run('docker', ['logs', '--tail', '3', 'web'])).stdout.trim());
-say(`\n${load.summary()}`);
-process.exitCode = status;
+if (!stop.signal.aborted) {
+  await mkdir(dirname(REPORT), { recursive: true });
+  await copyFile(c.path('/report.html'), REPORT);
+  const [gone, back] = [client.longestPauseMs(before, between), client.longestPauseMs(between, client.counted)];
+  const { way, count } = client.summary;
+  say(`\nthe connection   ${way}`);
+  say(`                 ${count}`);
+  say(
+    `                 longest pause ${Math.round(gone)} ms in the move to b, ${Math.round(back)} ms in the move home`,
+  );
+  say(`the report       ${resolve(REPORT)}`);
+  if (!client.isWell) process.exitCode = 1;
+}
+
+/** Shows a command line and what comes of it; the first that fails makes the demo fail. */
+async function shown(host: LabHost, program: string, ...args: string[]): Promise<void> {
+  if (stop.signal.aborted) return;
+  say(
+    `\nroot@${host.name}:~# ${[program, ...args].map((word) => (/[^\w:/.@=-]/.test(word) ? `'${word}'` : word)).join(' ')}`,
+  );
+  const status = await host.onTerminal(program, args, terminal);
+  process.exitCode ||= status;
+}
+
+/** What the client is told, as it comes. */
+async function watch(): Promise<void> {
+  const draw = () => void (terminal && process.stdout.write(`\r\x1b[2K${client.line}`));
+  const timer = setInterval(draw, 50);
+  await new Promise<void>((end) => {
+    setTimeout(end, WATCH_MS);
+    stop.signal.addEventListener('abort', () => end(), { once: true });
+  });
+  clearInterval(timer);
+  say(terminal === undefined ? client.line : `\r\x1b[2K${client.line}`);
+}
+
+async function untilReady(host: LabHost): Promise<void> {
+  while (!stop.signal.aborted) {
+    if ((await host.run('docker', ['logs', 'web'])).stdout.includes('ready')) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,8 +1,7 @@
 /** What is moved in a benchmark: small ones, so that ten moves of each take minutes. */
-export interface Scenario {
-  name: string;
-  about: string;
+export interface Workload {
   image: string;
+  /** For `docker run`. */
   flags: string[];
   command: string[];
   /** Run in the container (by docker exec) before the first move. */
@@ -11,6 +10,12 @@ export interface Scenario {
   ready: RegExp;
 }
 
+export interface Scenario extends Workload {
+  name: string;
+  about: string;
+}
+
+/** Those that are moved without clients. */
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'tiny',
@@ -43,3 +48,13 @@ export const SCENARIOS: readonly Scenario[] = [
     ready: /^step \d+/m,
   },
 ];
+
+/** Moved under load. */
+export const WEB: Scenario = {
+  name: 'web',
+  about: 'a web server with 200 new requests a second and 50 connections that count messages',
+  image: 'web',
+  flags: ['-p', '8080:80', '-p', '7007:7'],
+  command: [],
+  ready: /^ready$/m,
+};

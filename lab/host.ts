@@ -1,4 +1,5 @@
 /** One host of a lab, as tests and commands use it. */
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { DrayageError } from '../src/errors.ts';
@@ -55,6 +56,16 @@ export class LabHost {
   start(program: string, args: readonly string[] = [], options: InHostOptions = {}): Started {
     const { env, cwd, input: _, okCodes: __, ...rest } = options;
     return start('nsenter', [...this.#enter(env, cwd), 'setpriv', '--pdeathsig', 'KILL', program, ...args], rest);
+  }
+
+  /** The same for what is to be ended by Ctrl-C: `kill` only ends what has entered the host. */
+  startInterruptible(program: string, args: readonly string[] = []): Started & { interrupt(): Promise<void> } {
+    const pidFile = `/run/interruptible-${randomUUID()}.pid`;
+    const started = this.start('sh', ['-c', 'echo $$ >"$0"; exec "$@"', pidFile, program, ...args]);
+    const interrupt = async () => {
+      await this.run('sh', ['-c', 'kill -INT "$(cat "$0")"', pidFile], { okCodes: [0, 1] });
+    };
+    return { ...started, interrupt };
   }
 
   /**

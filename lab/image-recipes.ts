@@ -41,6 +41,12 @@ export const IMAGE_RECIPES: Readonly<Record<string, ImageRecipe>> = {
     files: { 'nginx.conf': 'etc/nginx/lab.conf', 'index.html': 'var/www/index.html' },
     config: { Cmd: ['nginx', '-c', '/etc/nginx/lab.conf'], ExposedPorts: { '80/tcp': {} }, StopSignal: 'SIGQUIT' },
   },
+  web: {
+    about: 'web.py: HTTP on port 80, an echo of lines on port 7, a count for each connection on port 13',
+    packages: ['python3'],
+    files: { 'web.py': 'usr/bin/web.py' },
+    config: { Cmd: ['web.py'], ExposedPorts: { '80/tcp': {}, '7/tcp': {}, '13/tcp': {} } },
+  },
   memory: {
     about: 'mem.py MB [HZ]: holds memory, changes HZ pages a second and checks each; counts by HTTP on port 80',
     packages: ['python3-minimal'],

@@ -109,7 +109,9 @@ function stretch(text: string, column: number, style: Cell): string {
   const fill = style.colour === undefined ? '' : ` fill="${PALETTE[style.colour]}"`;
   const weight = style.bold ? ' font-weight="bold"' : '';
   const opacity = style.dim ? ' fill-opacity="0.62"' : '';
-  return `<tspan ${at}${fill}${weight}${opacity}>${escapeMarkup(text)}</tspan>`;
+  // Viewers differ in whether they keep several spaces as they are.
+  const spaced = escapeMarkup(text).replaceAll(' ', '\u00a0');
+  return `<tspan ${at}${fill}${weight}${opacity}>${spaced}</tspan>`;
 }
 
 function sameStyle(a: Cell | undefined, b: Cell): boolean {

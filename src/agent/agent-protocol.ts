@@ -28,6 +28,11 @@ const tree = z.looseObject({
   kind: z.enum(['upper', 'volume', 'bind']),
   path: z.string().startsWith('/').max(4096),
 });
+const address = z.union([z.ipv4(), z.ipv6()]);
+const device = z.string().regex(/^[A-Za-z0-9_.@-]{1,15}$/);
+/** Is also part of a kernel parameter's name. */
+const innerDevice = z.string().regex(/^[A-Za-z0-9_-]{1,15}$/);
+const fullMac = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
 /** What the target uses of the facts is checked; the engine's own descriptions are the engine's to check. */
 const openTarget = z.object({
   id,
@@ -39,8 +44,21 @@ const openTarget = z.object({
     image: z.looseObject({ id: text, reference: text, tags: z.array(text).max(1000), layers: z.array(text).max(1000) }),
     files: z.array(tree).max(10_000),
     memoryBytes: z.number().nonnegative(),
+    traffic: z
+      .looseObject({
+        own: z
+          .array(
+            z.object({
+              ...{ network: text, device: innerDevice, mac: fullMac, parent: device },
+              addresses: z.array(address).max(100),
+            }),
+          )
+          .max(100),
+      })
+      .exactOptional(),
   }),
   options,
+  parents: z.record(text, device),
 });
 const openReplay = openTarget.omit({ options: true });
 const replayOptions = z.object({
@@ -75,8 +93,6 @@ const summary = z.object({
   totalMs: z.number().exactOptional(),
   bytes: z.number().exactOptional(),
 });
-const address = z.union([z.ipv4(), z.ipv6()]);
-const device = z.string().regex(/^[A-Za-z0-9_.@-]{1,15}$/);
 const port = z.number().int().min(0).max(65535);
 const mac = z.string().regex(/^([0-9a-f]{2}(:[0-9a-f]{2}){5})?$/);
 const via = z.object({ 4: address.exactOptional(), 6: address.exactOptional() });

@@ -165,8 +165,40 @@ test.each<[string, string[], string]>([
   for (const command of [['probe'], ['bench', 'web', '--to', 'b']]) {
     const { error, calls } = await new FakeTerminal({ agent: answers }).run(...command, ...flags);
     expect(error?.code).toBe(code);
+    expect(error?.remedy).toMatch(/\S/);
     expect(calls).toEqual([]);
   }
+});
+
+test('a server that is silent, or no echo, is told before anything begins', async () => {
+  await using web = await webServer(() => {});
+  await using echo = await echoServer(() => 'who is there?\n');
+  const { answers } = agents();
+  const [silent, other] = [`127.0.0.1:${web.port}`, `127.0.0.1:${echo.port}`];
+  for (const command of [['probe'], ['bench', 'web', '--to', 'b']]) {
+    for (const [flags, code, remedy] of [
+      [['--url', `http://${silent}/`], 'MEASURE_NO_ANSWER', 'firewall'],
+      [['--url', `http://${other}/`], 'MEASURE_NO_ANSWER', '--tcp'],
+      [['--tcp', other], 'MEASURE_NO_ECHO', 'sends each line back'],
+    ] as const) {
+      const terminal = new FakeTerminal({ agent: answers });
+      const { error, calls } = await terminal.run(...command, ...flags, '--timeout', '200ms');
+      expect(error?.code).toBe(code);
+      expect(error?.remedy).toContain(remedy);
+      expect(calls).toEqual([]);
+    }
+  }
+});
+
+test('bench of a workload that is not there moves nothing', async () => {
+  await using web = await webServer();
+  const { answers, moves } = agents({}, () => {
+    throw new DrayageError('WORKLOAD_UNKNOWN', 'There is no container web here.');
+  });
+  const where = ['--to', 'b', '--url', `http://127.0.0.1:${web.port}/`];
+  const { error, out } = await new FakeTerminal({ agent: answers }).run('bench', 'web', ...where, ...QUICK);
+  expect([error?.code, moves, out]).toEqual(['WORKLOAD_UNKNOWN', [], '']);
+  expect(error?.remedy).toContain('drayage ps');
 });
 
 test('what speaks against a move, or closes the way back, is told before the first one', async () => {

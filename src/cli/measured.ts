@@ -44,12 +44,13 @@ export async function reach(flags: MeasureFlags): Promise<MeasureOptions> {
   if (url === undefined && tcp === undefined) {
     throw new DrayageError('USAGE', 'There is nothing to measure.', { remedy: 'Name it by --url, --tcp or both.' });
   }
-  const { parseUrl, reachHttp, reachTcp } = await import('../measure/target.ts');
+  const { parseUrl, reachHttp, reachTcp, REACH_MS } = await import('../measure/target.ts');
   const http = url === undefined ? undefined : parseUrl(url);
   if (output !== undefined) await checkWritable(output);
+  const reaching = { deadlineMs: Math.min(deadlineMs, REACH_MS) };
   return {
-    ...(http && { http: await reachHttp(http) }),
-    ...(tcp !== undefined && { tcp: await reachTcp(tcp) }),
+    ...(http && { http: await reachHttp(http, reaching) }),
+    ...(tcp !== undefined && { tcp: await reachTcp(tcp, reaching) }),
     ...{ rate, connections, deadlineMs },
   };
 }

@@ -107,9 +107,12 @@ function showPlan(cli: Cli, plan: Plan | null, json: boolean): void {
 }
 
 export function handoverOption(): Option {
-  return new Option('--handover <way>', 'how clients follow: the source forwards, the address moves, or not at all')
+  return new Option(
+    '--handover <way>',
+    'how clients follow: the source forwards, an address of its own moves, each where it applies, or not at all',
+  )
     .choices(HANDOVERS)
-    .default('forward');
+    .default('auto');
 }
 
 export function optionsOf(flags: Omit<Flags, 'to' | 'dryRun'> & { dryRun?: boolean }): MigrateOptions {
@@ -117,7 +120,7 @@ export function optionsOf(flags: Omit<Flags, 'to' | 'dryRun'> & { dryRun?: boole
     remove: flags.remove ?? false,
     carryBinds: flags.carryBinds ?? false,
     dropConnections: flags.dropConnections ?? false,
-    handover: flags.handover ?? 'forward',
+    handover: flags.handover ?? 'auto',
     dryRun: flags.dryRun ?? false,
   };
 }

@@ -3,6 +3,7 @@
 /** `engine:name` as users write it. */
 import type { TrafficFacts } from '../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
+import type { OwnDevice } from '../traffic/own-device.ts';
 
 export interface WorkloadRef {
   engine: 'docker';
@@ -73,6 +74,8 @@ export interface WorkloadTraffic {
   published: PublishedPort[];
   /** Its addresses on bridges of the host. */
   addresses: WorkloadAddress[];
+  /** By which it is on the LAN itself. */
+  own: OwnDevice[];
 }
 
 export interface WorkloadFacts {
@@ -136,7 +139,15 @@ export interface HostFacts {
     /** Chain ids of all layers it has. */
     layers: string[];
     images: { id: string; tags: string[] }[];
-    networks: { name: string; id: string; driver: string; subnets: string[]; containers: number }[];
+    networks: {
+      name: string;
+      id: string;
+      driver: string;
+      subnets: string[];
+      containers: number;
+      /** The host's device that its containers hang on, where they are on the LAN by themselves. */
+      parent?: string;
+    }[];
     volumes: string[];
     /** Those of them that only kept copies of earlier migrations use. */
     keptVolumes: string[];

@@ -37,7 +37,8 @@ const BY_CODE: Record<string, Failure> = {
 /** Pure: of an error of undici or of node:net. */
 export function failureOf(error: unknown): Failure {
   const code = codeOf(error);
-  if (code.startsWith('HPE_')) return 'garbled';
+  // Not every one of undici's parser errors has a code.
+  if (code.startsWith('HPE_') || (error instanceof Error && error.name === 'HTTPParserError')) return 'garbled';
   return BY_CODE[code] ?? 'other';
 }
 

@@ -180,14 +180,19 @@ test('what does not answer is told before anything begins', async () => {
   await expect(reachHttp(url)).rejects.toMatchObject({
     code: 'MEASURE_NO_ANSWER',
     message: expect.stringContaining('refused'),
+    remedy: expect.stringContaining('published'),
   });
-  await expect(reachTcp(`127.0.0.1:${web.port}`)).rejects.toMatchObject({ code: 'MEASURE_NO_ANSWER' });
+  await expect(reachTcp(`127.0.0.1:${web.port}`)).rejects.toMatchObject({
+    code: 'MEASURE_NO_ANSWER',
+    remedy: expect.stringContaining('published'),
+  });
   await using silent = await echoServer(() => '');
   const quick = { deadlineMs: 100 };
   await expect(reachTcp(`127.0.0.1:${silent.port}`, quick)).rejects.toMatchObject({ code: 'MEASURE_NO_ECHO' });
   await expect(reachHttp(new URL(`http://127.0.0.1:${silent.port}/`), quick)).rejects.toMatchObject({
     code: 'MEASURE_NO_ANSWER',
     message: expect.stringContaining('timeout'),
+    remedy: expect.stringContaining('firewall'),
   });
   await expect(reachHttp(url, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
 });

@@ -17,6 +17,7 @@ test.each([
   [coded('ETIMEDOUT'), 'timeout'],
   [coded('EHOSTUNREACH'), 'unreachable'],
   [coded('HPE_INVALID_CONSTANT'), 'garbled'],
+  [Object.assign(new Error('no HTTP'), { name: 'HTTPParserError' }), 'garbled'],
   [coded('EADDRNOTAVAIL'), 'local'],
   [new Error('what?'), 'other'],
   [undefined, 'other'],

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import { buildConnector, Client } from 'undici';
 import { DrayageError } from '../errors.ts';
-import { FAILURE_MEANINGS, failureOf } from './failure.ts';
+import { FAILURE_MEANINGS, type Failure, failureOf } from './failure.ts';
 import { get } from './get.ts';
 
 export interface HttpTarget {
@@ -27,7 +27,8 @@ export interface ReachOptions {
   signal?: AbortSignal;
 }
 
-const REACH_MS = 5000;
+/** A server that needs longer for its first answer does not answer. */
+export const REACH_MS = 5000;
 const LONGEST_LINE = 64;
 
 /** @throws DrayageError USAGE */
@@ -127,8 +128,20 @@ async function firstOf<T>(addresses: readonly string[], name: string, attempt: (
   const reason = failure instanceof Error ? failure.message : String(failure);
   const kind = isTimeout(failure) ? 'timeout' : failureOf(failure);
   const why = kind === 'other' ? reason : `${kind}, ${FAILURE_MEANINGS[kind]} (${reason})`;
-  throw new DrayageError('MEASURE_NO_ANSWER', `${name} does not answer: ${why}.`, { cause: failure });
+  const remedy = REMEDIES[kind];
+  throw new DrayageError('MEASURE_NO_ANSWER', `${name} does not answer: ${why}.`, {
+    ...(remedy !== undefined && { remedy }),
+    cause: failure,
+  });
 }
+
+/** What to do about an address that does not answer, where its kind of failure tells more than the table of errors. */
+const REMEDIES: Partial<Record<Failure, string>> = {
+  refused: 'See on that host which ports are published, by docker ps, and name one of them.',
+  timeout: 'See whether a firewall drops what comes to that port, and whether the server answers on its own host.',
+  unreachable: 'See by ip route get ADDRESS how this host would get there.',
+  garbled: 'It speaks something else than HTTP: name it by --tcp if it echoes lines, or name another port.',
+};
 
 async function addressesOf(host: string, name: string): Promise<string[]> {
   if (isIP(host) !== 0) return [host];

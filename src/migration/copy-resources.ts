@@ -3,7 +3,10 @@ import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { Journal } from './journal.ts';
 import { lastState, openResources, type State } from './journal-records.ts';
-import { fromJournal, ignoreMissing, removeResource } from './resource.ts';
+import { fromJournal, ignoreMissing, type Resource, removeResource } from './resource.ts';
+
+/** Not part of the copy. */
+const STAGED: readonly Resource['kind'][] = ['guard', 'rendezvous', 'stage', 'address'];
 
 /**
  * After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. May be
@@ -13,8 +16,7 @@ export async function releaseCopy(journal: Journal, tools: { docker: Docker; run
   if (lastState(journal.records) === 'committed') await journal.append({ type: 'state', state: 'running' });
   for (const entry of openResources(journal.records)) {
     const resource = fromJournal(entry);
-    if (resource.kind === 'guard' || resource.kind === 'rendezvous' || resource.kind === 'stage')
-      await removeResource(resource, tools);
+    if (STAGED.includes(resource.kind)) await removeResource(resource, tools);
     if (resource.kind === 'container' && resource.id !== undefined) {
       // One that ended meanwhile and was removed, by --rm or its user, needs none.
       await ignoreMissing(tools.docker.update(resource.id, { RestartPolicy: resource.restartPolicy }));

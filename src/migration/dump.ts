@@ -9,6 +9,8 @@ import { DrayageError } from '../errors.ts';
 import { settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
 import type { Checkpoint } from '../tools/runc.ts';
+import { holdAddresses, silenceAddresses } from './address-handover.ts';
+import { allOf } from './all-of.ts';
 import { explainFailure } from './explain-failure.ts';
 import { holdTraffic, noteFlows } from './handover.ts';
 import { frozenByAnother, type Prepared } from './prepare.ts';
@@ -25,12 +27,15 @@ export interface Frozen {
 /** From here on the workload stands still. */
 export async function freezeWorkload(
   m: SourceMigration,
-  { facts, handover }: Prepared,
+  { facts, handover, addresses }: Prepared,
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
-  if (handover !== undefined) await m.trace.step('hold traffic', () => holdTraffic(m, handover, undo));
+  // On disk before the freeze, for a recovery; and before the hold, for it takes its time.
   await m.journal.append({ type: 'state', state: 'frozen' });
+  await m.trace.step('hold traffic', () =>
+    allOf(handover && holdTraffic(m, handover, undo), addresses && holdAddresses(m, addresses, undo)),
+  );
   if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));
   const atMs = m.trace.now();
@@ -52,9 +57,8 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
   // A transfer that nobody waits for any more must not hold up the thaw.
   m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
   const noted = prepared.handover && noteFlows(m, prepared.handover, undo);
-  const outcomes = await Promise.allSettled([dumped, synced, transferred, sent, noted]);
-  m.checkpoint();
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  const silenced = prepared.addresses && silenceAddresses(prepared.addresses, undo);
+  await allOf(dumped, synced, transferred, sent, noted, silenced).finally(() => m.checkpoint());
   assertFrozen(facts.workload);
   m.bytes += memory.bytes;
   memory[Symbol.dispose]();

@@ -84,10 +84,10 @@ export interface Proof {
 }
 
 /**
- * How the traffic follows the workload: the source forwards what still comes to its address, the workload takes an
- * address of its own along, or nothing is done.
+ * How the traffic follows the workload: the source forwards what comes to it (`forward`), the workload takes addresses of
+ * its own on the LAN along (`address`), each where it applies (`auto`), or nothing is done.
  */
-export const HANDOVERS = ['forward', 'address', 'none'] as const;
+export const HANDOVERS = ['auto', 'forward', 'address', 'none'] as const;
 export type Handover = (typeof HANDOVERS)[number];
 
 export interface MigrateOptions {

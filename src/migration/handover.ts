@@ -24,6 +24,7 @@ import {
   endHold,
   type Hold,
   hold,
+  holdNew,
   prepareHold,
   releaseToSource,
   releaseToTarget,
@@ -67,7 +68,7 @@ export async function prepareHandover(
   { workload }: Facts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
-  if (m.options.handover === 'none') return undefined;
+  if (m.options.handover === 'none' || m.options.handover === 'address') return undefined;
   const { published, addresses } = workload.traffic ?? { published: [], addresses: [] };
   if (addresses.length === 0) return undefined;
   const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
@@ -114,14 +115,21 @@ export async function prepareHandover(
 export async function holdTraffic(m: SourceMigration, handover: Handover, undo: UndoStack): Promise<void> {
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
-  if (!m.options.dropConnections) {
-    await hold(m.run, { ...held, spec: { ...held.spec, only: 'new' } });
-    const left = await settleHandshakes(pid, PATIENCE);
-    if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
-  }
-  const before = await readFlows(m.run, pid, source.addresses);
-  held.spec = { ...held.spec, flows: before };
+  if (!m.options.dropConnections) await holdNew(m.run, held);
+  const [flows] = await Promise.all([
+    readFlows(m.run, pid, source.addresses),
+    m.options.dropConnections ? 0 : settle(m, pid),
+  ]);
+  held.spec = { ...held.spec, flows };
   await hold(m.run, held);
+}
+
+/** @returns how long it took, in milliseconds */
+export async function settle(m: SourceMigration, pid: number): Promise<number> {
+  const began = m.trace.now();
+  const left = await settleHandshakes(pid, PATIENCE);
+  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  return m.trace.now() - began;
 }
 
 /** The workload stands still: its kernel is silent from now on, and these connections are open. */
@@ -170,20 +178,20 @@ export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): S
   return { ...source, published, flows, addresses };
 }
 
-/** Before the commit: the rules are there, and only the queues are left to be opened. */
+/** Before the commit, and behind the hold: only the queues are left to be opened. May be repeated. */
 export async function armForward(
   m: SourceMigration,
   { held, older, way }: Handover,
   side: SourceSide,
   undo: UndoStack,
 ): Promise<void> {
+  for (const { forward, passing } of older) {
+    undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
+  }
   const network = await readNetwork(m.run);
   const passed = older.map(({ forward, passing }) =>
     targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
   );
-  for (const { forward, passing } of older) {
-    undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
-  }
   await armTarget(m.run, [armedRules(side, network, held.lanes), ...passed].join('\n'));
 }
 

@@ -9,6 +9,8 @@
  */
 import { DrayageError } from '../errors.ts';
 import type { SourceSide } from '../traffic/forward.ts';
+import { giveUpAddresses } from './address-handover.ts';
+import { allOf } from './all-of.ts';
 import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
@@ -36,7 +38,8 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
-    await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
+    const intent = { type: 'state', state: 'intent', data: { forward } } as const;
+    await allOf(m.journal.append(intent), prepared.addresses && giveUpAddresses(m, prepared.addresses));
   } catch (error) {
     return undone(m, undo, error);
   }
@@ -61,11 +64,14 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
 async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoStack): Promise<SourceSide | undefined> {
-  const moved = await m.target.restore(m.id, handover && arrivingTraffic(m, handover));
-  if (handover === undefined) return undefined;
+  const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
+  if (handover === undefined) return void (await restored);
+  // Meanwhile, and for the addresses that most copies get: their own.
+  const armed = armForward(m, handover, forwardOf(handover, {}), undo);
+  const [moved] = await allOf(restored, armed);
   const forward = forwardOf(handover, moved);
   if (!m.options.dropConnections) assertAddressesKept(handover, moved);
-  await armForward(m, handover, forward, undo);
+  if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);
   return forward;
 }
 

@@ -22,6 +22,7 @@ it('carries everything to a host that has nothing of it', () => {
     strategy: 'stop-copy',
     image: { missingLayers: ['sha256:aaaa', 'sha256:bbbb', 'sha256:cccc'], bytes: 90 * MIB },
     networksToCreate: ['shop'],
+    addressesToMove: [],
     volumesToCreate: ['data'],
     memoryBytes: 100 * MIB,
     predictedBytes: (90 + 11 + 100) * MIB,

@@ -2,7 +2,11 @@
 import { planImage } from '../engines/docker/image-plan.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import type { FileTree, HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { NetworkInspect } from '../tools/docker-types.ts';
+import { type LanDevice, sameLan } from '../traffic/lan.ts';
+import { parentOf } from '../traffic/own-device.ts';
 import type { MigrateOptions } from './events.ts';
+import type { Facts } from './facts.ts';
 import { bindKind } from './preflight/files.ts';
 
 export interface Plan {
@@ -13,6 +17,8 @@ export interface Plan {
   trees: FileTree[];
   /** Names of user-defined networks to make on the target. */
   networksToCreate: string[];
+  /** Addresses of its own on the LAN, which it takes along, with the target's device for them. */
+  addressesToMove: { address: string; parent: string }[];
   /** Names of volumes to make on the target. */
   volumesToCreate: string[];
   memoryBytes: number;
@@ -21,12 +27,8 @@ export interface Plan {
   predictedBytes: number;
 }
 
-export function makePlan(
-  workload: WorkloadFacts,
-  _source: HostFacts,
-  target: HostFacts,
-  options: MigrateOptions,
-): Plan {
+export function makePlan(workload: WorkloadFacts, source: HostFacts, target: HostFacts, options: MigrateOptions): Plan {
+  const parents = parentsThere({ workload, source, target });
   const image = imageToSend(workload.image, target);
   const trees = carriedTrees(workload.files, options);
   const { memoryBytes } = workload;
@@ -38,11 +40,47 @@ export function makePlan(
       Object.keys(workload.networks),
       target.docker?.networks.map(({ name }) => name),
     ),
+    addressesToMove: (workload.traffic?.own ?? []).flatMap(({ network, addresses }) =>
+      addresses
+        .filter((address) => !address.startsWith('fe80:'))
+        .map((address) => ({ address, parent: parents[network] ?? '' })),
+    ),
     volumesToCreate: without(Object.keys(workload.volumes), target.docker?.volumes),
     memoryBytes,
     predictedOutageMs: predictOutage(memoryBytes, trees),
     predictedBytes: image.bytes + sum(trees, ({ bytes }) => bytes) + memoryBytes,
   };
+}
+
+/**
+ * On which device of the target each of the workload's networks of the LAN hangs there, by the networks' names: that of a
+ * network which is there already, or one on the same LAN as here. Networks without one are left out.
+ */
+export function parentsThere(facts: Facts): Record<string, string> {
+  return Object.fromEntries(
+    lanNetworks(facts).flatMap(({ network, there }) => (there === null ? [] : [[network.Name, there.device]])),
+  );
+}
+
+/** The workload's networks of the LAN. `there` is null where the target has no device for it. */
+export function lanNetworks({
+  workload,
+  source,
+  target,
+}: Facts): { network: NetworkInspect; parent: string; there: LanDevice | null; existing?: string }[] {
+  const networks = Object.values(workload.networks) as NetworkInspect[];
+  return networks.flatMap((network) => {
+    const parent = parentOf(network);
+    if (parent === undefined) return [];
+    const existing = target.docker?.networks.find(({ name }) => name === network.Name)?.parent;
+    const [here, other] = [source.traffic?.network, target.traffic?.network];
+    const there = here === undefined || other === undefined ? null : sameLan(here, other, parent, subnetsOf(network));
+    return [{ network, parent, there, ...(existing === undefined ? {} : { existing }) }];
+  });
+}
+
+function subnetsOf({ IPAM }: NetworkInspect): string[] {
+  return (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet]));
 }
 
 /** Bind mounts only where the user asked for it, and then only those that hold data: see bindKind. */

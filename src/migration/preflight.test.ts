@@ -5,6 +5,7 @@ import type { HostFacts, ObstacleKind, WorkloadFacts } from '../engines/facts.ts
 import type { ContainerInspect, MountPoint } from '../tools/docker-types.ts';
 import type { MigrateOptions } from './events.ts';
 import type { Finding } from './finding.ts';
+import type { ADDRESS_FINDINGS } from './preflight/own-addresses.ts';
 import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
 import { FINDINGS, type FindingCode, preflight, sourceHindrances } from './preflight.ts';
 
@@ -84,9 +85,14 @@ const hostConfig =
   (facts) =>
     Object.assign(facts.hostConfig, some);
 
+const macvlan = (options: Record<string, string> = {}) => ({
+  ...network('lan', '10.5.0.0/24', 'macvlan'),
+  Options: { parent: 'eth0', ...options },
+});
+
 /** For every code: what raises it, each by itself; and what comes near but does not. */
-/** Those of traffic have a test of their own. */
-type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS>;
+/** Those of traffic and of addresses of its own have tests of their own. */
+type Code = Exclude<FindingCode, keyof typeof TRAFFIC_FINDINGS | keyof typeof ADDRESS_FINDINGS>;
 const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
   NOT_RUNNING: {
     raised: (['exited', 'created', 'dead'] as const).map(
@@ -326,7 +332,16 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
       ({ source }) => source.listening.push('tcp/0.0.0.0:6379'),
     ],
   },
-  NETWORK_DRIVER: { raised: [({ workload }) => (workload.networks.lan = network('lan', '10.5.0.0/24', 'macvlan'))] },
+  NETWORK_DRIVER: {
+    raised: [
+      ({ workload }) => (workload.networks.lan = network('lan', '10.5.0.0/24', 'ipvlan')),
+      // Without a parent it hangs on a device of the engine's own.
+      ({ workload }) => (workload.networks.lan = network('lan', '10.5.0.0/24', 'macvlan')),
+      ({ workload }) => (workload.networks.lan = macvlan({ macvlan_mode: 'passthru' })),
+      ({ workload }) => (workload.networks.lan = { ...macvlan(), Internal: true }),
+    ],
+    not: [({ workload }) => (workload.networks.lan = macvlan())],
+  },
   NETWORK_DIFFERS: {
     raised: [
       ({ docker }) =>
@@ -352,7 +367,15 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
       ({ target }) => target.subnets.push('172.16.0.0/12'),
       ({ target }) => target.subnets.push('172.30.0.200/32'),
     ],
-    not: [({ target }) => target.subnets.push('172.30.1.0/24'), ({ target }) => target.subnets.push('fd00::/8')],
+    not: [
+      ({ target }) => target.subnets.push('172.30.1.0/24'),
+      ({ target }) => target.subnets.push('fd00::/8'),
+      // Both hosts are on that LAN.
+      ({ workload, target }) => [
+        Object.assign(workload.networks, { lan: macvlan() }),
+        target.subnets.push('10.5.0.0/24'),
+      ],
+    ],
   },
   VOLUME_EXISTS: {
     raised: [({ docker }) => docker.volumes.push('data')],

@@ -7,6 +7,7 @@ import { checkMounts, MOUNT_FINDINGS } from './preflight/files.ts';
 import { checkHost, HOST_FINDINGS } from './preflight/hosts.ts';
 import { checkBelongings, checkNames, NAME_FINDINGS } from './preflight/names.ts';
 import { checkObstacles, OBSTACLE_FINDINGS } from './preflight/obstacles.ts';
+import { ADDRESS_FINDINGS, checkAddresses, checkOwnAddresses } from './preflight/own-addresses.ts';
 import { checkPair, PAIR_FINDINGS } from './preflight/pair.ts';
 import { checkOwnRoom, checkRoom, ROOM_FINDINGS } from './preflight/room.ts';
 import { checkTraffic, TRAFFIC_FINDINGS } from './preflight/traffic.ts';
@@ -27,6 +28,7 @@ export function preflight(
     ...checkNames(c),
     ...checkRoom(c),
     ...checkTraffic(c),
+    ...checkAddresses(c),
   ];
   return findings.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
@@ -35,7 +37,7 @@ export function preflight(
 export function sourceHindrances(workload: WorkloadFacts, source: HostFacts): string[] {
   const options: MigrateOptions = {
     ...{ remove: false, carryBinds: false, dropConnections: false },
-    ...{ handover: 'forward', dryRun: true },
+    ...{ handover: 'auto', dryRun: true },
   };
   return sourceFindings(sourceCase(workload, source, options))
     .filter(({ severity }) => severity === 'blocks')
@@ -58,6 +60,7 @@ export const FINDINGS = {
   ...NAME_FINDINGS,
   ...ROOM_FINDINGS,
   ...TRAFFIC_FINDINGS,
+  ...ADDRESS_FINDINGS,
 } as const;
 
 export type FindingCode = keyof typeof FINDINGS;
@@ -70,6 +73,7 @@ function sourceFindings(c: SourceCase): Finding[] {
     ...checkObstacles(c),
     ...checkMounts(c),
     ...checkBelongings(c),
+    ...checkOwnAddresses(c),
     ...checkHost(c.source),
     ...checkOwnRoom(c),
   ];

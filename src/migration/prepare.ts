@@ -18,9 +18,10 @@ import { placeTar } from '../tools/criu-tar.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { Checkpoint, externalDescriptors } from '../tools/runc.ts';
 import { mountTmpfs, unmountTmpfs } from '../tools/tmpfs.ts';
+import { type AddressHandover, prepareAddresses } from './address-handover.ts';
 import type { Facts } from './facts.ts';
 import { type Handover, prepareHandover } from './handover.ts';
-import { carriedTrees } from './plan.ts';
+import { carriedTrees, parentsThere } from './plan.ts';
 import { restoreRestart } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { type StartedData, startedData } from './started.ts';
@@ -38,6 +39,8 @@ export interface Prepared {
   checkpoint: Checkpoint;
   /** Undefined where no traffic follows. */
   handover: Handover | undefined;
+  /** Undefined where it has none of its own on the LAN. */
+  addresses: AddressHandover | undefined;
 }
 
 /** A tree of files on its way. */
@@ -67,8 +70,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
     const { spans } = await m.target.abort(m.id, m.cancelled?.message ?? 'the source undid it');
     m.trace.adopt(spans, m.targetOffsetMs);
   });
+  await m.target.open({ id: m.id, workload, options: m.options, parents: parentsThere(facts) });
   m.targetOffsetMs = m.trace.now();
-  await m.target.open({ id: m.id, workload, options: m.options });
   const missing = missingLayers(workload.image.layers, target.docker?.layers ?? []);
   if (planImage(workload.image, target).load) {
     await m.trace.step(`image (${missing.length} layers)`, () => carryImage(m, facts));
@@ -128,8 +131,9 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   await Promise.all([...trees.map(({ sync }) => sync.prepareFinal()), logs?.sync.prepareFinal()]);
   await disableRestart(m, started, undo);
   const handover = await m.trace.step('prepare handover', () => prepareHandover(m, facts, undo));
+  const addresses = await m.trace.step('prepare addresses', () => prepareAddresses(m, workload, undo));
   await touched.release();
-  return { facts, containerId, stage, trees, logs, memory, checkpoint, handover };
+  return { facts, containerId, stage, trees, logs, memory, checkpoint, handover, addresses };
 }
 
 /** A migration in doubt keeps its workload frozen, also over a restart of the agent: nothing else may thaw it. */

@@ -6,6 +6,7 @@ import { armTarget, endHold, type Hold, releaseToSource, releaseToTarget, remove
 import { type HoldSpec, lanesOf } from '../traffic/hold-rules.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import type { Journal } from './journal.ts';
+import { finishAddresses, removeLeftAddresses, undoAddresses } from './recover-addresses.ts';
 
 interface Left {
   spec: HoldSpec;
@@ -15,6 +16,7 @@ interface Left {
 
 /** The workload goes on here: what waits is delivered here. Nothing happens where nothing was begun. */
 export async function undoHandover(run: Run, journal: Journal): Promise<void> {
+  await undoAddresses(run, journal);
   const left = leftIn(journal);
   if (left === undefined) return;
   const held = await heldBefore(run, left.spec);
@@ -36,14 +38,16 @@ export async function finishHandover(
 ): Promise<unknown[]> {
   const left = leftIn(journal);
   const side = forwardIn(journal);
-  if (left === undefined) return [];
+  const follow = (): Promise<void> => finishAddresses(run, journal);
+  if (left === undefined) return inTurn(follow);
   const held = await heldBefore(run, left.spec);
-  if (side === undefined) return inTurn(() => removeSource(run, left.source));
+  if (side === undefined) return inTurn(follow, () => removeSource(run, left.source));
   const network = await readNetwork(run);
   const present = network.devices.map(({ name }) => name);
   const { id } = side;
   const before = { packets: 0, bytes: 0 };
   return inTurn(
+    follow,
     () => store.put({ version: 1, role: 'source', id, workload, peer, since: Date.now(), side, before }),
     () => armTarget(run, armedRules(side, network, held.lanes)),
     () => releaseToTarget(run, held),
@@ -54,6 +58,7 @@ export async function finishHandover(
 
 /** Once the source's copy is gone, of which nobody must hear until then. */
 export async function removeLeftHold(run: Run, journal: Journal): Promise<void> {
+  await removeLeftAddresses(run, journal);
   const left = leftIn(journal);
   if (left !== undefined) await removeHold(run, { spec: left.spec, lanes: lanesOf(left.spec) });
 }

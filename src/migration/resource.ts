@@ -10,7 +10,9 @@ import { abortLeftRendezvous, removeRendezvous } from '../engines/docker/rendezv
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
+import { inNetworkOf } from '../tools/nsenter.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { type ArrivingAddress, removeArrival } from '../traffic/address-arrival.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { Resource as JournalResource } from './journal-records.ts';
 
@@ -29,6 +31,8 @@ const resourceSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('guard'), containerId: z.string() }),
   z.object({ kind: z.literal('rendezvous'), containerId: z.string() }),
+  // `container`: the name of the copy.
+  z.object({ kind: z.literal('address'), container: z.string(), arriving: z.custom<ArrivingAddress>() }),
   z.object({ kind: z.literal('forward'), id: z.string(), side: z.custom<TargetSide>() }),
 ]);
 export type Resource = z.infer<typeof resourceSchema>;
@@ -48,6 +52,8 @@ export function toJournal(resource: Resource): JournalResource {
       return { ...resource, key: `container:${resource.temporaryName}` };
     case 'forward':
       return { ...resource, key: `forward:${resource.id}` };
+    case 'address':
+      return { ...resource, key: `address:${resource.arriving.id}` };
     case 'guard':
     case 'rendezvous':
       return { ...resource, key: `${resource.kind}:${resource.containerId}` };
@@ -89,9 +95,17 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
       return removeRendezvous(run, resource.containerId);
     case 'forward':
       return removeTarget(run, resource.side);
+    case 'address':
+      return removeArrival(run, await insideOf(docker, run, resource.container), resource.arriving);
     default:
       return resource satisfies never;
   }
+}
+
+/** The network namespace of a container, where it runs. */
+async function insideOf(docker: Docker, run: Run, container: string): Promise<Run | undefined> {
+  const { State: state } = await docker.inspect(container).catch(() => ({ State: undefined }));
+  return state === undefined || state.Pid === 0 ? undefined : inNetworkOf(state.Pid, run);
 }
 
 /** What the engine does not have any more is as good as removed. */

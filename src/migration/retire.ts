@@ -9,6 +9,7 @@ import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched } from '../traffic/store.ts';
+import { followAddresses, settleAddresses } from './address-handover.ts';
 import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -23,16 +24,18 @@ const RELEASE_PATIENCE_MS = 15_000;
  */
 export async function retire(
   m: SourceMigration,
-  { facts, stage, handover }: Prepared,
+  { facts, stage, handover, addresses }: Prepared,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
   // First of all: clients wait.
+  const following = addresses && followAddresses(m, addresses);
   if (handover !== undefined && forward !== undefined) {
     const failed = (error: unknown): void =>
       m.emit({ type: 'note', message: notSwitched({ id: m.id, workload: m.workload }, error).message });
     await switchTraffic(m, handover, forward).catch(failed);
     await sealSource(m, handover, forward).catch(failed);
   }
+  await following;
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
       m.trace.adopt(spans, m.targetOffsetMs);
@@ -51,6 +54,7 @@ export async function retire(
     m.noteRetry,
   );
   if (handover !== undefined && forward !== undefined) await settleForward(m, handover, forward);
+  if (addresses !== undefined) await settleAddresses(m, addresses);
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);

@@ -7,6 +7,7 @@ import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
+import { ownDevices } from '../traffic/own-device.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
 
 /**
@@ -58,7 +59,8 @@ async function trafficOf(
     readNetwork(run),
   ]);
   return {
-    published: publishedPorts(container),
+    published: publishedPorts(container, networks),
     addresses: workloadAddresses(id, container, networks, inner, devices),
+    own: ownDevices(container, networks, inner, devices),
   };
 }

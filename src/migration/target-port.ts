@@ -22,6 +22,8 @@ export interface OpenTarget {
   id: string;
   workload: WorkloadFacts;
   options: MigrateOptions;
+  /** Devices of the target that networks of the LAN hang on there, by the networks' names. */
+  parents: Record<string, string>;
 }
 
 export interface CreatedCopy {

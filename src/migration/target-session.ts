@@ -25,12 +25,12 @@ import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
-import { readNetwork } from '../tools/ip-network.ts';
-import { applyNft } from '../tools/nft.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
-import { installTarget, targetRules } from '../traffic/forward.ts';
+import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { bridgeOf, innerDevices, movedAddresses } from '../traffic/workload.ts';
+import { AddressArrival } from './address-arrival.ts';
+import { allOf } from './all-of.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
 import { isCommitted, releaseCopy, undoResources } from './copy-resources.ts';
 import type { Span } from './events.ts';
@@ -95,6 +95,8 @@ export class TargetSession {
   #failed: unknown;
   #copy: Copy | undefined;
   #arrival: Arrival | undefined;
+  /** Undefined where it has none of its own. */
+  #addresses: AddressArrival | undefined;
   readonly #forwards: ForwardStore;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
@@ -159,12 +161,17 @@ export class TargetSession {
 
   async #create(): Promise<CreatedCopy> {
     await this.settle();
-    const { workload, options } = this.#request;
-    const spec = cloneSpec(workload, this.#host, options);
+    const { workload, options, parents } = this.#request;
+    const spec = cloneSpec(workload, this.#host, { ...options, parents });
     for (const body of spec.networks) {
       await this.#acquire({ kind: 'network', name: body.Name });
       await this.#docker.createNetwork(body);
     }
+    this.#addresses = await AddressArrival.seal({
+      ...{ id: this.id, container: workload.ref.name, own: workload.traffic?.own ?? [] },
+      ...{ docker: this.#docker, run: this.#run },
+      acquire: (resource) => this.#acquire(resource),
+    });
     for (const body of spec.volumes) {
       await this.#acquire({ kind: 'volume', name: body.Name });
       await this.#docker.createVolume(body);
@@ -231,6 +238,7 @@ export class TargetSession {
       imagesDir,
       criuPath: this.#host.criu?.path ?? '/usr/sbin/criu',
       criuOptions: this.#request.options.dropConnections ? ['tcp-close'] : [],
+      ...(this.#addresses && { rules: this.#addresses.copyRules }),
       run: this.#run,
     });
     await this.#state('restoring');
@@ -252,16 +260,25 @@ export class TargetSession {
     await this.#memory;
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
-    rendezvous.giveImages(traffic === undefined ? [] : localAddresses(traffic));
+    rendezvous.giveImages([...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()]);
     // CRIU sets up namespaces first, and takes the memory some 100 ms later.
     void this.#touched?.release();
-    await this.#inTime(this.#reach('ready'));
-    const moved = traffic === undefined ? {} : await this.#receiveTraffic(traffic);
+    const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
+    const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
+    const receiving = wired.then(() => (traffic === undefined ? {} : this.#receiveTraffic(traffic)));
+    const arriving = wired.then(() => this.#addresses?.wired(rendezvous.initPid()));
+    const [, moved] = await allOf(ready, receiving, arriving);
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
     this.#ready = true;
     return moved;
+  }
+
+  /** With a terminal the engine makes the devices when all is restored, and sockets need their addresses before. */
+  #lateAddresses(): readonly string[] {
+    const { Config } = this.#request.workload.inspect as ContainerInspect;
+    return Config.Tty === true ? (this.#addresses?.addresses ?? []) : [];
   }
 
   /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
@@ -304,7 +321,7 @@ export class TargetSession {
     // The engine has its answer when the workload runs; CRIU has mounts of its own in the rendezvous until it ends.
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     this.#rendezvous?.close();
-    notes.push(...(await this.#keepForwards()));
+    notes.push(...(await this.#keepForwards()), ...((await this.#addresses?.settle()) ?? []));
     await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
     const { State: state } = await this.#docker
       .inspect(this.#created().containerId)
@@ -347,11 +364,13 @@ export class TargetSession {
 
   async #commit(): Promise<CommitAnswer> {
     const rendezvous = this.#rendezvous as Rendezvous;
-    await Promise.all([this.#state('committed'), this.#unseal()]);
+    await Promise.all([this.#trace.step('record commit', () => this.#state('committed')), this.#unseal()]);
     rendezvous.giveCommit();
-    const resumed = await rendezvous.hasResumed();
+    const announced = this.#announce();
+    const resumed = await this.#trace.step('criu resume', () => rendezvous.hasResumed());
     const resumedAt = performance.now();
-    if (resumed && (await this.#isEngines())) {
+    await announced;
+    if (resumed && (await this.#trace.step('engine notes start', () => this.#isEngines()))) {
       this.#state('running').catch(() => {}); // Recovery finds out by itself where this record is missing.
       return { outcome: 'running', sinceMs: performance.now() - resumedAt };
     }
@@ -361,12 +380,22 @@ export class TargetSession {
     return { outcome: 'aborted', reason };
   }
 
+  async #announce(): Promise<void> {
+    const addresses = this.#addresses;
+    if (addresses !== undefined) await this.#trace.step('announce address', () => addresses.announce());
+  }
+
   /** It comes to nothing if the record cannot be written: then no task of the copy ever runs. */
   async #unseal(): Promise<void> {
-    if (this.#arrival === undefined) return;
-    const network = await readNetwork(this.#run);
-    const rules = this.#arrival.sides.map(({ side }) => targetRules(side, network));
-    await applyNft(this.#run, rules.join('\n'));
+    const sides = this.#arrival?.sides ?? [];
+    await Promise.all([
+      sides.length > 0 &&
+        unsealTargets(
+          this.#run,
+          sides.map(({ id }) => id),
+        ),
+      this.#addresses?.open(),
+    ]);
   }
 
   /** Kept over a restart of the host from now on. What fails here is told: the workload runs. */
@@ -536,7 +565,7 @@ export class TargetSession {
   }
 
   /** @throws DrayageError RESTORE_FAILED where the restore ends before that step, or the engine gives up. */
-  async #reach(step: 'waiting' | 'ready'): Promise<void> {
+  async #reach(step: 'waiting' | 'wired' | 'ready'): Promise<void> {
     const gaveUp = (this.#started as Promise<void>).then(
       () => false,
       () => false,
@@ -548,6 +577,7 @@ export class TargetSession {
   /** When it resolves nothing of the copy runs any more, also where runc or CRIU were killed and left something behind. */
   async #endRestore(): Promise<void> {
     if (this.#rendezvous === undefined) return;
+    await this.#addresses?.shut();
     this.#rendezvous.abort();
     await this.#rendezvous.until('ended', AbortSignal.timeout(ABORT_WAIT_MS)).catch(() => {});
     await killContainerProcesses(this.#created().containerId);

@@ -126,3 +126,9 @@ export async function setSysctls(run: Run, values: Readonly<Record<string, strin
   const args = Object.entries(values).map(([key, value]) => `${key}=${value}`);
   await run('sysctl', ['--quiet', '--ignore', '--write', ...args], LIMIT);
 }
+
+/** Kernel parameters as they are; those that the kernel does not have are left out. */
+export async function readSysctls(run: Run, keys: readonly string[]): Promise<Record<string, string>> {
+  const { stdout } = await run('sysctl', ['--ignore', ...keys], { ...LIMIT, okCodes: [0, 255] });
+  return Object.fromEntries([...stdout.matchAll(/^(\S+) = (.*)$/gm)].map(([, key, value]) => [key, value]));
+}

@@ -1,7 +1,7 @@
 /** nft of nftables: rule sets go in whole, as one transaction, through standard input. */
 import { ProgramError, type Run } from '../exec/run.ts';
 
-export type NftFamily = 'netdev' | 'ip' | 'ip6';
+export type NftFamily = 'netdev' | 'inet' | 'ip' | 'ip6';
 
 export interface NftTable {
   family: NftFamily;

@@ -167,7 +167,7 @@ const INSPECT = {
 } as unknown as ContainerInspect;
 
 it('publishedPorts and workloadAddresses read the engine', () => {
-  expect(publishedPorts(INSPECT)).toEqual([
+  expect(publishedPorts(INSPECT, [NETWORK])).toEqual([
     { protocol: 'tcp', hostPort: 8080, address: C, port: 80 },
     { protocol: 'tcp', hostAddress: '10.0.0.1', hostPort: 8081, address: C, port: 80 },
   ]);

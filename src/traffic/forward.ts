@@ -11,7 +11,7 @@ import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
 import { learnedSets, localTables, type SourceForward, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn } from './stand-in.ts';
-import { type TargetForward, targetTable, viaSet } from './target-rules.ts';
+import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
 import { ensureTunnel, type Tunnel } from './tunnel.ts';
 
 export interface SourceSide extends SourceForward {
@@ -133,17 +133,24 @@ export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addr
 /** Before the workload runs here; its bridges must be there. Undo: `removeTarget`. */
 export async function installTarget(run: Run, side: TargetSide, lanes: readonly Lane[] = []): Promise<void> {
   const before = await readNetwork(run);
+  const standIns = forPeers(side.id, onPresent(side.addresses, before.devices));
   if (side.tunnel !== undefined)
     await ensureTunnel(
       run,
       side.tunnel,
       before.devices.map(({ name }) => name),
     );
-  for (const standIn of forPeers(side.id, onPresent(side.addresses, before.devices))) {
+  for (const standIn of standIns) {
     await makeStandIn(run, standIn);
     await placeStandIn(run, standIn);
   }
-  await applyNft(run, targetRules(side, await readNetwork(run), lanes));
+  const isChanged = side.tunnel !== undefined || standIns.length > 0;
+  await applyNft(run, targetRules(side, isChanged ? await readNetwork(run) : before, lanes));
+}
+
+/** What the workload sends gets out from now on; of sides that were put in place `sealed`. */
+export async function unsealTargets(run: Run, ids: readonly string[]): Promise<void> {
+  await applyNft(run, ids.map(unsealTarget).join('\n'));
 }
 
 /** Also with `onward` set, when the workload moves on: for `armTarget` of that move's hold. */

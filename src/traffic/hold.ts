@@ -15,7 +15,17 @@ import {
   type TcCommand,
   takeFilters,
 } from '../tools/tc.ts';
-import { type HoldSpec, holdTable, type Lane, lanesOf, sealTable } from './hold-rules.ts';
+import {
+  type HoldSpec,
+  holdTable,
+  type Lane,
+  lanesOf,
+  sealName,
+  sealRule,
+  sealTable,
+  takingRules,
+  unsealRules,
+} from './hold-rules.ts';
 import { tableName } from './names.ts';
 
 export interface Hold {
@@ -25,39 +35,32 @@ export interface Hold {
   how: 'queue' | 'drop';
 }
 
-/** Makes the queues; no packet goes there yet. Undo: `removeHold`. */
+/** Makes the queues, and tables that take nothing yet; no packet goes there. Undo: `removeHold`. */
 export async function prepareHold(run: Run, spec: HoldSpec): Promise<Hold> {
   const lanes = lanesOf(spec);
-  await deleteDevices(
-    run,
-    lanes.map(({ near }) => near),
-  );
-  try {
-    await makeLanes(run, lanes);
-    return { spec, lanes, how: 'queue' };
-  } catch (error) {
-    if (!(error instanceof ProgramError)) throw error;
-    await deleteDevices(
-      run,
-      lanes.map(({ near }) => near),
-    );
-    return { spec, lanes, how: 'drop' };
-  }
+  const how = await makeQueues(run, lanes);
+  const tables = [holdTable(spec, lanes), sealTable(spec.id, portsOf(lanes))];
+  await applyNft(run, tables.map(replaceTable).join('\n'));
+  return { spec, lanes, how };
 }
 
-/** From now on packets wait. `flows` are those of the freeze, or of just before it. Undo: `releaseToSource`. */
-export async function hold(run: Run, { spec, lanes, how }: Hold, flows: HoldSpec['flows'] = spec.flows): Promise<void> {
-  await applyNft(run, replaceTable(holdTable({ ...spec, flows }, lanes, how)));
+/** From now on packets that open a connection wait. Undo: `releaseToSource`. */
+export async function holdNew(run: Run, { spec, lanes, how }: Hold): Promise<void> {
+  await applyNft(run, takingRules(spec, lanes, { how, what: 'new' }));
+}
+
+/** From now on all packets wait; `flows` of its spec are those of just before. Undo: `releaseToSource`. */
+export async function hold(run: Run, { spec, lanes, how }: Hold): Promise<void> {
+  await applyNft(run, takingRules(spec, lanes, { how, what: 'all' }));
 }
 
 /** From now on, when the workload is frozen, its kernel is silent. Undo: `unseal`, before the workload goes on. */
-export async function seal(run: Run, { spec }: Hold): Promise<void> {
-  const ports = spec.addresses.flatMap(({ port }) => (port === undefined ? [] : [port]));
-  await applyNft(run, replaceTable(sealTable(spec.id, spec.addresses, ports)));
+export async function seal(run: Run, { spec, lanes }: Hold): Promise<void> {
+  if (portsOf(lanes).length > 0) await applyNft(run, sealRule(spec.id));
 }
 
 export async function unseal(run: Run, { spec }: Hold): Promise<void> {
-  await applyNft(run, removeTable({ family: 'netdev', name: `${tableName('hold', spec.id)}_seal` }));
+  await applyNft(run, unsealRules(spec.id));
 }
 
 /** The workload goes on here: what waited comes in as if it had just been received. */
@@ -97,13 +100,15 @@ export async function releaseToTarget(run: Run, { lanes, how }: Hold): Promise<v
  */
 export async function endHold(run: Run, { spec }: Hold, rest: string, present: readonly string[]): Promise<void> {
   const over = removeTable({ family: 'netdev', name: tableName('hold', spec.id) });
-  await applyNft(run, [rest, replaceTable(sealTable(spec.id, spec.addresses, present)), over].join('\n'));
+  const ports = portsOf(lanesOf(spec)).filter((port) => present.includes(port));
+  const sealed = ports.length === 0 ? [] : [replaceTable(sealTable(spec.id, ports)), sealRule(spec.id)];
+  await applyNft(run, [rest, ...sealed, over].join('\n'));
 }
 
 /** Removes all that a hold has made; packets that wait in it are lost, so `release` comes before. */
 export async function removeHold(run: Run, { spec, lanes }: Pick<Hold, 'spec' | 'lanes'>): Promise<void> {
   const name = tableName('hold', spec.id);
-  const tables = [name, `${name}_seal`].map((each) => removeTable({ family: 'netdev', name: each }));
+  const tables = [name, sealName(spec.id)].map((each) => removeTable({ family: 'netdev', name: each }));
   await applyNft(run, tables.join('\n'));
   await deleteDevices(
     run,
@@ -125,6 +130,24 @@ export async function readHold(run: Run, { spec, lanes, how }: Hold): Promise<He
   if (how === 'drop') return { packets, bytes, dropped: packets };
   const queues = await Promise.all(lanes.map(({ near }) => queueState(run, near)));
   return { packets, bytes, dropped: queues.reduce((sum, queue) => sum + (queue?.dropped ?? 0), 0) };
+}
+
+function portsOf(lanes: readonly Lane[]): string[] {
+  return lanes.flatMap(({ kind, device }) => (kind === 'port' ? [device] : []));
+}
+
+/** @returns whether packets can wait there, or are to be dropped */
+async function makeQueues(run: Run, lanes: readonly Lane[]): Promise<Hold['how']> {
+  const near = lanes.map((lane) => lane.near);
+  await deleteDevices(run, near);
+  try {
+    await makeLanes(run, lanes);
+    return 'queue';
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    await deleteDevices(run, near);
+    return 'drop';
+  }
 }
 
 async function makeLanes(run: Run, lanes: readonly Lane[]): Promise<void> {

@@ -8,7 +8,7 @@ function shortId(id: string): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 8);
 }
 
-export function tableName(role: 'source' | 'target' | 'hold', id: string): string {
+export function tableName(role: 'source' | 'target' | 'hold' | 'own', id: string): string {
   return `${PREFIX}${role}_${shortId(id)}`;
 }
 

@@ -11,9 +11,15 @@ export function bridgeOf(network: NetworkInspect): string | undefined {
   return network.Options?.['com.docker.network.bridge.name'] ?? `br-${network.Id.slice(0, 12)}`;
 }
 
-/** Ports of the host that lead to the workload, and to which of its addresses: that of the network with its gateway. */
-export function publishedPorts({ NetworkSettings }: ContainerInspect): PublishedPort[] {
-  const endpoints = Object.entries(NetworkSettings.Networks).sort(
+/** Ports of the host that lead to the workload, and to which of its addresses: that of the bridge with its gateway. */
+export function publishedPorts(
+  { NetworkSettings }: ContainerInspect,
+  networks: readonly NetworkInspect[],
+): PublishedPort[] {
+  const bridged = Object.entries(NetworkSettings.Networks).filter(([, { NetworkID }]) =>
+    networks.some((network) => network.Id === NetworkID && bridgeOf(network) !== undefined),
+  );
+  const endpoints = bridged.sort(
     ([a, one], [b, other]) => (other.GwPriority ?? 0) - (one.GwPriority ?? 0) || (a < b ? -1 : 1),
   );
   const address = (family: 4 | 6): string | undefined =>

@@ -1,25 +1,10 @@
 /** What clients see of a move: connections and requests go on at the address that they know, and nobody is refused. */
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
-import type { Started } from '../../src/exec/run.ts';
-import type { Summary } from '../../src/measure/summarise.ts';
-import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
-import {
-  brokenAt,
-  docker,
-  forwards,
-  logs,
-  Pair,
-  runContainer,
-  running,
-  startDrayage,
-  trafficOf,
-  until,
-} from './harness.ts';
+import { brokenAt, docker, forwards, logs, Pair, runContainer, running, trafficOf, until } from './harness.ts';
+import { expectUnnoticed, interrupted, SERVER, underProbe } from './probe.ts';
 import { DOCKERS } from './setup.ts';
 
-/** What a busy machine of two cores adds to a gap; the bench measures the tight bound. */
-const NOISE_MS = 150;
 /** A forward for connections only ends some time after the last of them. */
 const EXPIRY_MS = 90_000;
 const ADDRESS = '{{.NetworkSettings.Networks.bridge.IPAddress}}';
@@ -40,7 +25,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       [a, b],
       [b, a],
     ] as const) {
-      const { outageMs, summary } = await underProbe(pair, () => pair.move(from, 'web', '--remove'));
+      const { outageMs, summary } = await underProbe(pair, probed(pair), () => pair.move(from, 'web', '--remove'));
       expectUnnoticed(summary, outageMs);
       expect(await running(to)).toEqual(['web']);
       const [before] = await forwards(a);
@@ -62,7 +47,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     const { a, b } = pair;
     await serve(pair);
     const address = await docker(a, 'inspect', '-f', ADDRESS, 'web');
-    const { outageMs, summary } = await underProbe(pair, () => pair.move(a, 'web', '--remove'));
+    const { outageMs, summary } = await underProbe(pair, probed(pair), () => pair.move(a, 'web', '--remove'));
     expectUnnoticed(summary, outageMs);
     expect(await running(b)).toEqual(['web']);
     expect(await docker(b, 'inspect', '-f', ADDRESS, 'web')).toBe(address);
@@ -73,7 +58,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   test('a move that is undone as the copy is restored', async () => {
     const { a, b } = pair;
     await serve(pair);
-    const { outcome, summary } = await underProbe(pair, () => interrupted(a));
+    const { outcome, summary } = await underProbe(pair, probed(pair), () => interrupted(a));
     expect(outcome).toBe('undone');
     expectUnnoticed(summary);
     expect(await running(a)).toEqual(['web']);
@@ -116,29 +101,6 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   });
 });
 
-/** HTTP on port 80, and an echo of lines on port 7. */
-const SERVER = `
-import asyncio
-async def echo(r, w):
-    try:
-        while line := await r.readline():
-            w.write(line); await w.drain()
-    except OSError: pass
-    w.close()
-async def http(r, w):
-    try:
-        while await r.readline():
-            while await r.readline() not in (b'\\r\\n', b'\\n', b''): pass
-            w.write(b'HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n'); await w.drain()
-    except OSError: pass
-    w.close()
-async def main():
-    servers = [await asyncio.start_server(f, '0.0.0.0', p, backlog=1000) for f, p in ((http, 80), (echo, 7))]
-    print('ready', flush=True)
-    await asyncio.gather(*(s.serve_forever() for s in servers))
-asyncio.run(main())
-`;
-
 /** Two processes; each number crosses connections of four kinds, there and back, before it is told. */
 const PAIRS = `
 import os, socket, time
@@ -174,67 +136,14 @@ async function serve(pair: Pair, ...flags: string[]): Promise<void> {
   await until('it serves', async () => (await get(pair)) === 'ok');
 }
 
+function probed({ a }: Pair) {
+  return { url: `http://${a.address}:8080/`, tcp: `${a.address}:7007` };
+}
+
 /** What a client on another machine gets at the address of a. */
 async function get({ lab, a }: Pair): Promise<string> {
   const url = `http://${a.address}:8080/`;
   return (await lab.host('c').run('busybox', ['wget', '-q', '-T', '3', '-O', '-', url])).stdout.trim();
-}
-
-/** The move, and what clients of a saw from before it until after it. */
-async function underProbe(
-  { lab, a }: Pair,
-  move: () => Promise<MigrationResult>,
-): Promise<MigrationResult & { summary: Summary }> {
-  const targets = ['--url', `http://${a.address}:8080/`, '--tcp', `${a.address}:7007`];
-  const load = ['--rate', '200', '--connections', '50', '--duration', '60s', '--json'];
-  const probe = startDrayage(lab.host('c'), 'probe', ...targets, ...load);
-  const said = output(probe);
-  try {
-    await pause(2500);
-    const result = await move();
-    await pause(2000);
-    // It waits for the answers that are due, and tells what it saw.
-    await probe.interrupt();
-    await probe.exited;
-    const line = said.out().trim().split('\n').at(-1) ?? '';
-    if (!line.startsWith('{')) throw new Error(`the probe told nothing: ${said.out()}${said.err()}`);
-    return { ...result, summary: JSON.parse(line) as Summary };
-  } finally {
-    probe.kill('SIGKILL');
-  }
-}
-
-function expectUnnoticed({ requests, connections, longestGap }: Summary, outageMs?: number | null): void {
-  expect(requests.sent).toBeGreaterThan(500);
-  expect(requests).toMatchObject({ failed: 0, failures: {} });
-  expect(connections).toMatchObject({ count: 50, broken: 0 });
-  const incidents = Object.entries(connections?.incidents ?? {}).filter(([, times]) => times > 0);
-  expect(incidents).toEqual([]);
-  if (outageMs === undefined) return;
-  expect(outageMs).toEqual(expect.any(Number));
-  expect(longestGap?.ms ?? 0).toBeLessThanOrEqual((outageMs ?? 0) + NOISE_MS);
-}
-
-/** Ctrl-C as the copy is being restored. */
-async function interrupted(from: LabHost): Promise<MigrationResult> {
-  const cli = startDrayage(from, 'migrate', 'docker:web', '--to', 'root@b', '--json', '--yes');
-  const said = output(cli);
-  const events = () =>
-    said
-      .out()
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as MigrationEvent);
-  let struck = false;
-  cli.stdout.on('data', () => {
-    if (struck || !events().some((event) => event.type === 'phase' && event.phase === 'restore')) return;
-    struck = true;
-    void cli.interrupt();
-  });
-  await cli.exited;
-  const result = events().find((event) => event.type === 'result');
-  if (result?.type !== 'result') throw new Error(`no result: ${said.out()}${said.err()}`);
-  return result;
 }
 
 async function expectNothingLeft({ a, b }: Pair, timeoutMs: number): Promise<void> {
@@ -257,19 +166,4 @@ async function numbers(host: LabHost, name: string): Promise<number[]> {
 async function incrementing(host: LabHost): Promise<string> {
   const list = await docker(host, 'exec', 'cache', 'redis-cli', '-s', '/data/redis.sock', 'client', 'list');
   return /^id=(\d+) .*cmd=incr /m.exec(list)?.[1] ?? `nobody counts: ${list}`;
-}
-
-function output({ stdout, stderr }: Started): { out(): string; err(): string } {
-  let [out, err] = ['', ''];
-  stdout.on('data', (chunk: Buffer) => {
-    out += chunk.toString();
-  });
-  stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString();
-  });
-  return { out: () => out, err: () => err };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,7 +2,6 @@
 import { inject } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import type { Started } from '../../src/exec/run.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
 import type { ContainerInspect } from '../../src/tools/docker-types.ts';
 import { holdDevices, isOurDevice, isOurTable } from '../../src/traffic/names.ts';
@@ -181,17 +180,9 @@ export function codes({ events }: Move): string[] {
 
 const ANY = Array.from({ length: 256 }, (_, status) => status);
 
-let started = 0;
-
-/** Starts drayage in a host, where it can be interrupted as by Ctrl-C: `kill` only ends what has entered the host. */
-export function startDrayage(host: LabHost, ...args: string[]): Started & { interrupt(): Promise<void> } {
-  started += 1;
-  const pidFile = `/run/drayage-test-${process.pid}-${started}.pid`;
-  const program = host.start('sh', ['-c', 'echo $$ >"$0"; exec drayage "$@"', pidFile, ...args]);
-  const interrupt = async () => {
-    await host.run('sh', ['-c', 'kill -INT "$(cat "$0")"', pidFile], { okCodes: ANY });
-  };
-  return { ...program, interrupt };
+/** Starts drayage in a host, where it can be interrupted as by Ctrl-C. */
+export function startDrayage(host: LabHost, ...args: string[]): ReturnType<LabHost['startInterruptible']> {
+  return host.startInterruptible('drayage', args);
 }
 
 /** Runs the docker command in a host; resolves to its trimmed output. */

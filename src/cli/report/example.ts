@@ -55,7 +55,7 @@ export function exampleEvents(): MigrationEvent[] {
     remove: false,
     carryBinds: true,
     dropConnections: false,
-    handover: 'forward' as const,
+    handover: 'auto' as const,
     dryRun: false,
   };
   const events: MigrationEvent[] = [

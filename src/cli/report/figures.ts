@@ -35,7 +35,11 @@ export function renderBench(summary: Summary, look: Look): string {
   const [first] = summary.rounds;
   if (first === undefined) return renderFigures(summary, look);
   const shown = typical(summary) ?? first;
-  return [renderRounds(summary, look), renderFigures(summary, look), renderRoundPlot(shown, look)].join('\n');
+  return [
+    renderRounds(summary, look),
+    renderFigures(summary, look),
+    renderRoundPlot(shown, summary.rounds.length, look),
+  ].join('\n');
 }
 
 /** One line a round, and the medians of those that differ. */
@@ -107,7 +111,7 @@ const SEEN_BY = {
   connection: 'for which one connection waited',
 } as const;
 
-function renderRoundPlot(round: Round, look: Look): string {
+function renderRoundPlot(round: Round, rounds: number, look: Look): string {
   const { move, throughput } = round;
   const from = Math.max(0, Math.floor((move.fromMs - AROUND_MS - throughput.fromMs) / throughput.bucketMs));
   const to = Math.ceil((move.toMs + AROUND_MS - throughput.fromMs) / throughput.bucketMs);
@@ -115,7 +119,7 @@ function renderRoundPlot(round: Round, look: Look): string {
   const values = throughput.answered.slice(from, to);
   return renderPlot(
     {
-      title: `requests answered in each 100 ms of round ${round.round}, the median one; the outage is red`,
+      title: `requests answered in each 100 ms of round ${round.round}${rounds > 1 ? ', the median one' : ''}; the outage is red`,
       values,
       keep: 'least',
       marked: buckets(move.frozen, startMs, throughput.bucketMs),

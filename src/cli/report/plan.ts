@@ -12,6 +12,10 @@ export function renderPlan(plan: Plan, { style }: Look): string {
       `${treeName(tree)}: ${formatBytes(tree.bytes)} in ${count(tree.entries, 'entry', 'entries')}`,
     ]),
     ...plan.networksToCreate.map((name): [string, string] => ['network', `${printable(name)}, made on the target`]),
+    ...plan.addressesToMove.map(({ address, parent }): [string, string] => [
+      'address',
+      `${printable(address)} moves along, to ${printable(parent)} there`,
+    ]),
     ...plan.volumesToCreate.map((name): [string, string] => ['volume', `${printable(name)}, made on the target`]),
     ['memory', formatBytes(plan.memoryBytes)],
     ['outage', `about ${formatMs(plan.predictedOutageMs)}`],

@@ -278,7 +278,14 @@ test('a plan', () => {
     volumesToCreate: ['data'],
     memoryBytes: 8e6,
   } as const;
-  const plan = { ...base, image, trees: [...trees], networksToCreate: ['front'], volumesToCreate: ['data'] };
+  const plan = {
+    ...base,
+    image,
+    trees: [...trees],
+    networksToCreate: ['front'],
+    addressesToMove: [],
+    volumesToCreate: ['data'],
+  };
   expect(renderPlan({ ...plan, predictedOutageMs: 300, predictedBytes: 5e9 }, plain)).toMatchInlineSnapshot(`
     "plan (stop-copy)
       image     1 layer, about 5.0 MB

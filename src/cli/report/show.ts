@@ -61,7 +61,7 @@ function optionFlags(options: MigrateOptions): string {
     [options.remove, '--remove'],
     [options.carryBinds, '--carry-binds'],
     [options.dropConnections, '--drop-connections'],
-    [options.handover !== 'forward', `--handover ${options.handover}`],
+    [options.handover !== 'auto', `--handover ${options.handover}`],
     [options.dryRun, '--dry-run'],
   ];
   return flags.flatMap(([set, flag]) => (set ? [flag] : [])).join(' ');

@@ -16,7 +16,11 @@ function clone(
     ...endpoint,
   };
   const inspect = { Id: ID, Config: { MacAddress: mac }, NetworkSettings: { Networks: { [network]: full } } };
-  return cloneEndpoint(inspect as unknown as ContainerInspect, network, { isMain, target: { api, subnets } });
+  return cloneEndpoint(inspect as unknown as ContainerInspect, network, {
+    isMain,
+    isOwn: false,
+    target: { api, subnets },
+  });
 }
 
 describe('addresses', () => {

@@ -16,19 +16,20 @@ export interface EndpointTarget {
 
 /**
  * On a user-defined network the addresses that the container has now are pinned, so that its listening sockets and its
- * peers find them again; the engine takes none on the default bridge, and none outside the network's subnets.
+ * peers find them again; the engine takes none on the default bridge, and none outside the network's subnets. Where it is
+ * on the LAN itself (`isOwn`) it is known there by its MAC address, too.
  */
 export function cloneEndpoint(
   inspect: ContainerInspect,
   network: string,
-  { isMain, target }: { isMain: boolean; target: EndpointTarget },
+  { isMain, isOwn, target }: { isMain: boolean; isOwn: boolean; target: EndpointTarget },
 ): EndpointConfig {
   const endpoint = inspect.NetworkSettings.Networks[network];
   if (endpoint === undefined) return {};
   const userDefined = !PREDEFINED_NETWORKS.includes(network);
   const IPAMConfig = userDefined ? pinnedAddresses(endpoint, target.subnets) : (endpoint.IPAMConfig ?? null);
   const wanted = isMain && inspect.Config.MacAddress === endpoint.MacAddress;
-  const pinMac = wanted || !comesByItself(endpoint, IPAMConfig?.IPv4Address, target.api);
+  const pinMac = wanted || isOwn || !comesByItself(endpoint, IPAMConfig?.IPv4Address, target.api);
   return {
     IPAMConfig,
     Links: endpoint.Links ?? null,

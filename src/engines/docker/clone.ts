@@ -15,6 +15,7 @@ import type {
   VolumeCreateBody,
   VolumeInspect,
 } from '../../tools/docker-types.ts';
+import { parentOf } from '../../traffic/own-device.ts';
 import type { HostFacts, WorkloadFacts } from '../facts.ts';
 import { cloneEndpoint, type EndpointTarget } from './clone-endpoint.ts';
 import { cloneMounts } from './clone-mounts.ts';
@@ -39,6 +40,12 @@ export interface CloneSpec {
   bindSources: { path: string; carried: boolean }[];
 }
 
+export interface CloneOptions {
+  carryBinds: boolean;
+  /** Devices of the target that networks hang on there, by the networks' names; else those of the source. */
+  parents?: Readonly<Record<string, string>>;
+}
+
 /** Name of drayage's runtime in the target's daemon.json. */
 export const RUNTIME = 'drayage';
 
@@ -52,7 +59,11 @@ const MANY_ENDPOINTS_API = '1.44';
  * what an undo wants anyway. The source deletes its own copy when it is killed after the commit: there is nothing to
  * rename then. The anonymous volumes of the copy have been given names, so they outlive it.
  */
-export function cloneSpec(facts: WorkloadFacts, target: HostFacts, { carryBinds }: { carryBinds: boolean }): CloneSpec {
+export function cloneSpec(
+  facts: WorkloadFacts,
+  target: HostFacts,
+  { carryBinds, parents = {} }: CloneOptions,
+): CloneSpec {
   const inspect = facts.inspect as ContainerInspect;
   const api = target.docker?.api ?? MANY_ENDPOINTS_API;
   const main = networkNamed(inspect.HostConfig.NetworkMode ?? 'default', facts);
@@ -61,7 +72,11 @@ export function cloneSpec(facts: WorkloadFacts, target: HostFacts, { carryBinds 
       .filter((network) => network !== 'host' && network !== 'none')
       .map((network) => [
         network,
-        cloneEndpoint(inspect, network, { isMain: network === main, target: endpointTarget(target, network) }),
+        cloneEndpoint(inspect, network, {
+          isMain: network === main,
+          isOwn: parentOf((facts.networks as Record<string, NetworkInspect>)[network]) !== undefined,
+          target: endpointTarget(target, network),
+        }),
       ]),
   );
   const many = compareApi(api, MANY_ENDPOINTS_API) >= 0;
@@ -81,7 +96,7 @@ export function cloneSpec(facts: WorkloadFacts, target: HostFacts, { carryBinds 
     networks: missing(
       facts.networks as Record<string, NetworkInspect>,
       target.docker?.networks.map(({ name }) => name),
-    ).map(cloneNetwork),
+    ).map((network) => cloneNetwork(network, parents[network.Name])),
     moreEndpoints: [...endpoints]
       .filter(([network]) => !many && network !== main)
       .map(([network, endpoint]) => ({ network, endpoint })),
@@ -141,7 +156,7 @@ function missing<T>(wanted: Record<string, T>, there: readonly string[] = []): T
 }
 
 /** With the subnet that the source's engine chose, so that addresses can be pinned. */
-function cloneNetwork(network: NetworkInspect): NetworkCreateBody {
+function cloneNetwork(network: NetworkInspect, parent: string | undefined): NetworkCreateBody {
   const { Name, Driver, EnableIPv4, EnableIPv6, IPAM, Internal, Attachable, ConfigOnly, ConfigFrom, Options, Labels } =
     network;
   return {
@@ -154,7 +169,7 @@ function cloneNetwork(network: NetworkInspect): NetworkCreateBody {
     Attachable,
     ConfigOnly,
     ...(ConfigFrom.Network === '' ? {} : { ConfigFrom }),
-    Options: Options ?? {},
+    Options: { ...Options, ...(parent === undefined ? {} : { parent }) },
     Labels: Labels ?? {},
   };
 }

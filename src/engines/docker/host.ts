@@ -2,6 +2,7 @@
 import { DrayageError } from '../../errors.ts';
 import { type Docker, isNotFound } from '../../tools/docker.ts';
 import type { ContainerSummary, SystemInfo } from '../../tools/docker-types.ts';
+import { parentOf } from '../../traffic/own-device.ts';
 import type { HostFacts } from '../facts.ts';
 import { nameOf } from './find.ts';
 import { keptVolumes } from './kept-copy.ts';
@@ -49,13 +50,17 @@ async function gather(docker: Docker, options: { signal?: AbortSignal }): Promis
           options,
         ),
     images: images.map(({ Id, RepoTags }) => ({ id: Id, tags: RepoTags ?? [] })),
-    networks: networks.map((network) => ({
-      name: network.Name,
-      id: network.Id,
-      driver: network.Driver,
-      subnets: (network.IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet])),
-      containers: containers.filter((container) => isOn(container, network.Id)).length,
-    })),
+    networks: networks.map((network) => {
+      const parent = parentOf(network);
+      return {
+        name: network.Name,
+        id: network.Id,
+        driver: network.Driver,
+        subnets: (network.IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet])),
+        containers: containers.filter((container) => isOn(container, network.Id)).length,
+        ...(parent === undefined ? {} : { parent }),
+      };
+    }),
     volumes: volumes.map(({ Name }) => Name),
     keptVolumes: keptVolumes(containers),
   };

@@ -4,6 +4,7 @@
  *
  *   waiting   runc is set up and waits for the memory images     (the source may still run)
  *   created   the namespaces exist, the engine wires the network
+ *   wired     it has
  *   ready     everything is restored, nothing has run yet        (the GO is awaited)
  *   resumed   the workload runs
  *   status N  runc restore has ended
@@ -23,7 +24,7 @@ import { containerProcesses, killContainerProcesses } from './container-processe
 
 const RESTORE_DIR = '/run/drayage/restore';
 
-export type RestoreStep = 'waiting' | 'created' | 'ready' | 'resumed' | 'ended';
+export type RestoreStep = 'waiting' | 'created' | 'wired' | 'ready' | 'resumed' | 'ended';
 
 const WATCH_MS = 200;
 const WATCH_AFTER_GO_MS = 5;
@@ -36,6 +37,8 @@ export interface RendezvousOptions {
   criuPath: string;
   /** Lines of CRIU's configuration file besides the action script. */
   criuOptions: readonly string[];
+  /** For nft in the copy's network namespace, before there is anything in it. */
+  rules?: string;
   run: Run;
 }
 
@@ -61,7 +64,14 @@ export class Rendezvous {
   }
 
   /** Lays the directory out. From now on the engine's start of this container is a restore. */
-  static async open({ containerId, imagesDir, criuPath, criuOptions, run }: RendezvousOptions): Promise<Rendezvous> {
+  static async open({
+    containerId,
+    imagesDir,
+    criuPath,
+    criuOptions,
+    rules = '',
+    run,
+  }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
     const draft = draftOf(dir);
@@ -72,6 +82,7 @@ export class Rendezvous {
     await run('mkfifo', ['-m', '600', ...[...COMMANDS, 'events'].map((name) => join(draft, name))]);
     await symlink(imagesDir, join(draft, 'images'));
     await writeFile(join(draft, 'criu.conf'), [`action-script ${dir}/action`, ...criuOptions, ''].join('\n'));
+    await writeFile(join(draft, 'rules'), rules);
     await writeFile(join(draft, 'action'), actionScript(dir), { mode: 0o700 });
     await writeFile(join(draft, 'bin/criu'), criuWrapper(dir, criuPath), { mode: 0o700 });
     await rename(draft, dir);
@@ -98,7 +109,7 @@ export class Rendezvous {
     this.#write('go', 'go');
   }
 
-  /** Of the copy's init process, as this host sees it; once the step `created` is reached. */
+  /** Of the copy's init process, as this host sees it; from the step `created` on. */
   initPid(): number {
     return Number(readFileSync(join(this.dir, 'initpid'), 'utf8'));
   }
@@ -235,22 +246,26 @@ function isResuming(dir: string): boolean {
 // with one is held back at the second only.
 // CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
 // notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
+// No route is taken by a device that is down, which the loopback device is until the engine has wired the network.
+// Docker adds a default route by its metric, and gives a device no address of IPv6 that there is a route to.
 // An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
 // connections cannot be restored without an address and a route, wherever they are.
 const ADD_ADDRESSES = [
-  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo; done',
-  'ip route show default | grep -q . || ip route add default dev lo',
+  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo noprefixroute; done',
+  'ip route show default | grep -q . || ip route add default dev lo metric 424242',
 ].join('; ');
 
 function actionScript(dir: string): string {
   return `#!/bin/sh
 in_namespace() { nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c "$1"; }
-until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; }
+until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; echo wired 1<>${dir}/events; }
 case $CRTOOLS_SCRIPT_ACTION in
   setup-namespaces)
     printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
     echo initpid 1<>${dir}/wake
     echo created 1<>${dir}/events
+    [ ! -e ${dir}/terminal ] || in_namespace 'ip link set dev lo up'
+    [ ! -s ${dir}/rules ] || in_namespace 'nft -f -' <${dir}/rules || exit 1
     in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
     [ -e ${dir}/terminal ] || until_started
     [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}' <${dir}/addresses
@@ -260,7 +275,7 @@ case $CRTOOLS_SCRIPT_ACTION in
       : >${dir}/restored
       echo restored 1<>${dir}/wake
       until_started
-      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo 2>/dev/null'
+      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo metric 424242 2>/dev/null'
     fi
     echo ready 1<>${dir}/events
     read -r word <${dir}/commit && [ "$word" = go ] || exit 1

@@ -3,6 +3,7 @@ import { pinPorts } from '../../engines/docker/clone-ports.ts';
 import { familiarTag } from '../../engines/docker/image-plan.ts';
 import type { HostFacts } from '../../engines/facts.ts';
 import type { NetworkInspect } from '../../tools/docker-types.ts';
+import { parentOf } from '../../traffic/own-device.ts';
 import type { Finding } from '../finding.ts';
 import type { Case, SourceCase } from './case.ts';
 import { type Entry, raising } from './finding-table.ts';
@@ -39,7 +40,7 @@ export const NAME_FINDINGS = {
   NETWORK_DRIVER: {
     severity: 'blocks',
     meaning:
-      'Only bridge networks can be made on the target as they are here; others hang on hardware or on a cluster.',
+      'Only bridge and macvlan networks can be made on the target as they are here (macvlan with a parent, and not in passthru mode); others hang on hardware or on a cluster.',
     remedy:
       'Take the container off that network (docker network disconnect), or move it by stopping it here and starting it there.',
   },
@@ -106,7 +107,7 @@ type Docker = NonNullable<HostFacts['docker']>;
 
 function networkDriverFindings({ networks, name }: SourceCase): Finding[] {
   return networks
-    .filter(({ Driver }) => Driver !== 'bridge')
+    .filter((network) => network.Driver !== 'bridge' && parentOf(network) === undefined)
     .map(({ Name, Driver }) =>
       raise('NETWORK_DRIVER', `${name} is on the network ${Name}, which is of the kind ${Driver}.`),
     );
@@ -177,7 +178,8 @@ function networkFindings({ target, name }: Case, docker: Docker, network: Networ
   }
   const others = [
     ...docker.networks.flatMap((one) => one.subnets.map((subnet) => ({ subnet, owner: `the network ${one.name}` }))),
-    ...target.subnets.map((subnet) => ({ subnet, owner: 'a route' })),
+    // A LAN is where it is: both hosts have routes to it.
+    ...(parentOf(network) === undefined ? target.subnets : []).map((subnet) => ({ subnet, owner: 'a route' })),
   ];
   return subnets.flatMap((subnet) => {
     const clash = others.find((other) => overlaps(subnet, other.subnet));

@@ -22,9 +22,14 @@ export interface TrafficCase {
   way: Way | null;
 }
 
-/** Nothing where nothing is to follow. */
+/** Nothing where nothing is to be forwarded. */
 export function checkTraffic({ name, workload, source, target, options }: Case): Finding[] {
-  if (options.handover === 'none' || workload.traffic === undefined || workload.traffic.addresses.length === 0)
+  if (
+    options.handover === 'none' ||
+    options.handover === 'address' ||
+    workload.traffic === undefined ||
+    workload.traffic.addresses.length === 0
+  )
     return [];
   if (source.traffic === undefined || target.traffic === undefined) return [];
   const [here, there] = [source.traffic.network, target.traffic.network];

@@ -19,6 +19,12 @@ export interface RigHost {
   address: { 4: string; 6: string };
 }
 
+export interface LanPlace {
+  mac: string;
+  4: string;
+  6: string;
+}
+
 export interface Answer {
   answer?: string;
   from?: string;
@@ -90,6 +96,24 @@ export class Rig {
       ['address', 'add', `${address[6]}/64`, 'dev', 'eth0', 'nodad'],
       ['route', 'add', 'default', 'via', '172.31.9.1'],
       ['route', 'add', '::/0', 'via', 'fd31::1'],
+    ]);
+  }
+
+  /** A container on the LAN itself, below a host's eth0. */
+  async lanContainer(name: string, on: string, { mac, ...address }: LanPlace): Promise<void> {
+    await this.#namespace(name);
+    await this.hang(name, on, { mac, ...address });
+  }
+
+  /** Gives a container's namespace a device below a host's eth0; its sockets live on where it had another one before. */
+  async hang(name: string, on: string, { mac, ...address }: LanPlace): Promise<void> {
+    const above = ['link', 'add', 'hung', 'link', 'eth0', 'address', mac, 'netns', this.#prefix + name];
+    await applyIp(this.run(on), [[...above, 'type', 'macvlan', 'mode', 'bridge']]);
+    await applyIp(this.run(name), [
+      ['link', 'set', 'hung', 'name', 'eth0'],
+      ['address', 'add', `${address[4]}/24`, 'dev', 'eth0'],
+      ['address', 'add', `${address[6]}/64`, 'dev', 'eth0', 'nodad'],
+      ['link', 'set', 'eth0', 'up'],
     ]);
   }
 

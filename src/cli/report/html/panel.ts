@@ -21,10 +21,13 @@ const BOLD_WIDTH = 7.4;
 /** A phase behind everything, from the top of the drawing to its bottom; its name where there is room for it. */
 export function shade(phases: readonly PhaseStretch[], x: Scale, box: Box, named: boolean): string {
   let taken = Number.NEGATIVE_INFINITY;
+  let shaded = box.left;
   return phases
     .map(({ name, fromMs, toMs }) => {
-      const [left, right] = [Math.max(box.left, x(fromMs)), Math.min(box.right, x(toMs))];
-      if (right <= box.left || left >= box.right || right <= left) return '';
+      // Of phases that overlap, each moment belongs to the first: two shades would look like a third kind.
+      const [left, right] = [Math.max(shaded, x(fromMs)), Math.min(box.right, x(toMs))];
+      if (right <= left) return '';
+      shaded = right;
       const kind =
         name === 'release' ? 'released' : name === 'undo' ? 'undone' : FROZEN_PHASES.has(name) ? 'frozen' : 'running';
       const title = `<title>${escapeMarkup(name)} ${formatMs(toMs - fromMs)}</title>`;

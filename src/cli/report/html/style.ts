@@ -1,37 +1,23 @@
 /** The report's style sheet, light and dark. */
-export const STYLE = `
+
+/** Colours, and all that charts need to stand by themselves. */
+export const CHART_STYLE = `
 :root {
   color-scheme: light dark;
-  --page: #f6f7f9; --card: #fff; --ink: #16191d; --soft: #5d6672; --line: #e3e6ea; --grid: #e9ecef;
+  --page: #f6f7f9; --card: #fff; --ink: #16191d; --soft: #5d6672; --line: #e3e6ea;
   --blue: #2f6fde; --violet: #7a5af0; --red: #d32f3c; --green: #16874b; --amber: #c46a00;
   --running: #4f7fe0; --frozen: #f0553a; --released: #1fa463;
   --tint: 0.09; --tint-frozen: 0.16;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #0e1116; --card: #161b22; --ink: #e8ebef; --soft: #93a0ae; --line: #272e37; --grid: #242b34;
+    --page: #0e1116; --card: #161b22; --ink: #e8ebef; --soft: #93a0ae; --line: #272e37;
     --blue: #6ea8ff; --violet: #a48bff; --red: #ff6b6b; --green: #4cc38a; --amber: #f0a04b;
     --running: #6ea8ff; --frozen: #ff7352; --released: #4cc38a;
     --tint: 0.11; --tint-frozen: 0.2;
   }
 }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 40px 24px 64px; }
-h1 { font-size: 30px; line-height: 1.2; letter-spacing: -0.02em; margin: 0 0 4px; }
-h2 { font-size: 17px; margin: 0 0 2px; letter-spacing: -0.01em; }
-p { margin: 0; color: var(--soft); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 20px 22px; margin-top: 20px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 24px; }
-.tile { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 14px 16px; }
-.tile b { display: block; font-size: 27px; line-height: 1.25; font-weight: 650; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--soft); font-size: 13px; }
-.tile.good b { color: var(--green); } .tile.bad b { color: var(--red); }
-svg { display: block; width: 100%; height: auto; margin-top: 12px; font: 11px system-ui, 'Segoe UI', Roboto, sans-serif; }
-.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px 22px; margin-top: 14px; }
-.small figure { margin: 0; } .small figcaption { font-size: 13px; color: var(--soft); }
-.small figcaption b { color: var(--ink); } .small svg { margin-top: 2px; }
-.grid { stroke: var(--grid); stroke-width: 1; }
+.grid { stroke: var(--ink); stroke-opacity: 0.09; stroke-width: 1; }
 .axis { fill: var(--soft); font-size: 10.5px; font-variant-numeric: tabular-nums; }
 .panel-title { fill: var(--soft); font-size: 11.5px; }
 .phase { fill-opacity: var(--tint); stroke: var(--card); stroke-width: 1; } .phase.running { fill: var(--running); }
@@ -48,6 +34,25 @@ svg { display: block; width: 100%; height: auto; margin-top: 12px; font: 11px sy
 .dimension.outage, .drop.outage { color: var(--frozen); } .dimension.gap, .drop.gap { color: var(--ink); }
 .cut-off { fill: #fff; font-size: 10.5px; font-weight: 600; }
 .drop { fill: none; stroke: currentColor; stroke-width: 1; stroke-dasharray: 2 3; stroke-opacity: 0.7; }
+`;
+
+export const STYLE = `${CHART_STYLE}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif; }
+main { max-width: 1160px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 30px; line-height: 1.2; letter-spacing: -0.02em; margin: 0 0 4px; }
+h2 { font-size: 17px; margin: 0 0 2px; letter-spacing: -0.01em; }
+p { margin: 0; color: var(--soft); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 20px 22px; margin-top: 20px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 24px; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 14px 16px; }
+.tile b { display: block; font-size: 27px; line-height: 1.25; font-weight: 650; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: 13px; }
+.tile.good b { color: var(--green); } .tile.bad b { color: var(--red); }
+svg { display: block; width: 100%; height: auto; margin-top: 12px; font: 11px system-ui, 'Segoe UI', Roboto, sans-serif; }
+.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px 22px; margin-top: 14px; }
+.small figure { margin: 0; } .small figcaption { font-size: 13px; color: var(--soft); }
+.small figcaption b { color: var(--ink); } .small svg { margin-top: 2px; }
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 5px 0 14px; vertical-align: -1px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; margin-top: 10px; font-variant-numeric: tabular-nums; font-size: 14px; }

@@ -3,12 +3,12 @@
  * runs, its counter has neither lost nor repeated a step, nothing is left behind, and a new migration succeeds.
  */
 import { readFile } from 'node:fs/promises';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
 import { brokenAt, counts, docker, goneBackAt, Pair, runContainer, running, startDrayage, until } from './harness.ts';
-import { DOCKERS, type DockerVersion } from './setup.ts';
+import type { DockerVersion } from './setup.ts';
 
 /** Where faults strike: as the phase begins, or some milliseconds into it. */
 const POINTS: { phase: Phase; afterMs: number }[] = [
@@ -48,7 +48,8 @@ const FAULTS: Record<string, Fault> = {
   "the target's dockerd is killed": (pair) => kill(pair.b, 'dockerd'),
 };
 
-describe.each(DOCKERS)('Docker %i', (version) => {
+/** Every fault at every point, on one version of Docker. */
+export function faultMatrix(version: DockerVersion): void {
   let pair: Pair;
   beforeAll(async () => {
     pair = await Pair.of(version);
@@ -78,9 +79,10 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     });
     await expectOneWholeCopy(pair);
   });
-});
+}
 
-test('the disk of the target fills up', async () => {
+/** On a lab of its own. */
+export async function targetDiskFillsUp(): Promise<void> {
   const name = `full${process.pid % 100_000}`;
   await using lab = await Lab.up({
     name,
@@ -101,7 +103,7 @@ test('the disk of the target fills up', async () => {
     return () => b.run('rm', ['-f', '/var/lib/docker/full']).then(() => {});
   });
   await expectOneWholeCopy(pair);
-});
+}
 
 /** Moves `web` from a to b and lets the fault strike; returns when both sides have come to rest. */
 async function migrateWith(
