@@ -7,7 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { machine, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Duplex, Readable } from 'node:stream';
+import { addAbortSignal, type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { sendImage } from '../../engines/docker/images.ts';
 import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
@@ -22,7 +22,13 @@ import { type Comparison, compare, type Difference } from '../proof/compare.ts';
 import { entriesOf, type Manifest } from '../proof/manifest.ts';
 import { hasRest, restLines, writeRest } from '../proof/rest.ts';
 import { blocking, targetFindings } from './check.ts';
-import { buildLineSchema, jsonLines, manifestLineSchema, type ReplayTarget } from './target-port.ts';
+import {
+  buildLineSchema,
+  jsonLines,
+  manifestLineSchema,
+  type ReplayChannel,
+  type ReplayTarget,
+} from './target-port.ts';
 
 export interface RebuildOptions extends Pick<DraftOptions, 'prompt' | 'keepFailed' | 'columns'> {
   /** Create the container on the target, too, and start it. */
@@ -113,7 +119,7 @@ async function survey(m: SourceMigration): Promise<Source> {
 async function carryImage(m: SourceMigration, target: ReplayTarget, { workload, target: host }: Source): Promise<void> {
   const { image } = workload;
   if (host.arch !== machine() || host.docker?.images.some(({ id }) => id === image.id)) return;
-  const stream = await target.channel(m.id, 'image');
+  const stream = await open(m, target, 'image');
   const done = drained(stream);
   const onProgress = m.progress('transfer', 'image', image.bytes);
   const { bytes } = await sendImage(m.docker, image, host.docker?.layers ?? [], stream, {
@@ -131,7 +137,7 @@ function build(
   rest?: string,
 ): Promise<void> {
   return m.phase('build', async () => {
-    const stream = await target.channel(m.id, 'build');
+    const stream = await open(m, target, 'build');
     const context = contextArchive({ ...draft, ...(rest !== undefined && { rest }) });
     // What breaks it breaks the answer, too.
     const sent = pipeline(
@@ -147,6 +153,12 @@ function build(
   });
 }
 
+/** A channel that ends when an undo is asked for. */
+async function open(m: SourceMigration, target: ReplayTarget, what: ReplayChannel): Promise<Duplex> {
+  m.checkpoint();
+  return addAbortSignal(m.signal, await target.channel(m.id, what));
+}
+
 async function* counted(m: SourceMigration, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   for await (const chunk of chunks) {
     m.bytes += chunk.length;
@@ -158,7 +170,7 @@ function verify(m: SourceMigration, target: ReplayTarget, { workload }: Source):
   return m.phase('verify', async () => {
     const [container, built] = await Promise.all([
       m.docker.exportContainer(workload.id, { signal: m.signal }).then(manifestOf),
-      target.channel(m.id, 'manifest').then(builtManifest),
+      open(m, target, 'manifest').then(builtManifest),
     ]);
     const comparison = compare(container, built);
     const { score, paths, differences } = comparison;

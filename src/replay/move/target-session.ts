@@ -62,7 +62,9 @@ export class ReplaySession {
 
   /** A name for the image that no other has. */
   get #tag(): string {
-    return `drayage-replay/${this.#request.workload.ref.name.toLowerCase()}:${this.id}`;
+    // A repository's name may hold less than a container's.
+    const name = this.#request.workload.ref.name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+    return `drayage-replay/${name.replace(/-$/, '')}:${this.id}`;
   }
 
   #serve(stream: Duplex, what: ReplayChannel): Promise<void> {
