@@ -60,7 +60,7 @@ const openTarget = z.object({
   options,
   parents: z.record(text, device),
 });
-const openReplay = openTarget.omit({ options: true });
+const openReplay = openTarget.pick({ id: true, workload: true });
 const replayOptions = z.object({
   prompt: text.exactOptional(),
   columns: z.number().int().min(2).max(10_000).exactOptional(),
