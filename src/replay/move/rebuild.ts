@@ -166,13 +166,14 @@ async function* counted(m: SourceMigration, chunks: AsyncIterable<Buffer>): Asyn
   }
 }
 
-function verify(m: SourceMigration, target: ReplayTarget, { workload }: Source): Promise<Comparison> {
+function verify(m: SourceMigration, target: ReplayTarget, { workload, inspect }: Source): Promise<Comparison> {
   return m.phase('verify', async () => {
     const [container, built] = await Promise.all([
       m.docker.exportContainer(workload.id, { signal: m.signal }).then(manifestOf),
       open(m, target, 'manifest').then(builtManifest),
     ]);
-    const comparison = compare(container, built);
+    const mounts = inspect.Mounts.map(({ Destination }) => Destination);
+    const comparison = compare(container, built, mounts);
     const { score, paths, differences } = comparison;
     const told = differences.slice(0, MAX_TOLD).map(({ path, what }) => ({ path, what }));
     m.emit({ type: 'proof', score, paths, differences: told, differing: differences.length });

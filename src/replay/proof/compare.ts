@@ -18,9 +18,12 @@ export interface Comparison {
   differences: Difference[];
 }
 
-export function compare(container: Manifest, built: Manifest): Comparison {
+/** @param mounts where something is mounted into the container: the engine makes directories for it */
+export function compare(container: Manifest, built: Manifest, mounts: readonly string[] = []): Comparison {
+  const isOfMount = (path: string): boolean =>
+    mounts.some((mount) => `${path}/`.startsWith(`${mount}/`) || (mount.startsWith(`${path}/`) && !built.has(path)));
   const paths = [...new Set([...container.keys(), ...built.keys()])]
-    .filter((path) => exclusionOf(path) === undefined)
+    .filter((path) => exclusionOf(path) === undefined && !isOfMount(path))
     .sort();
   const differences = paths.flatMap((path) => {
     const what = differenceOf(container.get(path), built.get(path));

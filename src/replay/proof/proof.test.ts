@@ -81,6 +81,16 @@ test('caches, logs, histories and what the engine makes do not count', async () 
   expect(compare(container, new Map()).paths).toBe(0);
 });
 
+test('directories that the engine made for mounts do not count, others on the way to them do', async () => {
+  const directories = ['srv', 'srv/deep', 'srv/deep/data'].map(
+    (name): File => ({ name, type: 'directory', mode: 0o755 }),
+  );
+  const container = await manifest(tar(directories));
+  const built = await manifest(tar(directories.slice(0, 1)));
+  expect(compare(container, built, ['/srv/deep/data'])).toEqual({ paths: 1, score: 100, differences: [] });
+  expect(compare(container, built).differences).toHaveLength(2);
+});
+
 test('an export that is cut off is no file system', async () => {
   const whole = await all<Buffer>(tar(FILES));
   const cut = new Readable({ read: () => {} });
