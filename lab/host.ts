@@ -17,6 +17,11 @@ export interface InHostOptions extends Omit<RunOptions, 'env' | 'cwd' | 'extraSt
   cwd?: string;
 }
 
+export interface Interruptible extends Started {
+  /** As by Ctrl-C, or by another signal. */
+  interrupt(signal?: 'INT' | 'HUP' | 'KILL'): Promise<void>;
+}
+
 export class LabHost {
   readonly name: string;
   readonly address: string;
@@ -59,11 +64,11 @@ export class LabHost {
   }
 
   /** The same for what is to be ended by Ctrl-C: `kill` only ends what has entered the host. */
-  startInterruptible(program: string, args: readonly string[] = []): Started & { interrupt(): Promise<void> } {
+  startInterruptible(program: string, args: readonly string[] = []): Interruptible {
     const pidFile = `/run/interruptible-${randomUUID()}.pid`;
     const started = this.start('sh', ['-c', 'echo $$ >"$0"; exec "$@"', pidFile, program, ...args]);
-    const interrupt = async () => {
-      await this.run('sh', ['-c', 'kill -INT "$(cat "$0")"', pidFile], { okCodes: [0, 1] });
+    const interrupt = async (signal = 'INT') => {
+      await this.run('sh', ['-c', 'kill -s "$1" "$(cat "$0")"', pidFile, signal], { okCodes: [0, 1] });
     };
     return { ...started, interrupt };
   }

@@ -96,7 +96,7 @@ export const ERRORS = {
   },
   TRAFFIC_NOT_SWITCHED: {
     exit: 74,
-    meaning: 'The workload runs on its new host and is well; only its old address does not lead there.',
+    meaning: 'The workload runs on its new host and is well; not all that comes to its old address is sent there.',
     remedy: 'Finish it with drayage forwards repair, or point clients at the new host.',
   },
   JOURNAL_CORRUPT: {

@@ -9,6 +9,7 @@ import type { Plan } from '../migration/plan.ts';
 import type { ArrivingTraffic, HostNetwork, OpenTarget } from '../migration/target-port.ts';
 import type { Fate } from '../replay/dockerfile/steps.ts';
 import type { OpenReplay } from '../replay/move/target-port.ts';
+import type { PathEnd } from '../traffic/path-rules.ts';
 import type { ForwardSummary } from './forwards.ts';
 import { defineProtocol } from './protocol.ts';
 
@@ -215,6 +216,19 @@ export const agentProtocol = defineProtocol({
 
     // For the agent that is the source of a migration; see migration/target-port.ts.
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
+    'target.path': {
+      params: z.object({
+        end: z.object({
+          ...{ role: z.literal('target'), hop, workload: z.ipv4(), client: z.ipv4() },
+          tunnel: tunnel.exactOptional(),
+        }) as unknown as z.ZodType<PathEnd, PathEnd>,
+      }),
+      result: z.object({ sent: z.boolean(), heard: z.object({ small: z.boolean(), large: z.boolean() }) }),
+    },
+    'target.inUse': {
+      params: z.object({ questions: z.array(z.object({ device, address, mac })).max(100) }),
+      result: z.object({ addresses: z.array(address) }),
+    },
     'target.open': { params: openTarget as unknown as z.ZodType<OpenTarget, OpenTarget>, result: done },
     'target.settle': { params: withId, result: done },
     'target.create': {
@@ -235,7 +249,7 @@ export const agentProtocol = defineProtocol({
         id,
         traffic: (arrivingTraffic as unknown as z.ZodType<ArrivingTraffic, ArrivingTraffic>).exactOptional(),
       }),
-      result: z.record(address, address),
+      result: done,
     },
     'target.commit': {
       params: withId,

@@ -9,6 +9,7 @@ import { listDocker } from '../engines/docker/survey.ts';
 import type { HostFacts, WorkloadSummary } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
+import { gather } from '../migration/facts.ts';
 import { Journal } from '../migration/journal.ts';
 import type { JournalFile } from '../migration/journal-file.ts';
 import {
@@ -26,8 +27,10 @@ import { surveyWorkload } from '../migration/survey.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
 import { readNetwork } from '../tools/ip-network.ts';
-import { probeTraffic, type TrafficFacts } from '../traffic/capabilities.ts';
-import { ForwardStore } from '../traffic/store.ts';
+import { type Capabilities, isAble, probeTraffic, type TrafficFacts } from '../traffic/capabilities.ts';
+import { answered } from '../traffic/in-use.ts';
+import { answerPath, removePaths } from '../traffic/path.ts';
+import { ForwardStore, forwardedHere } from '../traffic/store.ts';
 import { type AgentProtocol, agentProtocol } from './agent-protocol.ts';
 import { connectSsh } from './client.ts';
 import type { Connection } from './connection.ts';
@@ -41,6 +44,7 @@ import { draftReplay } from './replay-draft.ts';
 import { Replays } from './replays.ts';
 import { serve } from './server.ts';
 import { Targets } from './targets.ts';
+import { Turns } from './turns.ts';
 
 export interface AgentOptions {
   version: string;
@@ -71,16 +75,22 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     ]);
     return { ...host, traffic };
   };
-  // What kernel and programs can do is tried once; addresses and routes change.
-  let probed: Promise<TrafficFacts> | undefined;
-  const trafficFacts = async (): Promise<TrafficFacts> => {
-    probed ??= probeTraffic(run);
-    const facts = await probed.catch((error: unknown) => {
-      probed = undefined;
-      throw error;
+  const store = new ForwardStore(join(stateDir, 'forwards'));
+  // What kernel and programs can do is not tried again once it is all there is.
+  let probed: Capabilities | undefined;
+  const probing = new Turns();
+  const capabilities = (): Promise<Capabilities> =>
+    probing.take(async () => {
+      if (probed === undefined || !isAble(probed)) probed = await probeTraffic(run);
+      return probed;
     });
-    return { ...facts, network: await readNetwork(run) };
+  const trafficFacts = async (): Promise<TrafficFacts> => {
+    const [able, network, kept] = await Promise.all([capabilities(), readNetwork(run), store.list()]);
+    return { ...able, network, forwards: kept.flatMap(forwardedHere) };
   };
+  // A source that waits for its target's turn keeps no other source waiting for its own.
+  const [trying, answering] = [new Turns(), new Turns()];
+  const exclusively = <T>(work: () => Promise<T>): Promise<T> => trying.take(work);
   const dialTarget = async (to: string): Promise<Target> => {
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
@@ -98,12 +108,12 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return remoteTarget(connection);
   };
 
-  const store = new ForwardStore(join(stateDir, 'forwards'));
-  const forwards = new Forwards(store, run, docker);
-  const common = { journalDir, hostFacts, log, stopping: signal, forwards: store };
+  const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store };
   const targets = new Targets(common);
   const replays = new Replays(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
+
+  const forwards = new Forwards({ store, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
   // Requests that go by the journals wait until every migration of the past is known to be under way again.
   const { promise: recovering, resolve: allKnown } = Promise.withResolvers<void>();
@@ -125,9 +135,12 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       );
       return;
     }
-    const done = untilDone(signal, () => recoverSource({ ...recovery, redial: dialTarget }), onRetry);
-    const settled = done.catch(onRetry).finally(() => journal.close());
-    migrations.resume(id, startedOf(journal).details?.containerId, journal, settled);
+    const { promise: decided, resolve: decide } = Promise.withResolvers<'source' | 'target'>();
+    const past = { ...recovery, redial: dialTarget, decided };
+    const done = untilDone(signal, () => recoverSource(past), onRetry)
+      .catch(onRetry)
+      .finally(() => journal.close());
+    migrations.resume(id, { containerId: startedOf(journal).details?.containerId, journal, done, decide });
   };
 
   const handlers: Handlers<AgentProtocol, Connection<AgentProtocol>> = {
@@ -141,13 +154,9 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'workloads.list': async (_, context) => ({ workloads: await listWorkloads(docker, hostFacts, context.signal) }),
     'workloads.check': async ({ workload, to, options }, context) => {
       const target = await dialTarget(to);
-      const surveys = [
-        surveyWorkload(docker, run, workload, context.signal),
-        hostFacts(context.signal),
-        target.survey(),
-      ] as const;
-      const [facts, here, there] = await Promise.all(surveys).finally(() => target.close());
-      return { findings: preflight(facts, here, there, options), plan: makePlan(facts, here, there, options) };
+      const gathering = { docker, run, hostFacts, exclusively, workload, options, target, signal: context.signal };
+      const facts = await gather(gathering).finally(() => target.close());
+      return { findings: preflight(facts, options), plan: makePlan(facts, options) };
     },
     'migrations.start': async (request) => {
       await recovering;
@@ -180,6 +189,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
 
     'target.survey': (_, context) => hostFacts(context.signal),
+    'target.path': ({ end }, { signal: asked }) => answering.take(() => answerPath({ run, signal: asked }, end)),
+    'target.inUse': async ({ questions }) => ({ addresses: await answered(run, questions) }),
     'target.open': async (request, { connection }) => {
       await recovering;
       await targets.open(request, connection.closed);
@@ -227,6 +238,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     },
   };
 
+  // What an agent that was killed has left. Without nft there is nothing.
+  await removePaths(run).catch(() => {});
   await serve({
     socketPath: join(runDir, 'agent.sock'),
     version,

@@ -1,12 +1,16 @@
 /** What this host forwards for workloads that it had, and what it serves by way of other hosts. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isGuarded } from '../engines/docker/guard.ts';
 import { type Connection, connectionsOf } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
+import type { JournalRecord } from '../migration/journal-records.ts';
+import { giveUpHold, type Repairable, repairForward, unknownForward } from '../migration/repair.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { Flow } from '../traffic/facts.ts';
-import { installSource, installTarget } from '../traffic/forward.ts';
-import { carried, type ForwardStore, reinstall, removeForward, type StoredForward } from '../traffic/store.ts';
+import { type SourceSide, yieldAddresses } from '../traffic/forward.ts';
+import { carried, type ForwardStore, reinstall, removeForward } from '../traffic/store.ts';
+import { peersOf } from '../traffic/workload.ts';
 
 export interface ForwardSummary {
   id: string;
@@ -25,6 +29,14 @@ export interface ForwardSummary {
   bytes?: number;
 }
 
+export interface ForwardsOptions {
+  store: ForwardStore;
+  run: Run;
+  docker: Docker;
+  /** Of the migration of that id, as its source; undefined where there is none. @throws DrayageError WORKLOAD_BUSY */
+  journalOf: (id: string) => Promise<JournalRecord[] | undefined>;
+}
+
 const RETRY_MS = 2000;
 const SWEEP_MS = 30_000;
 
@@ -32,11 +44,13 @@ export class Forwards {
   readonly #store: ForwardStore;
   readonly #run: Run;
   readonly #docker: Docker;
+  readonly #journalOf: ForwardsOptions['journalOf'];
 
-  constructor(store: ForwardStore, run: Run, docker: Docker) {
+  constructor({ store, run, docker, journalOf }: ForwardsOptions) {
     this.#store = store;
     this.#run = run;
     this.#docker = docker;
+    this.#journalOf = journalOf;
   }
 
   async list(): Promise<ForwardSummary[]> {
@@ -54,26 +68,26 @@ export class Forwards {
 
   /** Both roles that this host has in it. @throws DrayageError FORWARD_UNKNOWN */
   async remove(id: string): Promise<void> {
-    for (const forward of await this.#of(id)) await removeForward(this.#run, this.#store, forward);
+    const forward = await this.#of(id);
+    const gaveUp = await giveUpHold(this.#run, forward);
+    if (forward.stored.length === 0 && !gaveUp) throw unknownForward(id);
+    for (const one of forward.stored) await removeForward(this.#run, this.#store, one);
   }
 
-  /** Puts it in place anew. @throws DrayageError FORWARD_UNKNOWN */
+  /** Puts it in place anew. @throws DrayageError FORWARD_UNKNOWN, TRAFFIC_NOT_SWITCHED */
   async repair(id: string): Promise<void> {
-    for (const forward of await this.#of(id)) {
-      if (forward.role === 'source') await installSource(this.#run, forward.side);
-      else await installTarget(this.#run, forward.side);
-    }
+    await repairForward(this.#run, this.#store, await this.#of(id));
   }
 
-  async #of(id: string): Promise<StoredForward[]> {
-    const mine = (await this.#store.list()).filter((one) => one.id === id);
-    if (mine.length === 0) throw new DrayageError('FORWARD_UNKNOWN', `There is no forward ${id} on this host.`);
-    return mine;
+  async #of(id: string): Promise<Repairable> {
+    const [kept, records] = await Promise.all([this.#store.list(), this.#journalOf(id)]);
+    return { id, stored: kept.filter((one) => one.id === id), ...(records && { records }) };
   }
 
   /** Sees to it that forwards are in place, also after a restart of the host, and go when nobody needs them. */
   async keep(signal: AbortSignal, log: (line: string) => void): Promise<void> {
     await this.#reinstall(signal, log);
+    void this.#watch(signal, log);
     while (!signal.aborted) {
       await this.#sweep().catch((error: unknown) => log(DrayageError.from(error).message));
       await sleep(SWEEP_MS, undefined, { signal, ref: false }).catch(() => {});
@@ -88,6 +102,49 @@ export class Forwards {
       if (!forward.side.flows.some((flow) => open.has(keyOf(flow))))
         await removeForward(this.#run, this.#store, forward);
     }
+  }
+
+  /** The engine gives addresses of containers that have moved away to others: they are theirs then. */
+  async #watch(signal: AbortSignal, log: (line: string) => void): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const connections = await this.#docker.networkConnections({ signal });
+        await this.#yield(log);
+        for await (const _ of connections) await this.#yield(log);
+      } catch {
+        // The engine is away, and comes back.
+      }
+      await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  async #yield(log: (line: string) => void): Promise<void> {
+    for (const { role, id } of await this.#store.list()) {
+      await this.#store.exclusively(async () => {
+        const forward = (await this.#store.list()).find((one) => one.role === role && one.id === id);
+        if (forward?.role !== 'source' || forward.side.hop === 'home') return;
+        const yielded = yieldedBridges(forward.side, await this.#neighbours(forward.side));
+        if (yielded.length === (forward.side.yielded ?? []).length) return;
+        const side = { ...forward.side, yielded };
+        await this.#store.put({ ...forward, side });
+        await yieldAddresses(this.#run, side);
+        log(
+          `forward ${id}: another container has an address of ${forward.workload} now; its ports are forwarded still`,
+        );
+      });
+    }
+  }
+
+  /** Addresses of containers on the workload's networks here, by their bridges; of unfinished copies none. */
+  async #neighbours({ addresses }: SourceSide): Promise<{ bridge: string; address: string }[]> {
+    const networks = new Map(addresses.map(({ network = '', bridge }) => [bridge, network]));
+    const all = await Promise.all(
+      [...networks].map(async ([bridge, network]) => {
+        const there = await this.#docker.inspectNetwork(network).catch(nothingIfNotFound);
+        return there === undefined ? [] : peersOf(isGuarded, there).map((address) => ({ bridge, address }));
+      }),
+    );
+    return all.flat();
   }
 
   async #connections(workload: string): Promise<Flow[]> {
@@ -108,6 +165,17 @@ export class Forwards {
       await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
   }
+}
+
+/** Pure: with those that were yielded before, which stay so. */
+export function yieldedBridges(
+  { addresses, yielded = [] }: Pick<SourceSide, 'addresses' | 'yielded'>,
+  neighbours: readonly { bridge: string; address: string }[],
+): string[] {
+  const taken = neighbours.filter((other) =>
+    addresses.some(({ bridge, address }) => bridge === other.bridge && address === other.address),
+  );
+  return [...new Set([...yielded, ...taken.map(({ bridge }) => bridge)])];
 }
 
 /** Which connection it is, whoever looks. */

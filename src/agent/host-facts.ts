@@ -28,19 +28,33 @@ export async function surveyHost({
   drayage,
 }: SurveyHostOptions): Promise<HostFacts> {
   const time = Date.now();
-  const [cgroup, criu, runc, listening, subnets, memoryAvailable, diskAvailable, cpuFlags, sysctls, tools] =
-    await Promise.all([
-      cgroupVersion(),
-      surveyCriu(run, { signal }),
-      runcVersion(run, signal),
-      listeningSockets(),
-      hostSubnets(run, signal),
-      memory(),
-      disk(dataRoot),
-      flagsOfCpu(),
-      readSysctls(),
-      findTools(),
-    ]);
+  const [
+    cgroup,
+    criu,
+    runc,
+    rsync,
+    overlay,
+    listening,
+    subnets,
+    memoryAvailable,
+    diskAvailable,
+    cpuFlags,
+    sysctls,
+    tools,
+  ] = await Promise.all([
+    cgroupVersion(),
+    surveyCriu(run, { signal }),
+    runcVersion(run, signal),
+    rsyncVersion(run, signal),
+    overlaySettings(),
+    listeningSockets(),
+    hostSubnets(run, signal),
+    memory(),
+    disk(dataRoot),
+    flagsOfCpu(),
+    readSysctls(),
+    findTools(),
+  ]);
   const engines = new Set(docker?.networks.flatMap((network) => network.subnets) ?? []);
   return {
     hostname: hostname(),
@@ -51,6 +65,8 @@ export async function surveyHost({
     cgroup,
     criu,
     runc,
+    rsync,
+    overlay,
     docker,
     listening,
     subnets: subnets.filter((subnet) => !engines.has(subnet)),
@@ -75,6 +91,26 @@ async function runcVersion(run: Run, signal: AbortSignal): Promise<{ version: st
   if (path === undefined) return null;
   const { stdout } = await run(path, ['--version'], { signal, timeoutMs: 10_000, okCodes: [0, 1] });
   return { version: /^runc version (\S+)/m.exec(stdout)?.[1] ?? 'unknown' };
+}
+
+async function rsyncVersion(run: Run, signal: AbortSignal): Promise<HostFacts['rsync']> {
+  const path = await findProgram('rsync');
+  if (path === undefined) return null;
+  const { stdout } = await run(path, ['--version'], { signal, timeoutMs: 10_000 });
+  return { version: /^rsync\s+version v?(\S+)/m.exec(stdout)?.[1] ?? 'unknown' };
+}
+
+/** Of overlays that are mounted from now on without options for it, as Docker does. */
+async function overlaySettings(): Promise<HostFacts['overlay']> {
+  const isSet = async (name: string): Promise<boolean | undefined> => {
+    const value = await readFile(`/sys/module/overlay/parameters/${name}`, 'utf8').catch(() => undefined);
+    return value?.startsWith('Y');
+  };
+  const [redirects = false, always = true] = await Promise.all([
+    isSet('redirect_dir'),
+    isSet('redirect_always_follow'),
+  ]);
+  return { redirects, follows: redirects || always };
 }
 
 /** TCP sockets that listen and UDP sockets that are bound and not connected. */

@@ -4,7 +4,7 @@ import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import type { MigrateOptions, MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
 import { Journal, type JournalEntry, journalPath } from '../migration/journal.ts';
-import { eventsOf, lastState } from '../migration/journal-records.ts';
+import { eventsOf, type JournalRecord, lastState } from '../migration/journal-records.ts';
 import { migrate } from '../migration/migrate.ts';
 import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
@@ -25,6 +25,7 @@ export interface MigrationsOptions {
   machine: string;
   hostname: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  exclusively: SourceMigration['exclusively'];
   /** Reaches the agent of a host as users name it. */
   dialTarget: (to: string) => Promise<Target>;
   log: (line: string) => void;
@@ -51,6 +52,8 @@ interface Running {
   containerId: string | undefined;
   journal: Journal;
   migration: SourceMigration | undefined;
+  /** Ends the doubt of one of the past. */
+  decide?: (keep: 'source' | 'target') => void;
   done: Promise<unknown>;
 }
 
@@ -107,7 +110,7 @@ export class Migrations {
     this.#running.set(id, placeholder);
     let target: Target | undefined;
     try {
-      const { journalDir, dialTarget, hostFacts, stopping, forwards, machine, hostname } = this.#options;
+      const { journalDir, dialTarget, hostFacts, exclusively, stopping, forwards, machine, hostname } = this.#options;
       target = await dialTarget(to);
       const journal = await Journal.create(journalDir, id, 'source', { workload, to, options });
       const migration = new SourceMigration({
@@ -123,6 +126,7 @@ export class Migrations {
         journal,
         stopping,
         hostFacts,
+        exclusively,
         claim: (containerId) => this.#claim(id, containerId),
       });
       migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });
@@ -137,8 +141,11 @@ export class Migrations {
   }
 
   /** Registers a migration of the past that is being brought to its end. */
-  resume(id: string, containerId: string | undefined, journal: Journal, done: Promise<unknown>): void {
-    this.#running.set(id, { workload: id, containerId, journal, migration: undefined, done });
+  resume(
+    id: string,
+    { done, ...past }: Pick<Running, 'containerId' | 'journal' | 'done'> & Required<Pick<Running, 'decide'>>,
+  ): void {
+    this.#running.set(id, { workload: id, migration: undefined, done, ...past });
     void done.finally(() => this.#running.delete(id));
   }
 
@@ -181,6 +188,12 @@ export class Migrations {
     return { id, events: eventsOf(records) };
   }
 
+  /** Of one that has come to its end; undefined where there is none. @throws DrayageError WORKLOAD_BUSY */
+  async recordsOf(id: string): Promise<JournalRecord[] | undefined> {
+    if (this.#running.has(id)) throw new DrayageError('WORKLOAD_BUSY', `Migration ${id} is under way.`);
+    return Journal.read(journalPath(this.#options.journalDir, id, 'source')).catch(() => undefined);
+  }
+
   /**
    * Ends a migration that is in doubt, or whose outcome could not be told. The journal comes first: where the source was
    * retired already the target must not be given up. Then the target is told; where it cannot be reached, the user has
@@ -195,7 +208,7 @@ export class Migrations {
       assertInDoubt(id, journal);
       const started = eventsOf(journal.records).find((event) => event.type === 'started');
       if (started !== undefined) await this.#tellTarget(started.target, id, keep);
-      return await resolveSource(id, journal, keep);
+      return await resolveSource(id, journal, { keep, forwards: this.#options.forwards });
     } finally {
       await journal.close();
     }
@@ -204,13 +217,13 @@ export class Migrations {
   /** A migration whose target does not come back: its asking is ended by the user's word. */
   async #decide(
     id: string,
-    { journal, migration, done }: Running,
+    { journal, migration, decide = migration?.decide, done }: Running,
     keep: 'source' | 'target',
   ): Promise<MigrationResult> {
-    if (migration === undefined || lastState(journal.records) !== 'intent') {
+    if (decide === undefined || lastState(journal.records) !== 'intent') {
       throw new DrayageError('NOT_IN_DOUBT', `Migration ${id} is under way and not in doubt.`);
     }
-    migration.decide(keep);
+    decide(keep);
     await done;
     const result = eventsOf(journal.records).findLast((event) => event.type === 'result');
     if (result === undefined) throw new DrayageError('NOT_IN_DOUBT', `Migration ${id} has not come to its end.`);

@@ -14,6 +14,12 @@ export function remoteTarget(connection: Connection<AgentProtocol>): Target {
     survey() {
       return connection.call('target.survey', {}, cancellable(this));
     },
+    path(end) {
+      return connection.call('target.path', { end }, cancellable(this));
+    },
+    async inUse(questions) {
+      return (await connection.call('target.inUse', { questions }, cancellable(this))).addresses;
+    },
     open(request) {
       return connection.call('target.open', request, cancellable(this));
     },

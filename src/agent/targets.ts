@@ -108,7 +108,8 @@ export class Targets {
   async resolve(id: string, keep: 'source' | 'target'): Promise<void> {
     const journal = await Journal.reopen(journalPath(this.#options.journalDir, id, 'target'));
     try {
-      if (lastState(journal.records) === 'unknown') await resolveTarget(journal, keep);
+      if (lastState(journal.records) === 'unknown')
+        await resolveTarget(journal, { keep, forwards: this.#options.forwards });
     } finally {
       await journal.close();
     }

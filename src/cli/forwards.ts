@@ -55,7 +55,7 @@ function repairCommand(cli: Cli): Command {
   return declare('repair', {
     summary: 'put a forward in place anew',
     description:
-      "Makes a forward's rules and devices anew, as after a move that could not switch the traffic, or where somebody removed them.",
+      "Makes a forward's rules and devices anew: finishes what a move could not when it switched the traffic, lets go of packets that still wait, and puts back what somebody removed.",
     examples: [['drayage forwards repair 20261121-120000-1f2e', 'on the host that the workload left']],
   })
     .argument('<id>', 'as drayage forwards ls tells it')

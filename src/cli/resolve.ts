@@ -10,7 +10,7 @@ export function resolveCommand(cli: Cli): Command {
   return declare('resolve', {
     summary: 'decide a migration that is in doubt',
     description:
-      'Decides a migration that is in doubt and cannot decide itself, because its target is gone for good. The side that is not kept must never run again: if it might, the workload would run twice.',
+      'Decides a migration that is in doubt and cannot decide itself, because its target is gone for good. The side that is not kept must never run again: if it might, the workload would run twice. Where the target is kept, clients are sent after it as after any move.',
     examples: [
       ['drayage resolve 20261121-140309-1f2e --keep source', 'the target is lost: go on here'],
       ['drayage resolve 20261121-140309-1f2e --keep target', 'it runs there: give up the copy here'],

@@ -74,6 +74,9 @@ export interface WorkloadTraffic {
   published: PublishedPort[];
   /** Its addresses on bridges of the host. */
   addresses: WorkloadAddress[];
+  /** Other ends of connections that are open: who opened them to it, and to whom it did; at most some hundred of each. */
+  clients: string[];
+  servers: string[];
   /** By which it is on the LAN itself. */
   own: OwnDevice[];
 }
@@ -125,6 +128,9 @@ export interface HostFacts {
   cgroup: 1 | 2;
   criu: { version: string; check: 'ok' | string; path: string } | null;
   runc: { version: string } | null;
+  rsync: { version: string } | null;
+  /** Whether overlays write down renames of directories, and follow those that others wrote (overlayfs.rst). */
+  overlay: { redirects: boolean; follows: boolean };
   docker: {
     version: string;
     api: string;
@@ -135,6 +141,10 @@ export interface HostFacts {
     /** Names of the runtimes it knows. */
     runtimes: string[];
     security: string[];
+    /** By what it makes its networks: `iptables`, `nftables`, `iptables+firewalld`. */
+    firewall: string;
+    /** Its overlays copy what is changed of a file's inode, and leave the content below (docker info: Using metacopy). */
+    metacopy: boolean;
     names: string[];
     /** Chain ids of all layers it has. */
     layers: string[];
@@ -145,13 +155,16 @@ export interface HostFacts {
       driver: string;
       subnets: string[];
       containers: number;
+      /** Of running containers there, by address; with the containers' names. */
+      addresses: Record<string, string>;
       /** The host's device that its containers hang on, where they are on the LAN by themselves. */
       parent?: string;
     }[];
     volumes: string[];
     /** Those of them that only kept copies of earlier migrations use. */
     keptVolumes: string[];
-    /** Published ports that are taken, `tcp/8080` or `tcp/127.0.0.1:8080`. */
+    /** Ports of running containers, `tcp/0.0.0.0:8080`: also where no proxy listens for them. */
+    published: string[];
   } | null;
   /** Listening sockets on the host, `tcp/0.0.0.0:80`. */
   listening: string[];

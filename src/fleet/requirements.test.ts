@@ -39,7 +39,7 @@ test.each<[string, Partial<Probe>, string[]]>([
   ['no Docker', { docker: null }, ['DOCKER_ABSENT']],
   ['an old Docker', { docker: { version: '20.10.24', running: true } }, ['DOCKER_TOO_OLD']],
   ['a stopped Docker', { docker: { version: '28.5.2', running: false } }, ['DOCKER_DOWN']],
-  ['no rsync, no firewall', { tools: new Set(['runc', 'sha256sum']) }, ['RSYNC_ABSENT', 'FIREWALL_ABSENT']],
+  ['no rsync, no nft', { tools: new Set(['runc', 'sha256sum', 'iptables']) }, ['RSYNC_ABSENT', 'NFT_ABSENT']],
   ['a full disk', { diskFree: 1e6 }, ['DISK_FULL']],
   ['everything at once', { uid: 5, criu: null, docker: null }, ['NOT_ROOT', 'CRIU_ABSENT', 'DOCKER_ABSENT']],
 ])('%s', (_, change, expected) => expect(codes(change)).toEqual(expected));

@@ -107,21 +107,15 @@ function docker({ docker: engine }: Probe): Finding | null {
 
 function tools({ tools: present, distribution }: Probe): (Finding | null)[] {
   const install = (name: string) => `Install it: ${installCommand(distribution, name)}`;
-  const need = (name: string, meaning: string) =>
+  const need = (name: string, meaning: string, packageName = name) =>
     present.has(name)
       ? null
-      : blocks(`${name.toUpperCase()}_ABSENT`, `${name} is not installed.`, { meaning, remedy: install(name) });
-  const lock = present.has('iptables') || present.has('nft');
+      : blocks(`${name.toUpperCase()}_ABSENT`, `${name} is not installed.`, { meaning, remedy: install(packageName) });
   return [
     need('runc', 'drayage restores containers by runc; other runtimes are not supported yet.'),
     need('rsync', 'Writable layers and volumes are carried by it.'),
     need('sha256sum', 'It tells whether what was sent arrived whole.'),
-    lock
-      ? null
-      : blocks('FIREWALL_ABSENT', 'Neither iptables nor nft is installed.', {
-          meaning: "CRIU holds a workload's network still by one of them.",
-          remedy: install('iptables'),
-        }),
+    need('nft', "It holds a workload's packets while it moves, and forwards them afterwards.", 'nftables'),
   ];
 }
 

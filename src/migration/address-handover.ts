@@ -67,8 +67,16 @@ export async function silenceAddresses({ leaving, inside }: AddressHandover, und
   await silence(inside, leaving);
 }
 
-/** Beside the intent record, before the target may answer for the address. */
-export async function giveUpAddresses(m: SourceMigration, { leaving, inside }: AddressHandover): Promise<void> {
+/** What is restored in a second or so: who asks in vain for an address asks again after a second, three times in all. */
+const SHORT_RESTORE_BYTES = 1 << 30;
+
+/** Before the target may answer for the address; while it restores, where that does not take long. */
+export async function giveUpAddresses(
+  m: SourceMigration,
+  { leaving, inside }: AddressHandover,
+  { restored, memoryBytes }: { restored: Promise<unknown>; memoryBytes: number },
+): Promise<void> {
+  if (memoryBytes > SHORT_RESTORE_BYTES) await restored;
   // Without it there may be two answers for a moment; the last one is the target's.
   await giveUpAddress(m.run, inside, leaving).catch((error: unknown) => tell(m, error));
 }

@@ -101,3 +101,8 @@ export interface MigrateOptions {
   /** End after preflight. */
   dryRun: boolean;
 }
+
+/** Whether what comes to the workload's addresses on bridges, and to its published ports, is to follow it. */
+export function isForwarded({ handover }: Pick<MigrateOptions, 'handover'>): boolean {
+  return handover === 'auto' || handover === 'forward';
+}

@@ -1,54 +1,52 @@
 /**
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
- * workload runs, and forwarded to the target from then on. What fails here after the commit stops no workload.
+ * workload runs; see switch-traffic.ts for what comes after the commit.
  */
-import { settleHandshakes } from '../engines/processes/connections.ts';
+import { settleDatagrams, settleHandshakes } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
-import { removeTable } from '../tools/nft.ts';
-import type { Flow } from '../traffic/facts.ts';
+import type { Flow, WorkloadAddress } from '../traffic/facts.ts';
 import { knownFrom, withoutPassing } from '../traffic/flows.ts';
 import {
   armedRules,
-  finishSource,
   installTarget,
   prepareSource,
   readVia,
-  remainingRules,
   removeSource,
   type SourceSide,
   targetRules,
 } from '../traffic/forward.ts';
 import {
   armTarget,
-  endHold,
   type Hold,
   hold,
   holdNew,
   prepareHold,
   releaseToSource,
-  releaseToTarget,
   removeHold,
   seal,
   unseal,
 } from '../traffic/hold.ts';
-import { tableName } from '../traffic/names.ts';
+import { lanesOf } from '../traffic/hold-rules.ts';
 import { ingressDevices } from '../traffic/routes.ts';
-import { notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
+import type { StoredForward } from '../traffic/store.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
+import { isForwarded } from './events.ts';
 import type { Facts } from './facts.ts';
-import { afterwards, arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
+import { arrivingOlder, comesHome, type Older, olderForwards } from './older-forwards.ts';
 import { readFlows } from './open-flows.ts';
 import type { SourceMigration } from './source-migration.ts';
-import type { ArrivingTraffic, MovedAddresses } from './target-port.ts';
+import type { ArrivingTraffic } from './target-port.ts';
 import type { UndoStack } from './undo.ts';
 import { untilDone } from './until-done.ts';
 
 export interface Handover {
   pid: number;
+  /** `docker:web`, however the user named it. */
+  workload: string;
   held: Hold;
   way: Way;
-  /** What will be forwarded; complete once the target has told the copy's addresses. */
+  /** What will be forwarded. */
   source: SourceSide;
   /** Open at the freeze, and this host's own to forward. */
   flows: Flow[];
@@ -60,20 +58,22 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const PATIENCE = { handshakesMs: 50, acceptMs: 1000 };
+const PATIENCE = { answerMs: 1300, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 20 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
   m: SourceMigration,
-  { workload }: Facts,
+  { workload, source: host, exploration }: Facts,
   undo: UndoStack,
 ): Promise<Handover | undefined> {
-  if (m.options.handover === 'none' || m.options.handover === 'address') return undefined;
+  if (!isForwarded(m.options)) return undefined;
   const { published, addresses } = workload.traffic ?? { published: [], addresses: [] };
   if (addresses.length === 0) return undefined;
   const [here, there] = await Promise.all([readNetwork(m.run), m.target.network()]);
   const bridges = bridgesOf(here, there.network);
-  const way = wayBetween(here, there.network, { bridges });
+  // As it was tried: where packets are lost as they are, they go wrapped.
+  const force = exploration?.way?.tunnel === undefined ? {} : ({ force: 'tunnel' } as const);
+  const way = wayBetween(here, there.network, { bridges, ...force });
   if (way === null) {
     m.emit({ type: 'note', message: 'no way was found for packets between the hosts: nothing will be forwarded' });
     return undefined;
@@ -95,16 +95,29 @@ export async function prepareHandover(
   };
   const devices = older.flatMap(({ forward }) => forward.side.hop.device);
   const names = [...new Set([...uplinks.map(({ name }) => name), ...devices])];
-  const spec = { id: m.id, published, addresses, flows: [], uplinks: names };
+  // Without a hook behind the bridge there is no lane for what its other ports send.
+  const egress = (host.traffic?.egressRefused ?? null) === null;
+  const spec = {
+    ...{ id: m.id, published, flows: [], uplinks: names, egress },
+    addresses: [...addresses, ...otherAddresses(addresses, older)],
+  };
   // Written down first, so that a recovery after a crash knows what to let go of.
-  await m.journal.append({ type: 'acquired', resource: { kind: 'handover', key: 'handover', spec, source } });
+  const { machine } = there;
+  const name = `${workload.ref.engine}:${workload.ref.name}`;
+  const resource = { kind: 'handover', key: 'handover', spec, source, machine, workload: name };
+  await m.journal.append({ type: 'acquired', resource });
   undo.push('the forward', () => removeSource(m.run, source));
   undo.push('the queues', () => removeHold(m.run, held));
-  let held: Hold = { spec, lanes: [], how: 'drop' };
+  let held: Hold = { spec, lanes: lanesOf(spec), how: 'drop' };
   held = await prepareHold(m.run, spec);
+  if (held.how === 'drop')
+    m.emit({
+      type: 'note',
+      message: 'packets that come during the pause are dropped, and sent again by their senders',
+    });
   await prepareSource(m.run, source);
-  const target = { name: m.to, machine: there.machine };
-  return { pid: workload.pid, held, way, source, flows: [], older, homes, target };
+  const target = { name: m.to, machine };
+  return { pid: workload.pid, workload: name, held, way, source, flows: [], older, homes, target };
 }
 
 /**
@@ -116,19 +129,38 @@ export async function holdTraffic(m: SourceMigration, handover: Handover, undo: 
   const { held, pid, source } = handover;
   undo.push('the hold', () => untilDone(m.stopping, () => releaseToSource(m.run, held), m.noteRetry));
   if (!m.options.dropConnections) await holdNew(m.run, held);
-  const [flows] = await Promise.all([
+  const [flows, settledMs] = await Promise.all([
     readFlows(m.run, pid, source.addresses),
     m.options.dropConnections ? 0 : settle(m, pid),
   ]);
-  held.spec = { ...held.spec, flows };
+  // What it opened meanwhile is to be known, too.
+  const isOld = settledMs > 20;
+  held.spec = { ...held.spec, flows: isOld ? await readFlows(m.run, pid, source.addresses) : flows };
   await hold(m.run, held);
+  await settleDatagrams(pid, PATIENCE.readMs);
 }
 
-/** @returns how long it took, in milliseconds */
+/** Those of hosts that it was on before, for the connections of that time. */
+function otherAddresses(own: readonly WorkloadAddress[], older: readonly Older[]): WorkloadAddress[] {
+  const all = older.flatMap(({ forward }) => forward.side.addresses);
+  return all.flatMap((one) => {
+    if (own.some(({ address }) => address === one.address)) return [];
+    const port = own.find(({ bridge }) => bridge === one.bridge)?.port;
+    return [{ ...one, ...(port && { port }) }];
+  });
+}
+
+/**
+ * @returns how long it took, in milliseconds
+ * @throws DrayageError NOT_ACCEPTED where the program does not accept its connections
+ */
 export async function settle(m: SourceMigration, pid: number): Promise<number> {
   const began = m.trace.now();
-  const left = await settleHandshakes(pid, PATIENCE);
-  if (left.length > 0) throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${left.join(', ')}.`);
+  const { waiting, unanswered } = await settleHandshakes(pid, PATIENCE, m.signal);
+  if (waiting.length > 0) {
+    throw new DrayageError('NOT_ACCEPTED', `Connections wait to be accepted: ${waiting.join(', ')}.`);
+  }
+  if (unanswered > 0) m.emit({ type: 'note', message: `handshakes that clients left unanswered: ${unanswered}` });
   return m.trace.now() - began;
 }
 
@@ -160,22 +192,9 @@ export function arrivingTraffic(m: SourceMigration, { way, source, flows, older 
   };
 }
 
-/** @throws DrayageError ADDRESS_NOT_KEPT where open connections have an address that the copy did not get */
-export function assertAddressesKept({ flows, older }: Handover, moved: MovedAddresses): void {
-  const open = [...flows, ...older.flatMap(({ passing }) => passing)].filter(({ protocol }) => protocol === 'tcp');
-  const lost = open.find(({ address }) => moved[address] !== undefined)?.address;
-  if (lost === undefined) return;
-  throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has ${moved[lost]} in the place of ${lost}.`);
-}
-
-/** The forward as it will be, with the addresses that the copy has. */
-export function forwardOf({ source, flows }: Handover, moved: MovedAddresses): SourceSide {
-  const published = source.published.map((port) => ({ ...port, address: moved[port.address] ?? port.address }));
-  const addresses = source.addresses.flatMap((one) => {
-    const now = moved[one.address];
-    return now === undefined ? [one] : [one, { ...one, address: now }];
-  });
-  return { ...source, published, flows, addresses };
+/** The forward as it will be. */
+export function forwardOf({ source, flows }: Handover): SourceSide {
+  return { ...source, flows };
 }
 
 /** Before the commit, and behind the hold: only the queues are left to be opened. May be repeated. */
@@ -195,44 +214,9 @@ export async function armForward(
   await armTarget(m.run, [armedRules(side, network, held.lanes), ...passed].join('\n'));
 }
 
-/** After the commit: what waited goes to the target, and so does all that comes. Nothing more comes from here. */
-export async function switchTraffic(m: SourceMigration, { held }: Handover, side: SourceSide): Promise<void> {
-  await releaseToTarget(m.run, held);
-  if (!isNeeded(side)) return;
-  await finishSource(m.run, side);
-}
-
-/** The frozen copy's sockets, which are about to be closed, tell nobody. */
-export async function sealSource(m: SourceMigration, { held, homes }: Handover, side: SourceSide): Promise<void> {
-  const network = await readNetwork(m.run);
-  const present = network.devices.map(({ name }) => name);
-  const over = homes.map(({ id }) => removeTable({ family: 'netdev', name: tableName('source', id) }));
-  await endHold(m.run, held, [...over, remainingRules(side, network, held.lanes)].join('\n'), present);
-}
-
 /** A workload that came home needs none but for connections that were opened to this host. */
-function isNeeded(side: SourceSide): boolean {
+export function isNeeded(side: SourceSide): boolean {
   return side.only !== 'open' || side.flows.length > 0;
-}
-
-/** Once the source's copy is gone: the forward is kept for good, and the queues are not needed any more. */
-export async function settleForward(m: SourceMigration, handover: Handover, side: SourceSide): Promise<void> {
-  const { held, older, homes, target, way } = handover;
-  const workload = m.workload;
-  try {
-    if (!isNeeded(side)) await removeSource(m.run, side);
-    else {
-      await m.forwards.put({
-        ...{ version: 1, role: 'source', id: m.id, workload, peer: target, since: Date.now() },
-        ...{ side, before: { packets: 0, bytes: 0 } },
-      });
-    }
-    await removeHold(m.run, held);
-    for (const home of homes) await removeForward(m.run, m.forwards, home);
-    for (const one of older) await afterwards(m, one, way.hop.source);
-  } catch (error) {
-    m.emit({ type: 'note', message: notSwitched({ id: m.id, workload }, error).message });
-  }
 }
 
 function bridgesOf(...networks: Awaited<ReturnType<typeof readNetwork>>[]): string[] {

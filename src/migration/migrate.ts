@@ -15,7 +15,7 @@ import { settleDoubt } from './doubt.ts';
 import { assertFrozen, dump, type Frozen, freezeWorkload } from './dump.ts';
 import type { MigrationResult, Phase } from './events.ts';
 import { checkFindings, survey } from './facts.ts';
-import { armForward, arrivingTraffic, assertAddressesKept, forwardOf } from './handover.ts';
+import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -38,8 +38,7 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
     forward = await m.phase('restore', () => restore(m, prepared, undo));
     m.checkpoint();
     assertFrozen(prepared.facts.workload);
-    const intent = { type: 'state', state: 'intent', data: { forward } } as const;
-    await allOf(m.journal.append(intent), prepared.addresses && giveUpAddresses(m, prepared.addresses));
+    await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
   } catch (error) {
     return undone(m, undo, error);
   }
@@ -63,15 +62,16 @@ export async function migrate(m: SourceMigration): Promise<MigrationResult> {
 }
 
 /** All is restored on the target, nothing has run. What is to be forwarded to there, if anything is. */
-async function restore(m: SourceMigration, { handover }: Prepared, undo: UndoStack): Promise<SourceSide | undefined> {
+async function restore(
+  m: SourceMigration,
+  { handover, addresses, facts }: Prepared,
+  undo: UndoStack,
+): Promise<SourceSide | undefined> {
   const restored = m.target.restore(m.id, handover && arrivingTraffic(m, handover));
-  if (handover === undefined) return void (await restored);
-  // Meanwhile, and for the addresses that most copies get: their own.
-  const armed = armForward(m, handover, forwardOf(handover, {}), undo);
-  const [moved] = await allOf(restored, armed);
-  const forward = forwardOf(handover, moved);
-  if (!m.options.dropConnections) assertAddressesKept(handover, moved);
-  if (Object.keys(moved).length > 0) await armForward(m, handover, forward, undo);
+  const left = addresses && giveUpAddresses(m, addresses, { restored, memoryBytes: facts.workload.memoryBytes });
+  if (handover === undefined) return void (await allOf(restored, left));
+  const forward = forwardOf(handover);
+  await allOf(restored, left, armForward(m, handover, forward, undo));
   return forward;
 }
 

@@ -3,16 +3,20 @@
  * straight to where the workload is, and none where it has come home. One that cannot be reached goes on by way of here.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow, Hop } from '../traffic/facts.ts';
 import { changeSource, flowsKnown } from '../traffic/forward.ts';
-import { type ForwardStore, notSwitched, removeForward, type StoredForward } from '../traffic/store.ts';
+import { type ForwardStore, removeForward, type StoredForward } from '../traffic/store.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { HostNetwork, OlderForward, TargetPort } from './target-port.ts';
+
+/** For packets that are under way between hosts. */
+export const UNDER_WAY_MS = 50;
 
 export type Older = {
   forward: StoredForward & { role: 'target' };
@@ -89,13 +93,15 @@ export async function afterwards(m: SourceMigration, older: Older, onward: Hop):
         peer: { name: m.to, machine: (await m.target.network()).machine },
       });
     } catch (error) {
-      m.emit({ type: 'note', message: notSwitched(forward, error).message });
+      const why = DrayageError.from(error).message;
+      m.emit({ type: 'note', message: `what comes to ${forward.peer.name} goes on by way of this host: ${why}` });
       return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
     } finally {
       await older.host.close().catch(() => {});
     }
   }
   if (older.kind === 'relayed') return m.forwards.put({ ...forward, side: { ...forward.side, onward } });
+  await sleep(UNDER_WAY_MS);
   await removeForward(m.run, m.forwards, forward);
 }
 

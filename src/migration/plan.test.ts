@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { goodHost, goodWorkload, OPTIONS } from '../../test/fixtures/facts.ts';
+import { goodHost, goodTraffic, goodWorkload, OPTIONS } from '../../test/fixtures/facts.ts';
 import { chainIds } from '../engines/docker/layers.ts';
 import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
+import type { Way } from '../traffic/way.ts';
 import { carriedTrees, makePlan, type Plan } from './plan.ts';
 
 const MIB = 1 << 20;
@@ -14,7 +15,7 @@ function plan(
 ): Plan {
   const [workload, target] = [goodWorkload(), goodHost('hostb')];
   if (target.docker !== null) change(workload, target.docker);
-  return makePlan(workload, goodHost('hosta'), target, { ...OPTIONS, carryBinds });
+  return makePlan({ workload, source: goodHost('hosta'), target }, { ...OPTIONS, carryBinds });
 }
 
 it('carries everything to a host that has nothing of it', () => {
@@ -39,7 +40,14 @@ it('sends the layers that the target lacks, and none where it has the image', ()
 
 it('makes only what is not there', () => {
   const there = plan((_, docker) => {
-    docker.networks.push({ name: 'shop', id: '1', driver: 'bridge', subnets: ['172.30.0.0/24'], containers: 0 });
+    docker.networks.push({
+      name: 'shop',
+      id: '1',
+      driver: 'bridge',
+      subnets: ['172.30.0.0/24'],
+      containers: 0,
+      addresses: {},
+    });
     docker.volumes.push('data');
   });
   expect(there).toMatchObject({ networksToCreate: [], volumesToCreate: [] });
@@ -69,4 +77,21 @@ it('predicts a longer outage for more memory and more files, and never less than
       expect(outage(memory, entries + more)).toBeGreaterThanOrEqual(outage(memory, entries));
     }),
   );
+});
+
+it('tells whether packets wait or are dropped during the pause, and how they get to the target', () => {
+  const traffic = (queueRefused: string | null, way?: Way, handover: 'auto' | 'none' = 'auto') => {
+    const source = { ...goodHost('hosta'), traffic: { ...goodTraffic(), queueRefused } };
+    const exploration = { answered: [], ...(way && { way }) };
+    const facts = { workload: goodWorkload(), source, target: goodHost('hostb'), exploration };
+    return makePlan(facts, { ...OPTIONS, handover }).traffic;
+  };
+  const hop = { device: 'eth0', via: {} };
+  const plain: Way = { hop: { source: hop, target: hop } };
+  const wrapped = { ...plain, tunnel: {} } as Way;
+  expect(traffic(null, plain)).toEqual({ pause: 'queue', way: 'plain' });
+  expect(traffic('no tbf', plain)).toEqual({ pause: 'drop', way: 'plain' });
+  expect(traffic(null, wrapped)).toEqual({ pause: 'queue', way: 'tunnel' });
+  expect(traffic(null)).toBeUndefined();
+  expect(traffic(null, plain, 'none')).toBeUndefined();
 });

@@ -5,7 +5,8 @@ import type { FileTree, HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { NetworkInspect } from '../tools/docker-types.ts';
 import { type LanDevice, sameLan } from '../traffic/lan.ts';
 import { parentOf } from '../traffic/own-device.ts';
-import type { MigrateOptions } from './events.ts';
+import { isForwarded, type MigrateOptions } from './events.ts';
+import type { Exploration } from './explore.ts';
 import type { Facts } from './facts.ts';
 import { bindKind } from './preflight/files.ts';
 
@@ -22,13 +23,23 @@ export interface Plan {
   /** Names of volumes to make on the target. */
   volumesToCreate: string[];
   memoryBytes: number;
+  /** Absent where nothing is held or forwarded. */
+  traffic?: TrafficPlan;
   predictedOutageMs: number;
   /** Everything that will cross to the target. */
   predictedBytes: number;
 }
 
-export function makePlan(workload: WorkloadFacts, source: HostFacts, target: HostFacts, options: MigrateOptions): Plan {
-  const parents = parentsThere({ workload, source, target });
+interface TrafficPlan {
+  /** What becomes of packets during the pause: they wait, or are lost and sent again. */
+  pause: 'queue' | 'drop';
+  /** How they get to the target afterwards: as they are, or wrapped. */
+  way: 'plain' | 'tunnel';
+}
+
+export function makePlan(facts: Facts, options: MigrateOptions): Plan {
+  const { workload, source, target, exploration } = facts;
+  const parents = parentsThere(facts);
   const image = imageToSend(workload.image, target);
   const trees = carriedTrees(workload.files, options);
   const { memoryBytes } = workload;
@@ -47,6 +58,7 @@ export function makePlan(workload: WorkloadFacts, source: HostFacts, target: Hos
     ),
     volumesToCreate: without(Object.keys(workload.volumes), target.docker?.volumes),
     memoryBytes,
+    ...trafficPlan(source, exploration, options),
     predictedOutageMs: predictOutage(memoryBytes, trees),
     predictedBytes: image.bytes + sum(trees, ({ bytes }) => bytes) + memoryBytes,
   };
@@ -89,6 +101,17 @@ export function carriedTrees(
   { carryBinds }: Pick<MigrateOptions, 'carryBinds'>,
 ): FileTree[] {
   return files.filter(({ kind, path }) => kind !== 'bind' || (carryBinds && bindKind({ Source: path }) === 'data'));
+}
+
+function trafficPlan(
+  source: HostFacts,
+  exploration: Exploration | undefined,
+  options: MigrateOptions,
+): Pick<Plan, 'traffic'> {
+  const way = exploration?.way;
+  if (!isForwarded(options) || way === undefined) return {};
+  const pause = source.traffic?.queueRefused === null ? 'queue' : 'drop';
+  return { traffic: { pause, way: way.tunnel === undefined ? 'plain' : 'tunnel' } };
 }
 
 function imageToSend(image: WorkloadFacts['image'], target: HostFacts): Plan['image'] {

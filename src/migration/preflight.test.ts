@@ -1,9 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { goodHost, goodInspect, goodWorkload, network, OPTIONS, volume } from '../../test/fixtures/facts.ts';
+import {
+  goodHost,
+  goodInspect,
+  goodTraffic,
+  goodWorkload,
+  network,
+  OPTIONS,
+  volume,
+} from '../../test/fixtures/facts.ts';
 import type { HostFacts, ObstacleKind, WorkloadFacts } from '../engines/facts.ts';
 import type { ContainerInspect, MountPoint } from '../tools/docker-types.ts';
 import type { MigrateOptions } from './events.ts';
+import type { Exploration } from './explore.ts';
 import type { Finding } from './finding.ts';
 import type { ADDRESS_FINDINGS } from './preflight/own-addresses.ts';
 import type { TRAFFIC_FINDINGS } from './preflight/traffic.ts';
@@ -16,6 +25,7 @@ interface Facts {
   hostConfig: ContainerInspect['HostConfig'];
   source: HostFacts;
   target: HostFacts;
+  exploration: Exploration;
   options: MigrateOptions;
   /** Docker of the target. */
   docker: NonNullable<HostFacts['docker']>;
@@ -34,12 +44,13 @@ function find(...spoils: Spoil[]): Finding[] {
     hostConfig: inspect.HostConfig,
     source,
     target,
+    exploration: { answered: [] },
     options: { ...OPTIONS },
     docker: target.docker,
     sourceDocker: source.docker,
   };
   for (const spoil of spoils) spoil(facts);
-  return preflight(workload, source, target, facts.options);
+  return preflight({ workload, source, target, exploration: facts.exploration }, facts.options);
 }
 
 const obstacle =
@@ -85,6 +96,35 @@ const hostConfig =
   (facts) =>
     Object.assign(facts.hostConfig, some);
 
+const without =
+  (tool: string) =>
+  ({ target }: Pick<Facts, 'target'>): void => {
+    target.tools[tool] = false;
+  };
+
+const trafficAt = (network: string): NonNullable<WorkloadFacts['traffic']> => ({
+  ...{ published: [], own: [], clients: [], servers: [] },
+  addresses: [
+    { address: '172.30.0.2', subnet: '172.30.0.0/24', mac: '', bridge: 'br-1', network, peers: [], port: 'veth1' },
+  ],
+});
+const onNetwork: Spoil = ({ workload }) => (workload.traffic = trafficAt('shop'));
+const inUseBy =
+  (container: string): Spoil =>
+  ({ docker }) => {
+    const common = { id: '1', driver: 'bridge', subnets: ['172.30.0.0/24'], containers: 1 };
+    docker.networks.push({ ...common, name: 'shop', addresses: { '172.30.0.2': container } });
+  };
+const hasAddress: Spoil = (facts) => {
+  onNetwork(facts);
+  facts.target.traffic = goodTraffic();
+  facts.target.traffic.network.devices.push({
+    ...{ index: 9, name: 'br-1', mac: '', mtu: 1500, up: true, kind: 'bridge' },
+    addresses: [{ address: '172.30.0.2', prefix: 24, scope: 'global' }],
+  });
+};
+
+const publishedAt = (HostIp: string) => hostConfig({ PortBindings: { '6379/tcp': [{ HostIp, HostPort: '6379' }] } });
 const macvlan = (options: Record<string, string> = {}) => ({
   ...network('lan', '10.5.0.0/24', 'macvlan'),
   Options: { parent: 'eth0', ...options },
@@ -226,9 +266,12 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
     raised: [({ target }) => (target.tools.rsync = false)],
     not: [({ target }) => (target.tools.nft = false)],
   },
-  NO_FIREWALL_TOOL: {
-    raised: [({ source }) => Object.assign(source.tools, { nft: false, iptables: false })],
-    not: [({ source }) => (source.tools.iptables = false)],
+  RSYNC_TOO_OLD: {
+    raised: [
+      ({ source }) => (source.rsync = { version: '3.1.3' }),
+      ({ target }) => (target.rsync = { version: '3.2.2' }),
+    ],
+    not: [({ target }) => (target.rsync = { version: '3.2.3' }), ({ target }) => (target.rsync = null)],
   },
   DOCKER_UNREACHABLE: { raised: [({ target }) => (target.docker = null), ({ source }) => (source.docker = null)] },
   DOCKER_TOO_OLD: {
@@ -316,6 +359,7 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
       ({ target }) => target.listening.push('tcp/0.0.0.0:6379'),
       ({ target }) => target.listening.push('tcp/[::]:6379'),
       ({ target }) => target.listening.push('tcp/127.0.0.1:6379'),
+      ({ docker }) => docker.published.push('tcp/0.0.0.0:6379'),
       // One that the engine chose is kept on the target.
       (facts) => [
         hostConfig({ PortBindings: { '6379/tcp': [{ HostIp: '', HostPort: '' }] } })(facts),
@@ -332,6 +376,58 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
       ({ source }) => source.listening.push('tcp/0.0.0.0:6379'),
     ],
   },
+  OVERLAY_METACOPY: {
+    raised: [({ sourceDocker }) => (sourceDocker.metacopy = true)],
+    not: [
+      ({ docker }) => (docker.metacopy = true),
+      ({ docker, sourceDocker }) => [docker, sourceDocker].map((one) => Object.assign(one, { metacopy: true })),
+    ],
+  },
+  OVERLAY_REDIRECTS: {
+    raised: [
+      ({ source, target }) => {
+        source.overlay = { redirects: true, follows: true };
+        target.overlay = { redirects: false, follows: false };
+      },
+    ],
+    not: [
+      ({ source }) => (source.overlay = { redirects: true, follows: true }),
+      ({ target }) => (target.overlay = { redirects: false, follows: false }),
+    ],
+  },
+  IPTABLES_MISSING: {
+    raised: [without('iptables')],
+    not: [
+      ({ source }) => without('iptables')({ target: source }),
+      ({ target, docker }) => [without('iptables')({ target }), Object.assign(docker, { firewall: 'nftables' })],
+      (facts) => [without('iptables')(facts), hostConfig({ NetworkMode: 'none' })(facts)],
+    ],
+  },
+  ADDRESS_TAKEN: {
+    raised: [
+      hasAddress,
+      (facts) => [onNetwork(facts), facts.exploration.answered.push('172.30.0.2')],
+      (facts) => [onNetwork(facts), obstacle('tcp-established')(facts), inUseBy('db')(facts)],
+    ],
+    not: [
+      onNetwork,
+      ({ exploration }) => exploration.answered.push('172.30.0.2'),
+      (facts) => [
+        onDefaultBridge(facts),
+        Object.assign(facts.workload, { traffic: trafficAt('bridge') }),
+        inUseBy('db')(facts),
+      ],
+    ],
+  },
+  HOST_ADDRESS_MISSING: {
+    raised: [(facts) => [publishedAt('10.0.0.1')(facts), Object.assign(facts.target, { traffic: goodTraffic() })]],
+    not: [
+      publishedAt('10.0.0.1'),
+      (facts) => [publishedAt('127.0.0.1')(facts), Object.assign(facts.target, { traffic: goodTraffic() })],
+      (facts) => [hasAddress(facts), publishedAt('172.30.0.2')(facts)],
+      ({ target }) => Object.assign(target, { traffic: goodTraffic() }),
+    ],
+  },
   NETWORK_DRIVER: {
     raised: [
       ({ workload }) => (workload.networks.lan = network('lan', '10.5.0.0/24', 'ipvlan')),
@@ -345,25 +441,60 @@ const CASES: Record<Code, { raised: Spoil[]; not?: Spoil[] }> = {
   NETWORK_DIFFERS: {
     raised: [
       ({ docker }) =>
-        docker.networks.push({ name: 'shop', id: '1', driver: 'bridge', subnets: ['172.31.0.0/24'], containers: 0 }),
+        docker.networks.push({
+          name: 'shop',
+          id: '1',
+          driver: 'bridge',
+          subnets: ['172.31.0.0/24'],
+          containers: 0,
+          addresses: {},
+        }),
       ({ docker }) =>
-        docker.networks.push({ name: 'shop', id: '1', driver: 'ipvlan', subnets: ['172.30.0.0/24'], containers: 0 }),
+        docker.networks.push({
+          name: 'shop',
+          id: '1',
+          driver: 'ipvlan',
+          subnets: ['172.30.0.0/24'],
+          containers: 0,
+          addresses: {},
+        }),
     ],
     not: [
       ({ docker }) =>
-        docker.networks.push({ name: 'shop', id: '1', driver: 'bridge', subnets: ['172.30.0.0/24'], containers: 0 }),
+        docker.networks.push({
+          name: 'shop',
+          id: '1',
+          driver: 'bridge',
+          subnets: ['172.30.0.0/24'],
+          containers: 0,
+          addresses: {},
+        }),
     ],
   },
   NETWORK_SHARED: {
     raised: [
       ({ docker }) =>
-        docker.networks.push({ name: 'shop', id: '1', driver: 'bridge', subnets: ['172.30.0.0/24'], containers: 2 }),
+        docker.networks.push({
+          name: 'shop',
+          id: '1',
+          driver: 'bridge',
+          subnets: ['172.30.0.0/24'],
+          containers: 2,
+          addresses: {},
+        }),
     ],
   },
   SUBNET_TAKEN: {
     raised: [
       ({ docker }) =>
-        docker.networks.push({ name: 'other', id: '1', driver: 'bridge', subnets: ['172.30.0.0/16'], containers: 0 }),
+        docker.networks.push({
+          name: 'other',
+          id: '1',
+          driver: 'bridge',
+          subnets: ['172.30.0.0/16'],
+          containers: 0,
+          addresses: {},
+        }),
       ({ target }) => target.subnets.push('172.16.0.0/12'),
       ({ target }) => target.subnets.push('172.30.0.200/32'),
     ],
@@ -469,6 +600,20 @@ describe('options', () => {
   });
 });
 
+describe('an address in use on the target', () => {
+  it('is a cost where the copy may get another one, and nobody minds', () => {
+    expect(find(onNetwork, inUseBy('db')).filter(({ code }) => code === 'ADDRESS_TAKEN')).toMatchObject([
+      { severity: 'costs', message: '172.30.0.2 of web is in use on hostb, by the container db.' },
+    ]);
+    const fixed: Spoil = ({ inspect }) =>
+      Object.assign(inspect.NetworkSettings.Networks.shop ?? {}, { IPAMConfig: { IPv4Address: '172.30.0.2' } });
+    for (const spoil of [fixed, obstacle('tcp-established')]) {
+      const found = find(onNetwork, inUseBy('db'), spoil).filter(({ code }) => code === 'ADDRESS_TAKEN');
+      expect(found).toMatchObject([{ severity: 'blocks' }]);
+    }
+  });
+});
+
 describe('messages', () => {
   it('name the processes, and count what is too much to tell', () => {
     const many = Array.from({ length: 6 }, (_, i) => obstacle('tcp-established', `10.0.0.1:80 to 10.0.0.2:${i}`));
@@ -521,6 +666,7 @@ describe('sourceHindrances', () => {
       hostConfig: inspect.HostConfig,
       source,
       target: goodHost('x'),
+      exploration: { answered: [] },
       options: OPTIONS,
       docker: source.docker,
       sourceDocker: source.docker,
@@ -540,7 +686,7 @@ describe('sourceHindrances', () => {
 
 it('is total: it judges whatever an engine leaves out', () => {
   const workload = { ...goodWorkload(), inspect: {} };
-  expect(preflight(workload, goodHost('hosta'), goodHost('hostb'), OPTIONS)).toEqual([]);
+  expect(preflight({ workload, source: goodHost('hosta'), target: goodHost('hostb') }, OPTIONS)).toEqual([]);
   const bare = { ...goodHost('hostb'), docker: null, criu: null, runc: null, sysctls: {}, tools: {}, cpuFlags: [] };
-  expect(codes(preflight(workload, bare, bare, OPTIONS))).toContain('DOCKER_UNREACHABLE');
+  expect(codes(preflight({ workload, source: bare, target: bare }, OPTIONS))).toContain('DOCKER_UNREACHABLE');
 });

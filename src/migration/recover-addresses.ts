@@ -5,7 +5,7 @@ import { inNetworkOf } from '../tools/nsenter.ts';
 import { followAddress, leftBehind, removeAddress, returnAddress, unprepared } from '../traffic/address-move.ts';
 import type { AddressMove } from '../traffic/address-rules.ts';
 import { tableName } from '../traffic/names.ts';
-import type { Journal } from './journal.ts';
+import type { JournalRecord } from './journal-records.ts';
 
 interface Left {
   move: AddressMove;
@@ -14,25 +14,25 @@ interface Left {
 }
 
 /** The workload goes on here. Nothing happens where nothing was begun. */
-export async function undoAddresses(run: Run, journal: Journal): Promise<void> {
-  const left = leftIn(journal);
+export async function undoAddresses(run: Run, records: readonly JournalRecord[]): Promise<void> {
+  const left = leftIn(records);
   if (left !== undefined) await returnAddress(run, await insideOf(run, left), await leftBehind(run, left.move));
 }
 
 /** The workload runs on the target. May be repeated. */
-export async function finishAddresses(run: Run, journal: Journal): Promise<void> {
-  const left = leftIn(journal);
+export async function finishAddresses(run: Run, records: readonly JournalRecord[]): Promise<void> {
+  const left = leftIn(records);
   if (left !== undefined) await followAddress(run, await insideOf(run, left), await leftBehind(run, left.move));
 }
 
 /** Once the source's copy is gone. */
-export async function removeLeftAddresses(run: Run, journal: Journal): Promise<void> {
-  const left = leftIn(journal);
+export async function removeLeftAddresses(run: Run, records: readonly JournalRecord[]): Promise<void> {
+  const left = leftIn(records);
   if (left !== undefined) await removeAddress(run, undefined, unprepared(left.move));
 }
 
-function leftIn(journal: Journal): Left | undefined {
-  const record = journal.records.find((each) => each.type === 'acquired' && each.resource.kind === 'address');
+function leftIn(records: readonly JournalRecord[]): Left | undefined {
+  const record = records.find((each) => each.type === 'acquired' && each.resource.kind === 'address');
   return record?.type === 'acquired' ? (record.resource as unknown as Left) : undefined;
 }
 

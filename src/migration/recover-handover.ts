@@ -1,23 +1,33 @@
 /** What becomes of a workload's traffic when the source's agent was killed in the middle of a migration. */
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
+import { listTables } from '../tools/nft.ts';
+import { queueState } from '../tools/tc.ts';
 import { armedRules, finishSource, remainingRules, removeSource, type SourceSide } from '../traffic/forward.ts';
 import { armTarget, endHold, type Hold, releaseToSource, releaseToTarget, removeHold } from '../traffic/hold.ts';
-import { type HoldSpec, lanesOf } from '../traffic/hold-rules.ts';
+import { type HoldSpec, lanesOf, sealName } from '../traffic/hold-rules.ts';
+import { tableName } from '../traffic/names.ts';
 import type { ForwardStore } from '../traffic/store.ts';
-import type { Journal } from './journal.ts';
+import { inTurn } from './in-turn.ts';
+import type { JournalRecord } from './journal-records.ts';
 import { finishAddresses, removeLeftAddresses, undoAddresses } from './recover-addresses.ts';
 
 interface Left {
   spec: HoldSpec;
   /** As it was prepared; what was decided in the freeze is in the intent record. */
   source: SourceSide;
+  /** Machine id of the target. */
+  machine: string;
+  /** `docker:web` */
+  workload: string;
 }
 
+type Records = readonly JournalRecord[];
+
 /** The workload goes on here: what waits is delivered here. Nothing happens where nothing was begun. */
-export async function undoHandover(run: Run, journal: Journal): Promise<void> {
-  await undoAddresses(run, journal);
-  const left = leftIn(journal);
+export async function undoHandover(run: Run, records: Records): Promise<void> {
+  await undoAddresses(run, records);
+  const left = leftIn(records);
   if (left === undefined) return;
   const held = await heldBefore(run, left.spec);
   await releaseToSource(run, held);
@@ -32,13 +42,14 @@ export async function undoHandover(run: Run, journal: Journal): Promise<void> {
  */
 export async function finishHandover(
   run: Run,
-  journal: Journal,
+  records: Records,
   store: ForwardStore,
-  { workload, peer }: { workload: string; peer: { name: string; machine: string } },
+  /** As the user named it. */
+  target: string,
 ): Promise<unknown[]> {
-  const left = leftIn(journal);
-  const side = forwardIn(journal);
-  const follow = (): Promise<void> => finishAddresses(run, journal);
+  const left = leftIn(records);
+  const side = forwardIn(records);
+  const follow = (): Promise<void> => finishAddresses(run, records);
   if (left === undefined) return inTurn(follow);
   const held = await heldBefore(run, left.spec);
   if (side === undefined) return inTurn(follow, () => removeSource(run, left.source));
@@ -46,37 +57,57 @@ export async function finishHandover(
   const present = network.devices.map(({ name }) => name);
   const { id } = side;
   const before = { packets: 0, bytes: 0 };
+  const { workload, machine } = left;
+  const peer = { name: target, machine };
   return inTurn(
     follow,
     () => store.put({ version: 1, role: 'source', id, workload, peer, since: Date.now(), side, before }),
     () => armTarget(run, armedRules(side, network, held.lanes)),
-    () => releaseToTarget(run, held),
+    () => release(run, held),
     () => finishSource(run, side),
     () => endHold(run, held, remainingRules(side, network, held.lanes), present),
   );
 }
 
+/** Whether anything of a hold is still there. */
+export async function hasLeftHold(run: Run, records: Records): Promise<boolean> {
+  const left = leftIn(records);
+  if (left === undefined) return false;
+  const [{ lanes }, tables] = await Promise.all([heldBefore(run, left.spec), listTables(run)]);
+  const names = [tableName('hold', left.spec.id), sealName(left.spec.id)];
+  return lanes.length > 0 || tables.some(({ name }) => names.includes(name));
+}
+
+/** What waits goes on to rules that are in place behind it. */
+export async function openLeftHold(run: Run, records: Records): Promise<void> {
+  const left = leftIn(records);
+  if (left !== undefined) await release(run, await heldBefore(run, left.spec));
+}
+
 /** Once the source's copy is gone, of which nobody must hear until then. */
-export async function removeLeftHold(run: Run, journal: Journal): Promise<void> {
-  await removeLeftAddresses(run, journal);
-  const left = leftIn(journal);
+export async function removeLeftHold(run: Run, records: Records): Promise<void> {
+  await removeLeftAddresses(run, records);
+  const left = leftIn(records);
   if (left !== undefined) await removeHold(run, { spec: left.spec, lanes: lanesOf(left.spec) });
 }
 
-/** All of them, whatever becomes of the others. */
-async function inTurn(...steps: (() => Promise<void>)[]): Promise<unknown[]> {
-  const failures: unknown[] = [];
-  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
-  return failures;
+/** Where it was done before, tc has nothing left to do, and says so by failing. */
+async function release(run: Run, held: Hold): Promise<void> {
+  try {
+    await releaseToTarget(run, held);
+  } catch (error) {
+    const queues = await Promise.all(held.lanes.map(({ near }) => queueState(run, near)));
+    if (queues.some((queue) => (queue?.waiting ?? 0) > 0)) throw error;
+  }
 }
 
-function leftIn(journal: Journal): Left | undefined {
-  const record = journal.records.find((each) => each.type === 'acquired' && each.resource.kind === 'handover');
+function leftIn(records: Records): Left | undefined {
+  const record = records.find((each) => each.type === 'acquired' && each.resource.kind === 'handover');
   return record?.type === 'acquired' ? (record.resource as unknown as Left) : undefined;
 }
 
-function forwardIn(journal: Journal): SourceSide | undefined {
-  const intent = journal.records.find((each) => each.type === 'state' && each.state === 'intent');
+function forwardIn(records: Records): SourceSide | undefined {
+  const intent = records.find((each) => each.type === 'state' && each.state === 'intent');
   return intent?.type === 'state' ? (intent.data as { forward?: SourceSide } | undefined)?.forward : undefined;
 }
 

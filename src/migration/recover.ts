@@ -6,8 +6,8 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
-import { type ForwardStore, notSwitched } from '../traffic/store.ts';
-import { type Arrival, keepArrival } from './arrival.ts';
+import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
+import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
 import { type Doubtful, settleDoubt } from './doubt.ts';
 import type { MigrationEvent, MigrationResult, Outcome } from './events.ts';
@@ -38,7 +38,11 @@ type StartedEvent = MigrationEvent & { type: 'started' };
  * rolls forward after the commit.
  */
 export async function recoverSource(
-  recovery: Recovery & { redial: (to: string) => Promise<TargetPort> },
+  recovery: Recovery & {
+    redial: (to: string) => Promise<TargetPort>;
+    /** What a human decides while it is in doubt. */
+    decided: Promise<'source' | 'target'>;
+  },
 ): Promise<void> {
   const { id, journal, signal } = recovery;
   const { started, details } = startedOf(journal);
@@ -54,7 +58,7 @@ export async function recoverSource(
     emit: ({ message }) => note(recovery, message),
   };
   if (lastState(journal.records) === 'intent') {
-    const settled = await settleDoubt(doubtful, signal);
+    const settled = await settleDoubt(doubtful, signal, recovery.decided);
     if (settled.outcome === 'unknown') {
       await journal.append({ type: 'state', state: 'unknown' });
       finish(recovery, 'unknown', settled.error);
@@ -69,7 +73,7 @@ export async function recoverSource(
     case 'undone':
       // All but the last word was said.
       if (lastState(journal.records) === 'retired') await switchHandover(recovery, started);
-      await removeLeftHold(recovery.run, journal);
+      await removeLeftHold(recovery.run, journal.records);
       await unmountTmpfs(recovery.run, details.stage);
       return finish(recovery, lastState(journal.records) === 'retired' ? 'committed' : 'undone');
     default:
@@ -106,10 +110,9 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
   await untilDone(signal, () => undoResources(journal, tools));
 }
 
-/** As `ready` has them, which is on disk where `committed` is. The workload runs, whatever becomes of it. */
+/** The workload runs, whatever becomes of it. */
 async function keepForwards({ journal, run, forwards }: Recovery): Promise<void> {
-  const ready = journal.records.find((record) => record.type === 'state' && record.state === 'ready');
-  const arrival = ready?.type === 'state' ? (ready.data as { arrival?: Arrival } | undefined)?.arrival : undefined;
+  const arrival = arrivalIn(journal.records);
   if (arrival !== undefined) await keepArrival(run, forwards, arrival).catch(() => {});
 }
 
@@ -137,7 +140,7 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   const { journal, docker, run, signal } = recovery;
   await endStragglers(details.stage);
   thaw(details.cgroupPath);
-  await untilDone(signal, () => undoHandover(run, journal));
+  await untilDone(signal, () => undoHandover(run, journal.records));
   await unmountTmpfs(run, details.stage);
   await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
   await untilDone(signal, () => reviveByPolicy(docker, details));
@@ -160,7 +163,7 @@ async function rollForward(recovery: Recovery, details: StartedData, started: St
   const { id, journal, docker, run, signal } = recovery;
   await switchHandover(recovery, started);
   const kept = await untilDone(signal, () => retireCopy({ docker, journal, options: started.options, id }, details));
-  await removeLeftHold(run, journal);
+  await removeLeftHold(run, journal.records);
   await unmountTmpfs(run, details.stage);
   finish(recovery, 'committed', undefined, kept);
 }
@@ -168,8 +171,8 @@ async function rollForward(recovery: Recovery, details: StartedData, started: St
 /** What fails of it stops nothing: the workload runs on the target. */
 async function switchHandover(recovery: Recovery, { workload, target }: StartedEvent): Promise<void> {
   const { id, journal, run, forwards } = recovery;
-  const [failure] = await finishHandover(run, journal, forwards, { workload, peer: { name: target, machine: '' } });
-  if (failure !== undefined) note(recovery, notSwitched({ id, workload }, failure).message);
+  const [failure] = await finishHandover(run, journal.records, forwards, target);
+  if (failure !== undefined) note(recovery, toldOf(notSwitched({ id, workload }, failure)));
 }
 
 function note({ journal, id }: Recovery, message: string): void {

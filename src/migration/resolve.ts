@@ -4,33 +4,50 @@ import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
 import { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
+import { installTarget } from '../traffic/forward.ts';
+import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
+import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
 import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
 import { endingOf, startedOf } from './recover.ts';
-import { undoHandover } from './recover-handover.ts';
+import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 
 /**
- * On the source: thaws its copy, or retires it.
+ * On the source: thaws its copy, or retires it and forwards its traffic to the target, as after a commit.
  * @throws DrayageError NOT_IN_DOUBT where the journal knows the outcome.
  */
-export async function resolveSource(id: string, journal: Journal, keep: 'source' | 'target'): Promise<MigrationResult> {
+export async function resolveSource(
+  id: string,
+  journal: Journal,
+  { keep, forwards }: { keep: 'source' | 'target'; forwards: ForwardStore },
+): Promise<MigrationResult> {
   const { started, details } = startedOf(journal);
   if (started === undefined || details === undefined) throw notInDoubt(id, journal);
   await using docker = new Docker({});
   const run = runner();
-  const kept = keep === 'target' ? await retireCopy({ docker, journal, options: started.options, id }, details) : {};
-  if (keep === 'source') {
+  let result: MigrationResult;
+  if (keep === 'target') {
+    const { workload, target, options } = started;
+    const [failure] = await finishHandover(run, journal.records, forwards, target);
+    if (failure !== undefined) {
+      const message = toldOf(notSwitched({ id, workload }, failure));
+      journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
+    }
+    const kept = await retireCopy({ docker, journal, options, id }, details);
+    // What is left of it, forwards repair removes.
+    await removeLeftHold(run, journal.records).catch(() => {});
+    result = endingOf(id, journal, 'committed', kept);
+  } else {
     thaw(details.cgroupPath);
+    await undoHandover(run, journal.records);
     await restoreRestart(docker, details.containerId, details.restartPolicy);
     await journal.append({ type: 'state', state: 'undone' });
+    result = endingOf(id, journal, 'undone');
   }
-  // By hand nothing is forwarded: whoever decides looks after the clients, too.
-  await undoHandover(run, journal);
   await unmountTmpfs(run, details.stage);
-  const result = endingOf(id, journal, keep === 'target' ? 'committed' : 'undone', kept);
   journal.appendLazy({ type: 'event', event: { time: Date.now(), ...result } });
   return result;
 }
@@ -44,12 +61,24 @@ function notInDoubt(id: string, journal: Journal): DrayageError {
   return new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${lastState(journal.records)}).`);
 }
 
-/** On the target: removes the copy, or makes it an ordinary container, which the user may start. */
-export async function resolveTarget(journal: Journal, keep: 'source' | 'target'): Promise<void> {
+/**
+ * On the target: removes the copy, or makes it an ordinary container, which the user may start, and lets in what is
+ * forwarded for it.
+ */
+export async function resolveTarget(
+  journal: Journal,
+  { keep, forwards }: { keep: 'source' | 'target'; forwards: ForwardStore },
+): Promise<void> {
   await using docker = new Docker({});
-  const tools = { docker, run: runner() };
+  const run = runner();
+  const tools = { docker, run };
   if (keep === 'target') {
     await releaseCopy(journal, tools);
+    const arrival = arrivalIn(journal.records);
+    if (arrival === undefined) return;
+    await keepArrival(run, forwards, arrival);
+    const kept = arrival.sides.filter(({ id }) => !arrival.passing.some((one) => one.id === id));
+    for (const { side } of kept) await installTarget(run, side);
     return;
   }
   await journal.append({ type: 'state', state: 'aborted', data: { reason: 'resolved: keep the source' } });

@@ -8,12 +8,12 @@ import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { RestartPolicy } from '../tools/docker-types.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
-import { notSwitched } from '../traffic/store.ts';
+import { notSwitched, toldOf } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
-import { sealSource, settleForward, switchTraffic } from './handover.ts';
 import type { Prepared } from './prepare.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { StartedData } from './started.ts';
+import { leaveOlder, settleForward, switchTraffic } from './switch-traffic.ts';
 import { untilDone } from './until-done.ts';
 
 const RELEASE_PATIENCE_MS = 15_000;
@@ -27,14 +27,10 @@ export async function retire(
   { facts, stage, handover, addresses }: Prepared,
   forward: SourceSide | undefined,
 ): Promise<{ keptAs?: string }> {
+  const failures: unknown[] = [];
   // First of all: clients wait.
   const following = addresses && followAddresses(m, addresses);
-  if (handover !== undefined && forward !== undefined) {
-    const failed = (error: unknown): void =>
-      m.emit({ type: 'note', message: notSwitched({ id: m.id, workload: m.workload }, error).message });
-    await switchTraffic(m, handover, forward).catch(failed);
-    await sealSource(m, handover, forward).catch(failed);
-  }
+  if (handover !== undefined && forward !== undefined) failures.push(...(await switchTraffic(m, handover, forward)));
   await following;
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
@@ -53,11 +49,16 @@ export async function retire(
     () => retireCopy(m, { containerId, name: ref.name, cgroupPath, volumes: Object.keys(volumes) }),
     m.noteRetry,
   );
-  if (handover !== undefined && forward !== undefined) await settleForward(m, handover, forward);
+  if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
   if (addresses !== undefined) await settleAddresses(m, addresses);
   await unmountTmpfs(m.run, stage);
   // The workload runs: a target that takes its time over tidying up is no reason to keep anybody waiting.
   await Promise.race([released, sleep(RELEASE_PATIENCE_MS, undefined, { ref: false })]);
+  if (handover !== undefined) failures.push(...(await leaveOlder(m, handover)));
+  if (failures.length > 0) {
+    const { workload = m.workload } = handover ?? {};
+    m.emit({ type: 'note', message: toldOf(notSwitched({ id: m.id, workload }, failures[0])) });
+  }
   return kept;
 }
 

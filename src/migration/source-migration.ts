@@ -35,6 +35,8 @@ export interface SourceMigrationOptions {
   claim: (containerId: string) => void;
   /** Facts of this host. */
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  /** One trial of what this host can do after another; see explore.ts. */
+  exclusively: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 export class SourceMigration {
@@ -51,6 +53,7 @@ export class SourceMigration {
   readonly stopping: AbortSignal;
   readonly claim: (containerId: string) => void;
   readonly hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
+  readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
   readonly trace: Trace;
   readonly docker: Docker;
   readonly run: Run;
@@ -79,6 +82,7 @@ export class SourceMigration {
     stopping,
     claim,
     hostFacts,
+    exclusively,
   }: SourceMigrationOptions) {
     this.id = id;
     this.workload = workload;
@@ -93,6 +97,7 @@ export class SourceMigration {
     this.stopping = stopping;
     this.claim = claim;
     this.hostFacts = hostFacts;
+    this.exclusively = exclusively;
     ({ promise: this.decided, resolve: this.decide } = Promise.withResolvers<'source' | 'target'>());
     this.trace = new Trace('source', (span) => this.emit({ type: 'span', span }));
     const record = this.trace.program;

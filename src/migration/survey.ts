@@ -7,8 +7,10 @@ import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
+import type { Flow } from '../traffic/facts.ts';
 import { ownDevices } from '../traffic/own-device.ts';
 import { innerDevices, publishedPorts, workloadAddresses } from '../traffic/workload.ts';
+import { readFlows } from './open-flows.ts';
 
 /**
  * `docker:web`, or a bare name while there is one engine only.
@@ -58,9 +60,20 @@ async function trafficOf(
     innerDevices(run, pid),
     readNetwork(run),
   ]);
+  const addresses = workloadAddresses(id, container, networks, inner, devices);
+  const flows = await readFlows(run, pid, addresses);
+  const others = (by: Flow['by']): string[] => {
+    const peers = flows.filter((flow) => flow.by === by).map(({ peer }) => peer);
+    return [...new Set(peers)].slice(0, MOST_PEERS);
+  };
   return {
     published: publishedPorts(container, networks),
-    addresses: workloadAddresses(id, container, networks, inner, devices),
+    addresses,
     own: ownDevices(container, networks, inner, devices),
+    clients: others('peer'),
+    servers: others('workload'),
   };
 }
+
+/** More than this are of the same networks. */
+const MOST_PEERS = 300;

@@ -11,6 +11,8 @@ import type { HostFacts, WorkloadFacts } from '../engines/facts.ts';
 import type { Listing, PruneResult } from '../files/target.ts';
 import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
+import type { Question } from '../traffic/in-use.ts';
+import type { PathEnd, PathReport } from '../traffic/path-rules.ts';
 import type { Tunnel } from '../traffic/tunnel.ts';
 import type { MigrateOptions, Span } from './events.ts';
 import type { Repointed } from './older-forwards.ts';
@@ -74,14 +76,15 @@ export interface HostNetwork {
   network: Network;
 }
 
-/** The copy's addresses by those of the workload; absent for those that are the same. */
-export type MovedAddresses = Readonly<Record<string, string>>;
-
 export interface TargetPort {
   /** Calls up to the restore end at once when this aborts; what they began is undone by `abort`. */
   signal?: AbortSignal;
   /** Facts of the target host. */
   survey(): Promise<HostFacts>;
+  /** Sends packets to the source as a forward would, and takes those that the source sends meanwhile; see explore.ts. */
+  path(end: PathEnd): Promise<PathReport>;
+  /** Which of these addresses somebody on the host's own networks answers for. */
+  inUse(questions: Question[]): Promise<string[]>;
   /** Begins a migration to this host. */
   open(request: OpenTarget): Promise<void>;
   /** Opens a bulk stream; what it carries is told by `purpose` and `meta`. Ends with the migration. */
@@ -99,7 +102,7 @@ export interface TargetPort {
   /** A workload that this host had has moved on: what comes for it here is forwarded to there. */
   repoint(forward: string, to: Repointed): Promise<void>;
   /** All images are there: restores up to where nothing has run yet, and is ready for the workload's traffic. */
-  restore(id: string, traffic?: ArrivingTraffic): Promise<MovedAddresses>;
+  restore(id: string, traffic?: ArrivingTraffic): Promise<void>;
   commit(id: string): Promise<CommitAnswer>;
   /** The source's copy is retired: the copy becomes an ordinary container. Returns the target's spans. */
   release(id: string): Promise<{ spans: Span[]; notes: string[] }>;

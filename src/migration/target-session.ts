@@ -25,10 +25,13 @@ import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
+import { readNetwork } from '../tools/ip-network.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
+import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
+import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
 import type { ForwardStore } from '../traffic/store.ts';
-import { bridgeOf, innerDevices, movedAddresses } from '../traffic/workload.ts';
+import { bridgeOf, innerDevices, movedAddresses, peersOf } from '../traffic/workload.ts';
 import { AddressArrival } from './address-arrival.ts';
 import { allOf } from './all-of.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
@@ -40,14 +43,7 @@ import { lastState, type State } from './journal-records.ts';
 import { carriedTrees } from './plan.ts';
 import { type Resource, toJournal } from './resource.ts';
 import { STAGE_DIR } from './stage.ts';
-import type {
-  ArrivingTraffic,
-  ChannelPurpose,
-  CommitAnswer,
-  CreatedCopy,
-  MovedAddresses,
-  OpenTarget,
-} from './target-port.ts';
+import type { ArrivingTraffic, ChannelPurpose, CommitAnswer, CreatedCopy, OpenTarget } from './target-port.ts';
 import { Trace } from './trace.ts';
 import { untilDone } from './until-done.ts';
 
@@ -73,6 +69,8 @@ interface Copy {
   log: LogCopy | undefined;
   /** Devices of its networks on this host, by the networks' names. */
   bridges: Map<string, string>;
+  /** Addresses of others on these networks. */
+  taken: Set<string>;
 }
 
 export class TargetSession {
@@ -100,6 +98,9 @@ export class TargetSession {
   readonly #forwards: ForwardStore;
   #rendezvous: Rendezvous | undefined;
   #started: Promise<void> | undefined;
+  #unlocked: Promise<void> | undefined;
+  /** Of the copy, where it comes home to this host. */
+  #ports: { mac: string; port: string }[] = [];
   #committing: Promise<CommitAnswer> | undefined;
   #ending: Promise<void> | undefined;
   #cleaning: Promise<void> | undefined;
@@ -196,13 +197,16 @@ export class TargetSession {
     const roots = new Map([['upper', { first: layer.UpperDir, final: layer.MergedDir }]]);
     for (const tree of carriedTrees(workload.files, options))
       roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
+    const names = Object.keys(inspect.NetworkSettings.Networks);
+    const networks = await Promise.all(names.map((name) => this.#docker.inspectNetwork(name)));
     const file = logFileOf(inspect, this.#host.docker?.dataRoot ?? '/var/lib/docker');
     this.#copy = {
       containerId,
       name: workload.ref.name,
       roots,
       log: file === undefined ? undefined : new LogCopy(file),
-      bridges: new Map(await this.#bridgesOf(inspect)),
+      bridges: new Map(networks.map((network) => [network.Name, bridgeOf(network) ?? ''])),
+      taken: new Set(networks.flatMap((network) => peersOf((id) => id === containerId, network))),
     };
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }
@@ -210,14 +214,6 @@ export class TargetSession {
   #workloadName(): string {
     const { engine, name } = this.#request.workload.ref;
     return `${engine}:${name}`;
-  }
-
-  #bridgesOf({ NetworkSettings: { Networks } }: ContainerInspect): Promise<[string, string][]> {
-    return Promise.all(
-      Object.keys(Networks).map(async (name): Promise<[string, string]> => {
-        return [name, bridgeOf(await this.#docker.inspectNetwork(name)) ?? ''];
-      }),
-    );
   }
 
   begin(start: { descriptors: string[] }): Promise<void> {
@@ -252,27 +248,30 @@ export class TargetSession {
     return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
   }
 
-  restore(traffic?: ArrivingTraffic): Promise<MovedAddresses> {
+  restore(traffic?: ArrivingTraffic): Promise<void> {
     return this.#step(() => this.#restore(traffic));
   }
 
-  async #restore(traffic: ArrivingTraffic | undefined): Promise<MovedAddresses> {
+  async #restore(traffic: ArrivingTraffic | undefined): Promise<void> {
     await this.#memory;
     await this.settle();
     const rendezvous = this.#rendezvous as Rendezvous;
-    rendezvous.giveImages([...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()]);
+    const addresses = [...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()];
+    rendezvous.giveImages(addresses);
     // CRIU sets up namespaces first, and takes the memory some 100 ms later.
     void this.#touched?.release();
     const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
     const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
-    const receiving = wired.then(() => (traffic === undefined ? {} : this.#receiveTraffic(traffic)));
+    const receiving = wired.then(() => traffic && this.#receiveTraffic(traffic));
     const arriving = wired.then(() => this.#addresses?.wired(rendezvous.initPid()));
-    const [, moved] = await allOf(ready, receiving, arriving);
+    await allOf(ready, receiving, arriving);
     this.#check();
     // For whoever reads the journal. On disk it decides nothing: before `committed` all is undone.
     this.#journal.appendLazy({ type: 'state', state: 'ready', data: { arrival: this.#arrival } });
+    // Beside the records of the commit, before which it is to be done.
+    if (addresses.length > 0) this.#unlocked = rendezvous.unlockNetwork(this.#run);
+    this.#unlocked?.catch(() => {});
     this.#ready = true;
-    return moved;
   }
 
   /** With a terminal the engine makes the devices when all is restored, and sockets need their addresses before. */
@@ -281,23 +280,36 @@ export class TargetSession {
     return Config.Tty === true ? (this.#addresses?.addresses ?? []) : [];
   }
 
-  /** From here on the other host's packets find the copy, and nothing of it gets out until the commit. */
-  async #receiveTraffic(traffic: ArrivingTraffic): Promise<MovedAddresses> {
+  /**
+   * From here on the other host's packets find the copy, and nothing of it gets out until the commit.
+   * @throws DrayageError ADDRESS_NOT_KEPT where the copy cannot be found for connections that are open
+   */
+  async #receiveTraffic(traffic: ArrivingTraffic): Promise<void> {
     const pid = (this.#rendezvous as Rendezvous).initPid();
-    const moved = movedAddresses(traffic.addresses, await innerDevices(this.#run, pid));
+    const wanted = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
+    const inner = await innerDevices(this.#run, pid);
+    const moved = movedAddresses(wanted, inner);
+    const lost = flowsOf(traffic).find(({ address }) => moved[address] === null);
+    if (lost !== undefined && !this.#request.options.dropConnections) {
+      throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has nothing in the place of ${lost.address}.`);
+    }
     const arrival = arrivalOf({
       id: this.id,
       workload: this.#workloadName(),
       traffic,
       moved,
+      taken: this.#created().taken,
       bridges: this.#created().bridges,
     });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
       await installTarget(this.#run, { ...side, sealed: true });
     }
+    const network = await readNetwork(this.#run);
+    // Without it they ask each other.
+    await introduce(this.#run, { pid, inner, sides: arrival.sides.map(({ side }) => side), network }).catch(() => {});
+    if (arrival.home.length > 0) this.#ports = portsOf({ inner, network });
     this.#arrival = arrival;
-    return moved;
   }
 
   /** The commit point: the record is on disk before the workload runs. */
@@ -364,9 +376,11 @@ export class TargetSession {
 
   async #commit(): Promise<CommitAnswer> {
     const rendezvous = this.#rendezvous as Rendezvous;
+    await this.#unlocked;
     await Promise.all([this.#trace.step('record commit', () => this.#state('committed')), this.#unseal()]);
     rendezvous.giveCommit();
     const announced = this.#announce();
+    await takePlace(this.#run, this.#ports).catch(() => {}); // The forward of before is changed soon, and with it this.
     const resumed = await this.#trace.step('criu resume', () => rendezvous.hasResumed());
     const resumedAt = performance.now();
     await announced;
@@ -595,9 +609,14 @@ export class TargetSession {
   }
 }
 
-/** Of the workload's own ends of connections that came from outside. */
-function localAddresses({ flows }: ArrivingTraffic): string[] {
-  return [...new Set(flows.map(({ address }) => address))];
+/** That the copy must have, for itself or for connections that are open. */
+function localAddresses(traffic: ArrivingTraffic): string[] {
+  const all = [traffic, ...traffic.older].flatMap(({ addresses }) => addresses);
+  return [...new Set(all.map(({ address }) => address))];
+}
+
+function flowsOf(traffic: ArrivingTraffic): Flow[] {
+  return [traffic, ...traffic.older].flatMap(({ flows }) => flows).filter(({ protocol }) => protocol === 'tcp');
 }
 
 function foreignTree(key: string): DrayageError {

@@ -136,6 +136,7 @@ export type ContainerSummary = Open<{
   State: ContainerStatus;
   NetworkSettings?: { Networks: Record<string, Endpoint> | null };
   Mounts?: { Type: string; Name?: string; Source?: string }[];
+  Ports?: { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[];
 }>;
 
 export type ImageSummary = Open<{ Id: string; RepoTags: string[] | null; RepoDigests: string[] | null }>;
@@ -209,6 +210,8 @@ export type SystemInfo = Open<{
   CgroupDriver: string;
   CgroupVersion?: string;
   LiveRestoreEnabled: boolean;
+  /** From API 1.49 on. */
+  FirewallBackend?: { Driver: string };
   SecurityOptions: string[] | null;
   Runtimes: Record<string, Open<{ path?: string; runtimeType?: string }>>;
 }>;

@@ -177,6 +177,15 @@ export class Docker implements AsyncDisposable {
     return this.#connection.json('network ls', 'GET', '/networks', options);
   }
 
+  /** A line of JSON for every container that is connected to a network, from now on; ends with the engine. */
+  networkConnections(options?: CallOptions): Promise<Readable> {
+    const filters = JSON.stringify({ type: ['network'], event: ['connect'] });
+    return this.#connection.stream('events', `/events?filters=${encodeURIComponent(filters)}`, {
+      ...options,
+      unlimited: true,
+    });
+  }
+
   inspectNetwork(name: string, options?: CallOptions): Promise<NetworkInspect> {
     return this.#connection.json('network inspect', 'GET', `/networks/${quote(name)}`, options);
   }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseDevices, parseRouteTable } from './ip-network.ts';
+import { parseDevices, parseNeighbours, parseRouteTable } from './ip-network.ts';
 
 it('parseDevices reads what ip tells of devices (recorded from iproute2 6.1)', () => {
   const text =
@@ -42,4 +42,15 @@ it('parseRouteTable knows gateways of the other family, several next hops, and r
     { to: '10.2.0.7/32', device: 'eth0', via: 'fe80::1', metric: 0 },
   ]);
   expect(parseRouteTable('', 128)).toEqual([]);
+});
+
+it('parseNeighbours reads who answered, and who did not (recorded from iproute2 6.15)', () => {
+  const text =
+    '[{"dst":"10.77.1.2","dev":"eth0","lladdr":"02:77:00:00:00:02","state":["REACHABLE"]},{"dst":"172.30.0.9","dev":"br-1","state":["FAILED"]},{"dst":"fd31::10","dev":"br-1","lladdr":"02:00:00:00:00:01","state":["PERMANENT"]}]';
+  expect(parseNeighbours(text)).toEqual([
+    { address: '10.77.1.2', device: 'eth0', mac: '02:77:00:00:00:02', state: 'REACHABLE' },
+    { address: '172.30.0.9', device: 'br-1', state: 'FAILED' },
+    { address: 'fd31::10', device: 'br-1', mac: '02:00:00:00:00:01', state: 'PERMANENT' },
+  ]);
+  expect(parseNeighbours('')).toEqual([]);
 });

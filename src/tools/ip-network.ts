@@ -103,6 +103,32 @@ export function parseRouteTable(text: string, bits: 32 | 128): Route[] {
   });
 }
 
+export interface Neighbour {
+  address: string;
+  device: string;
+  /** Absent where nobody has answered. */
+  mac?: string;
+  /** `REACHABLE`, `PERMANENT`, `INCOMPLETE` … */
+  state: string;
+}
+
+/** Of IPv4 and IPv6. */
+export async function readNeighbours(run: Run): Promise<Neighbour[]> {
+  return parseNeighbours((await run('ip', ['-json', 'neighbour', 'show', 'nud', 'all'], LIMIT)).stdout);
+}
+
+/** `[{"dst":"10.0.0.2","dev":"eth0","lladdr":"02:…","state":["REACHABLE"]}]` */
+export function parseNeighbours(text: string): Neighbour[] {
+  if (text.trim() === '') return [];
+  const entries = JSON.parse(text) as { dst: string; dev: string; lladdr?: string; state?: string[] }[];
+  return entries.map(({ dst, dev, lladdr, state = [] }) => ({
+    address: dst,
+    device: dev,
+    ...(lladdr === undefined ? {} : { mac: lladdr }),
+    state: state[0] ?? '',
+  }));
+}
+
 /** Carries out commands as `ip -batch` reads them, up to the first that fails. @throws ProgramError */
 export async function applyIp(run: Run, commands: readonly (readonly string[])[]): Promise<void> {
   if (commands.length === 0) return;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { ProgramError, type Run } from '../exec/run.ts';
-import { parseCounters, parseSet, refusalOf, replaceTable } from './nft.ts';
+import { parseCounters, parseNftVersion, parseSet, refusalOf, replaceTable } from './nft.ts';
 
 it('replaceTable puts jumped-to chains first, and leaves out hooks without devices', () => {
   const hook = { type: 'filter', hook: 'ingress', priority: -500 } as const;
@@ -51,4 +51,9 @@ it('refusalOf tells the first line of what the kernel says against a script', as
     throw new ProgramError('nft', 'failed', 1, '', '/dev/stdin:3:1-4: Error: Operation not supported\n    drop\n');
   };
   expect(await refusalOf(run, 'x')).toBe('/dev/stdin:3:1-4: Error: Operation not supported');
+});
+
+it('parseNftVersion reads what nft says of itself', () => {
+  expect(parseNftVersion('nftables v1.0.6 (Lester Gooch #5)\n')).toBe('1.0.6');
+  expect(parseNftVersion('')).toBe('unknown');
 });

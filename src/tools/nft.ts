@@ -86,6 +86,22 @@ export async function refusalOf(run: Run, script: string): Promise<string | null
   }
 }
 
+/** `1.0.6`; null where nft is not there. */
+export async function nftVersion(run: Run): Promise<string | null> {
+  try {
+    const { stdout } = await run('nft', ['--version'], { timeoutMs: TIMEOUT_MS });
+    return parseNftVersion(stdout);
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    return error.exitCode === null ? null : 'unknown';
+  }
+}
+
+/** `nftables v1.0.6 (Lester Gooch #5)` */
+export function parseNftVersion(text: string): string {
+  return /\bv(\d+(?:\.\d+)*)/.exec(text)?.[1] ?? 'unknown';
+}
+
 /** The tables of this network namespace. */
 export async function listTables(run: Run): Promise<{ family: string; name: string }[]> {
   const { stdout } = await run('nft', ['--json', 'list', 'tables'], { timeoutMs: TIMEOUT_MS });

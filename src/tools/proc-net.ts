@@ -30,6 +30,8 @@ export interface InetSocket {
   state: SocketState;
   /** Bytes to be read; of a listening socket, connections to be accepted. */
   received: number;
+  /** How often the kernel has sent something again, of late; of a handshake, its answer to the client. */
+  repeats: number;
   /** 0 for connections that no process holds: not yet accepted, or closed already. */
   inode: number;
 }
@@ -38,13 +40,16 @@ export interface InetSocket {
 export function parseInetSockets(text: string): InetSocket[] {
   const sockets: InetSocket[] = [];
   for (const line of text.split('\n').slice(1)) {
-    const [, local = '', remote = '', state = '', queues = '', , , , , inode = ''] = line.trim().split(/\s+/);
+    const [, local = '', remote = '', state = '', queues = '', , repeats = '', , , inode = ''] = line
+      .trim()
+      .split(/\s+/);
     if (local === '') continue;
     sockets.push({
       local: parseEndpoint(local),
       remote: parseEndpoint(remote),
       state: STATES[Number.parseInt(state, 16)] ?? '',
       received: Number.parseInt(queues.split(':')[1] ?? '0', 16),
+      repeats: Number.parseInt(repeats, 16),
       inode: Number(inode),
     });
   }

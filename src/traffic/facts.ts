@@ -27,6 +27,8 @@ export interface WorkloadAddress {
   port?: string;
   /** Others on that network that stay on the source. */
   peers: readonly string[];
+  /** On the target: the copy's own address there, where it did not get this one and has it on its loopback device. */
+  by?: string;
 }
 
 /** A connection that was open when the workload was frozen. */

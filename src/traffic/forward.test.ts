@@ -1,12 +1,13 @@
 /** Real packets, in network namespaces of the test's own; needs root. */
 import { expect, it } from 'vitest';
+import { ProgramError, type Run } from '../exec/run.ts';
 import { scratch } from '../files/testing/rig.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { armedRules, leftOvers, readSource, remainingRules, removeSource, removeTarget } from './forward.ts';
-import { armTarget, endHold, hold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
+import { armTarget, endHold, hold, prepareHold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
 import { carried, ForwardStore, reinstall, removeForward } from './store.ts';
 import { commit, freeze, hostsWithWorkload, pause, prepare } from './testing/moves.ts';
-import { BRIDGE, CONTAINER } from './testing/rig.ts';
+import { BRIDGE, CONTAINER, PEER } from './testing/rig.ts';
 
 it('an undone hold: what waited is delivered here, and nothing is left', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
@@ -94,15 +95,58 @@ for (const routed of [[], ['T']]) {
   });
 }
 
-it('reverse path filters, however strict, do not concern clients; a kernel that cannot queue drops, and connections live on', async () => {
+it('reverse path filters, however strict, and a target without routes to anybody hinder nobody', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
   const { rig, server } = hosts;
   for (const name of ['S', 'T']) {
-    await rig.run(name)('sysctl', ['-qw', 'net.ipv4.conf.all.rp_filter=1', 'net.ipv4.conf.eth0.rp_filter=1']);
+    const devices = ['all', 'default', 'eth0', BRIDGE].map((device) => `net.ipv4.conf.${device}.rp_filter=1`);
+    await rig.run(name)('sysctl', ['-qw', ...devices]);
   }
+  await rig.run('T')('ip', ['route', 'delete', 'default']);
+  // A client that the source alone has a way to.
+  await rig.run('K')('ip', ['address', 'add', '10.8.0.9/32', 'dev', 'lo']);
+  await rig.run('S')('ip', ['route', 'add', '10.8.0.0/24', 'via', '10.9.0.9']);
+  const counting = [
+    await rig.count('K', '10.9.0.1', 8080, 2000),
+    await rig.count('P', CONTAINER[4], 80, 2000),
+    await rig.count('S', CONTAINER[4], 80, 2000),
+    await rig.count('S', '10.9.0.1', 8080, 2000),
+  ];
+  const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
+  server.kill('SIGSTOP');
+  await pause(100);
+  await commit(rig, 'S', 'T', move, server);
+  await rig.run('K')('ip', ['route', 'replace', '10.9.0.1/32', 'dev', 'eth0', 'src', '10.8.0.9']);
+  const answers = await Promise.all([
+    rig.ask('K', 'tcp', '10.9.0.1', 8080),
+    rig.ask('K', 'udp', '10.9.0.1', 5353),
+    rig.ask('P', 'tcp', CONTAINER[4], 80),
+    rig.ask('P', 'tcp', '10.9.0.1', 8080),
+    rig.ask('S', 'tcp', CONTAINER[4], 80),
+    rig.ask('S', 'tcp', '10.9.0.1', 8080),
+    rig.ask('S', 'udp', CONTAINER[4], 53),
+    rig.ask('W', 'tcp', PEER[4], 80),
+  ]);
+  for (const { result } of counting) expect(await result).not.toHaveProperty('error');
+  expect(answers.map(({ answer, error }) => answer ?? error)).toEqual([
+    ...Array(7).fill('W hi'),
+    'connect ECONNREFUSED 172.31.9.20:80',
+  ]);
+});
+
+it('a kernel that cannot queue drops, one without a hook behind bridges holds what comes from outside, and connections live on', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
   const counting = await rig.count('K', '10.9.0.1', 8080, 1500);
   const prepared = await prepare(rig, 'S', 'T');
-  const move = await freeze(rig, 'S', { ...prepared, held: { ...prepared.held, how: 'drop' } });
+  const refusing: Run = async (program, args, options) => {
+    const refused = program === 'tc' ? /tbf/ : /hook egress/;
+    if (refused.test(String(options?.input))) throw new ProgramError(program, 'refused', 1, '', '');
+    return rig.run('S')(program, args, options);
+  };
+  const held = await prepareHold(refusing, { ...prepared.held.spec, egress: false });
+  expect(held.how).toBe('drop');
+  const move = await freeze(rig, 'S', { ...prepared, held });
   server.kill('SIGSTOP');
   await pause(100);
   expect((await readHold(rig.run('S'), move.held)).dropped).toBeGreaterThan(0);

@@ -6,11 +6,13 @@ import type { Run } from '../exec/run.ts';
 import { deleteDevices, type Network, readNetwork } from '../tools/ip-network.ts';
 import { applyNft, listTables, readCounters, readSet, removeTable, replaceTable } from '../tools/nft.ts';
 import type { Flow, WorkloadAddress } from './facts.ts';
+import { knownFrom } from './flows.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
-import { learnedSets, localTables, type SourceForward, sourceTable, widenTable } from './source-rules.ts';
-import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn } from './stand-in.ts';
+import { learnedSets, type SourceForward } from './source-address.ts';
+import { localTables, sourceTable, widenTable } from './source-rules.ts';
+import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn, type StandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
 import { ensureTunnel, type Tunnel } from './tunnel.ts';
 
@@ -31,8 +33,7 @@ export async function prepareSource(run: Run, side: SourceSide): Promise<void> {
       side.tunnel,
       devices.map(({ name }) => name),
     );
-  if (side.hop === 'home') return;
-  for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await makeStandIn(run, standIn);
+  for (const standIn of standInsOf(side, devices)) await makeStandIn(run, standIn);
 }
 
 /** The rules of a prepared source side, for `armTarget`: for what comes out of a hold, and by its uplinks. */
@@ -50,7 +51,8 @@ export function remainingRules(side: SourceSide, network: Network, lanes: readon
   const hop = side.hop === 'home' ? '' : side.hop.device;
   const taken = new Set([hop, ...lanes.map(({ device }) => device)]);
   const devices = outerDevices(network, hop).filter((name) => !taken.has(name));
-  return [widenTable(side, localAddresses(network), devices), ...localTables(side).map(replaceTable)].join('\n');
+  const local = localAddresses(network);
+  return [widenTable(side, local, devices), ...localTables(side, local).map(replaceTable)].join('\n');
 }
 
 /** All rules of a source side at once. */
@@ -63,14 +65,13 @@ function sourceRules(side: SourceSide, network: Network): string {
   });
   const name = tableName('source', side.id);
   const older = (['ip', 'ip6'] as const).map((family) => removeTable({ family, name }));
-  return [...older, ...[table, ...localTables(side)].map(replaceTable)].join('\n');
+  return [...older, ...[table, ...localTables(side, localAddresses(network))].map(replaceTable)].join('\n');
 }
 
 /** Peers reach the workload through the stand-in from now on; after the rules are in place. */
 export async function finishSource(run: Run, side: SourceSide): Promise<void> {
-  if (side.hop === 'home') return;
   const { devices } = await readNetwork(run);
-  for (const standIn of forWorkload(side.id, onPresent(side.addresses, devices))) await placeStandIn(run, standIn);
+  for (const standIn of standInsOf(side, devices)) await placeStandIn(run, standIn);
 }
 
 /** All of a source side at once: after a reboot, or with other facts than before. */
@@ -78,6 +79,17 @@ export async function installSource(run: Run, side: SourceSide): Promise<void> {
   await prepareSource(run, side);
   await applyNft(run, sourceRules(side, await readNetwork(run)));
   await finishSource(run, side);
+}
+
+/**
+ * Another container has got an address of the workload on the bridges in `yielded`: it is reached by it, as if nothing
+ * had ever been forwarded. What comes for published ports is forwarded as before.
+ */
+export async function yieldAddresses(run: Run, side: SourceSide): Promise<void> {
+  for (const standIn of forWorkload(side.id, side.addresses)) {
+    if (side.yielded?.includes(standIn.bridge)) await removeStandIn(run, standIn);
+  }
+  await applyNft(run, sourceRules(side, await readNetwork(run)));
 }
 
 /**
@@ -110,7 +122,8 @@ export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flo
       return { ...set, clients: new Set(rows.map((row) => row.join(' '))) };
     }),
   );
-  return flows.map((flow) => {
+  const opened = side.flows.filter(({ by }) => by === 'workload');
+  return knownFrom(opened, flows).map((flow) => {
     const key = [flow.peer, PROTOCOLS[flow.protocol], flow.peerPort, flow.port].join(' ');
     const mine = learned.filter(
       ({ address, protocol, port }) => address === flow.address && protocol === flow.protocol && port === flow.port,
@@ -232,6 +245,12 @@ function localAddresses(network: Network): string[] {
 
 function bridgesOf(network: Network, { addresses }: SourceSide): string[] {
   return [...new Set(onPresent(addresses, network.devices).map(({ bridge }) => bridge))];
+}
+
+function standInsOf(side: SourceSide, devices: Network['devices']): StandIn[] {
+  if (side.hop === 'home') return [];
+  const all = forWorkload(side.id, onPresent(side.addresses, devices));
+  return all.filter(({ bridge }) => !side.yielded?.includes(bridge));
 }
 
 function standInEnds({ devices }: Network, id: string): string[] {

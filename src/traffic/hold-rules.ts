@@ -16,6 +16,8 @@ export interface HoldSpec {
   flows: readonly Flow[];
   /** By which clients' packets come in. */
   uplinks: readonly string[];
+  /** False where the kernel has no hook behind a bridge: what comes from its other ports is not held. */
+  egress?: boolean;
 }
 
 export interface Lane {
@@ -40,12 +42,12 @@ export function lanesOf({ id, uplinks, addresses }: Pick<HoldSpec, 'id' | 'uplin
 }
 
 /** The table as it is prepared: it takes nothing yet. To put it in place takes 10 to 20 ms, to add rules to it 4. */
-export function holdTable({ id }: HoldSpec, lanes: readonly Lane[]): NftTable {
+export function holdTable(spec: HoldSpec, lanes: readonly Lane[]): NftTable {
   return {
     family: 'netdev',
-    name: tableName('hold', id),
+    name: tableName('hold', spec.id),
     objects: ['counter held {}'],
-    chains: lanes.map((lane, index) => ({
+    chains: takers(spec, lanes).map(({ lane, index }) => ({
       name: `take_${index}`,
       hook: {
         type: 'filter' as const,
@@ -73,7 +75,7 @@ export function takingRules(
   const taken = what === 'all' ? { uplink: matches(spec), port: addressMatches(spec) } : openingMatches(spec);
   const into = ({ near }: Lane): string =>
     how === 'drop' ? 'drop' : `meta mark set ${RELEASED} fwd to ${quote(near)}`;
-  const rules = lanes.flatMap((lane, index) =>
+  const rules = takers(spec, lanes).flatMap(({ lane, index }) =>
     taken[lane.kind].map(
       (match) => `add rule netdev ${tableName('hold', spec.id)} take_${index} ${match} counter name held ${into(lane)}`,
     ),
@@ -104,6 +106,11 @@ export function unsealRules(id: string): string {
 
 export function sealName(id: string): string {
   return `${tableName('hold', id)}_seal`;
+}
+
+function takers({ egress }: HoldSpec, lanes: readonly Lane[]): { lane: Lane; index: number }[] {
+  const all = lanes.map((lane, index) => ({ lane, index }));
+  return all.filter(({ lane }) => lane.kind === 'uplink' || egress !== false);
 }
 
 function openingMatches(spec: HoldSpec): Record<Lane['kind'], string[]> {

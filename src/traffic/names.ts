@@ -30,6 +30,15 @@ export function tunnelDevice(pair: string): string {
   return `dyv${shortId(pair)}`;
 }
 
+/** One that is made for a trial, and is gone with it. */
+export function trialDevice(pair: string): string {
+  return `dyt${shortId(pair)}`;
+}
+
+export function isTrialDevice(name: string): boolean {
+  return /^dyt[0-9a-f]{8}$/.test(name);
+}
+
 export function isOurDevice(name: string): boolean {
-  return /^dy[hipsv][0-9a-f]{8}(-\d+)?$/.test(name);
+  return /^dy[hipstv][0-9a-f]{8}(-\d+)?$/.test(name);
 }

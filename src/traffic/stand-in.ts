@@ -19,6 +19,9 @@ export interface StandIn {
   addresses: string[];
 }
 
+/** Nobody is asked for it, and none of the host's programs has it for its own. */
+const END_ADDRESS = '169.254.231.5';
+
 /** One per bridge: for the workload's addresses there. */
 export function forWorkload(id: string, addresses: readonly WorkloadAddress[]): StandIn[] {
   return perBridge(id, addresses, ({ address }) => [address]).map((one) => {
@@ -54,8 +57,9 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
   ]);
   const settings = (device: string, family: 'ipv4' | 'ipv6') => `net.${family}.conf.${device}`;
   await setSysctls(run, {
-    // Peers are on the bridge by the routes, and ask here.
-    [`${settings(end, 'ipv4')}.rp_filter`]: '0',
+    // Peers are on the bridge by the routes, and ask here. Where `all` is strict, 0 would be, too, and 2 is loose
+    // (ip-sysctl.rst: the larger one counts); it needs an address (fib_validate_source).
+    [`${settings(end, 'ipv4')}.rp_filter`]: '2',
     [`${settings(end, 'ipv4')}.forwarding`]: '1',
     // Proxy entries are answered after a random part of this by default.
     [`net.ipv4.neigh.${end}.proxy_delay`]: '0',
@@ -69,6 +73,7 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
   await applyIp(run, [
     ['link', 'set', end, 'up'],
     ['link', 'set', port, 'up'],
+    ['address', 'add', `${END_ADDRESS}/32`, 'dev', end, 'scope', 'host'],
   ]);
   for (const family of [4, 6] as const) {
     const mine = addresses.filter((address) => familyOf(address) === family);
@@ -84,7 +89,8 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
 export async function placeStandIn(run: Run, { bridge, port, mac, addresses }: StandIn): Promise<void> {
   await applyIp(run, [['link', 'set', port, 'master', bridge]]);
   if (mac === undefined) return;
-  await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'static'], { timeoutMs: 20_000 });
+  // A bridge follows whoever sends from an address, a copy too that comes home and has not run yet, unless it is sticky.
+  await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'static', 'sticky'], { timeoutMs: 20_000 });
   // The host's own packets: a proxy does not answer its own host.
   await applyIp(
     run,

@@ -4,6 +4,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { listTables } from '../tools/nft.ts';
+import type { ForwardedHere } from './capabilities.ts';
 import {
   installSource,
   installTarget,
@@ -107,6 +108,12 @@ export class ForwardStore {
   }
 }
 
+/** What others must know of it who want to bring a workload here: only of a workload that this host had. */
+export function forwardedHere({ workload, role, side }: StoredForward): ForwardedHere[] {
+  if (role !== 'source' || side.only === 'open') return [];
+  return [{ workload, published: [...side.published], addresses: side.addresses.map(({ address }) => address) }];
+}
+
 /** Bytes and packets that a forward's source side has carried, both ways, since it was made. */
 export async function carried(run: Run, forward: StoredForward & { role: 'source' }): Promise<Counted> {
   const now = await readSource(run, forward.id);
@@ -153,12 +160,17 @@ export function removeForward(run: Run, store: ForwardStore, forward: StoredForw
   });
 }
 
+/** With the command that finishes the job, for a note. */
+export function toldOf({ message, remedy }: DrayageError): string {
+  return `${message.replace(/\.$/, '')}. ${remedy}`;
+}
+
 /** A failure after the commit: the workload runs, and only its old address is not answered. */
 export function notSwitched(forward: Pick<StoredForward, 'id' | 'workload'>, cause: unknown): DrayageError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new DrayageError(
     'TRAFFIC_NOT_SWITCHED',
-    `${forward.workload} has moved, but its old address is not forwarded: ${why}`,
+    `${forward.workload} has moved, but not all of its traffic follows: ${why}`,
     {
       remedy: `Finish it with drayage forwards repair ${forward.id}, on the host that it left.`,
       cause,

@@ -8,7 +8,7 @@ import { type NftTable, quote } from '../tools/nft.ts';
 import { familyOf, NFT_WORDS } from './address.ts';
 import type { Flow, Hop, WorkloadAddress } from './facts.ts';
 import { tableName } from './names.ts';
-import { elements, idle, overHop, PASS_DISCOVERY } from './source-rules.ts';
+import { elements, idle, overHop, PASS_DISCOVERY } from './rule-words.ts';
 
 export interface TargetForward {
   id: string;
@@ -94,8 +94,13 @@ function addressRules(forward: TargetForward, at: WorkloadAddress, index: number
     .map(
       ({ peer, protocol, peerPort, port }) => `${peer} . ${protocol} . ${peerPort} . ${port} timeout ${idle(protocol)}`,
     );
+  const elsewhere = at.by === undefined ? undefined : elsewhereRules(forward, { ...at, by: at.by }, index);
   return {
-    sets: [`set ${via} { ${key} timeout 5d; ${elements(preset)} }`, `set ${ended} { ${key} timeout 2m; }`],
+    sets: [
+      `set ${via} { ${key} timeout 5d; ${elements(preset)} }`,
+      `set ${ended} { ${key} timeout 2m; }`,
+      ...(elsewhere?.sets ?? []),
+    ],
     arrived: {
       name: `arrived_${index}`,
       rules: [
@@ -107,7 +112,7 @@ function addressRules(forward: TargetForward, at: WorkloadAddress, index: number
         `meta l4proto tcp ${asking} @${ended} update @${via} { ${asking} timeout 2m }`,
         `meta l4proto udp update @${via} { ${asking} timeout ${idle('udp')} }`,
         ...(forward.onward === undefined
-          ? [`fwd ${ip} to ${at.address} device ${quote(at.bridge)}`]
+          ? [...(elsewhere?.arriving ?? []), `fwd ${ip} to ${at.by ?? at.address} device ${quote(at.bridge)}`]
           : overHop(forward.onward, family)),
       ],
     },
@@ -117,15 +122,56 @@ function addressRules(forward: TargetForward, at: WorkloadAddress, index: number
     ],
     fromWorkload: [
       answer,
+      ...(elsewhere?.leaving ?? []),
       ...peersOf(at).map((peer) => `${ip} saddr ${at.address} ${ip} daddr ${peer} goto back_${family}`),
     ],
   };
 }
 
-function dropped({ address }: WorkloadAddress): string {
-  return `${NFT_WORDS[familyOf(address)].ip} saddr ${address} drop`;
+/**
+ * For a copy that did not get the address: it has it on its loopback device, so TCP connections find it there. But what
+ * it opens itself, and answers of UDP servers, which are bound to no address, bear the one that it got: abroad they are
+ * to bear the old one.
+ */
+function elsewhereRules(
+  forward: TargetForward,
+  { address, by, peers }: WorkloadAddress & { by: string },
+  index: number,
+) {
+  const { ip, type } = NFT_WORDS[familyOf(address)];
+  const [bound, own] = [`bound_${index}`, `own_${index}`];
+  const key = `type ${type} . inet_proto . inet_service . inet_service`;
+  const asking = `${ip} saddr . meta l4proto . th sport . th dport`;
+  const asked = `${ip} daddr . meta l4proto . th dport . th sport`;
+  const back = `${ip} saddr set ${address} goto back_${familyOf(address)}`;
+  const connected = forward.flows.filter(
+    (flow) => flow.address === address && flow.protocol === 'udp' && flow.by === 'workload',
+  );
+  const elementsBound = connected.map(({ peer, peerPort, port }) => `${peer} . udp . ${peerPort} . ${port}`);
+  return {
+    sets: [
+      `set ${bound} { ${key}; ${elements(elementsBound)} }`,
+      `set ${own} { ${key}; flags dynamic,timeout; size 262144; timeout 5d; }`,
+    ],
+    arriving: [
+      `meta l4proto udp ${asking} != @${bound} update @${own} { ${asking} timeout ${idle('udp')} }`,
+      `meta l4proto { tcp, udp } ${asking} @${own} ${ip} daddr set ${by}`,
+    ],
+    leaving: [
+      ...peersOf({ address, peers }).flatMap((peer) => [
+        `${ip} saddr ${by} ${ip} daddr ${peer} meta l4proto { tcp, udp } update @${own} { ${asked} }`,
+        `${ip} saddr ${by} ${ip} daddr ${peer} ${back}`,
+      ]),
+      `${ip} saddr ${by} meta l4proto { tcp, udp } ${asked} @${own} ${back}`,
+    ],
+  };
 }
 
-function peersOf({ address, peers }: WorkloadAddress): string[] {
+function dropped({ address, by }: WorkloadAddress): string {
+  const { ip } = NFT_WORDS[familyOf(address)];
+  return `${ip} saddr ${by === undefined ? address : `{ ${address}, ${by} }`} drop`;
+}
+
+function peersOf({ address, peers }: Pick<WorkloadAddress, 'address' | 'peers'>): string[] {
   return peers.filter((peer) => familyOf(peer) === familyOf(address));
 }

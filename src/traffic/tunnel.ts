@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
 import { applyIp } from '../tools/ip-network.ts';
 import type { Family } from './address.ts';
-import { tunnelDevice } from './names.ts';
+import { trialDevice, tunnelDevice } from './names.ts';
 
 export interface Tunnel {
   device: string;
@@ -42,6 +42,16 @@ export function tunnelBetween(here: string, there: string): Tunnel {
     mac: mac(here),
     theirMac: mac(there),
   };
+}
+
+/**
+ * One beside it between the same hosts, for a trial: what forwards use is left alone.
+ * @param role which of the two this host is in the trial; each host may try the other at the same time
+ */
+export function trialTunnel(tunnel: Tunnel, role: 'source' | 'target'): Tunnel {
+  const [from, to] = role === 'source' ? [tunnel.here, tunnel.there] : [tunnel.there, tunnel.here];
+  const network = tunnel.network ^ (from < to ? 1 : 2);
+  return { ...tunnel, device: trialDevice(`${from} ${to}`), network };
 }
 
 /** Segments of new connections that need no fragmenting on a way that takes `mtu` bytes. */

@@ -94,25 +94,31 @@ export function workloadAddresses(
           network: network.Name,
           bridge,
           ...(port === undefined ? {} : { port }),
-          peers: peersOf(id, network).filter((peer) => familyOf(peer) === familyOf(address)),
+          peers: peersOf((one) => one === id, network).filter((peer) => familyOf(peer) === familyOf(address)),
         },
       ];
     });
   });
 }
 
-/** Which of the copy's addresses stands for which of the workload's, on networks where it got another one. */
+/**
+ * By which of the copy's addresses it is found in the place of each that it did not get: one in the same subnet, or the
+ * only one, where the network has another subnet there. null where there is none.
+ */
 export function movedAddresses(
   wanted: readonly Pick<WorkloadAddress, 'address' | 'subnet'>[],
   inner: readonly InnerDevice[],
-): Record<string, string> {
-  const own = inner.filter(({ name }) => name !== 'lo').flatMap(({ addresses }) => addresses);
-  const isOwn = (address: string): boolean => own.some((one) => one.address === address);
-  const free = own.filter(({ address }) => !wanted.some((one) => one.address === address));
+): Record<string, string | null> {
+  const own = inner
+    .filter(({ name }) => name !== 'lo')
+    .flatMap(({ addresses }) => addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address));
+  const free = own.filter((address) => !wanted.some((one) => one.address === address));
   return Object.fromEntries(
     wanted.flatMap(({ address, subnet }) => {
-      const other = isOwn(address) ? undefined : free.find((one) => contains(subnet, one.address));
-      return other === undefined ? [] : [[address, other.address]];
+      if (own.includes(address)) return [];
+      const alike = own.filter((one) => familyOf(one) === familyOf(address));
+      const within = (list: readonly string[]): string | undefined => list.find((one) => contains(subnet, one));
+      return [[address, within(free) ?? within(own) ?? (alike.length === 1 ? (alike[0] ?? null) : null)]];
     }),
   );
 }
@@ -125,9 +131,9 @@ function subnetsOf({ IPAM }: NetworkInspect): string[] {
   return (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet]));
 }
 
-/** `Containers` of a network's description: `{"<id>": {"IPv4Address": "172.30.0.11/24", …}}`. */
-function peersOf(id: string, { Containers }: NetworkInspect): string[] {
-  const others = Object.entries(Containers ?? {}).filter(([one]) => one !== id);
+/** Addresses of the containers on a network, but for some: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", …}}}`. */
+export function peersOf(isLeftOut: (id: string) => boolean, { Containers }: NetworkInspect): string[] {
+  const others = Object.entries(Containers ?? {}).filter(([id]) => !isLeftOut(id));
   return others.flatMap(([, other]) => {
     const { IPv4Address, IPv6Address } = other as { IPv4Address?: string; IPv6Address?: string };
     return [IPv4Address, IPv6Address].flatMap((address) => (address ? [address.split('/')[0] ?? ''] : []));

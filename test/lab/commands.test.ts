@@ -2,8 +2,20 @@
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import { PHASES } from '../../src/migration/events.ts';
-import { brokenAt, codes, counts, docker, inspect, Pair, runContainer, running, until } from './harness.ts';
+import type { Started } from '../../src/exec/run.ts';
+import { PHASES, type Phase } from '../../src/migration/events.ts';
+import {
+  brokenAt,
+  codes,
+  counts,
+  docker,
+  inspect,
+  Pair,
+  runContainer,
+  running,
+  startDrayage,
+  until,
+} from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
 describe.each(DOCKERS)('Docker %i', (version) => {
@@ -82,17 +94,48 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await pair.leftovers()).toEqual([]);
   });
 
-  test('a command that is closed does not stop the move, and another one watches it', async () => {
+  const MOVE = ['migrate', 'web', '--to', 'root@b', '--json', '--yes'];
+
+  test.each<[string, Phase, (pair: Pair) => { program: Started; end(): Promise<void> | void }]>([
+    [
+      'the command is killed',
+      'prepare',
+      ({ a }) => {
+        const program = startDrayage(a, ...MOVE);
+        return { program, end: () => program.interrupt('KILL') };
+      },
+    ],
+    [
+      'its terminal is closed',
+      'dump',
+      ({ a }) => {
+        const program = startDrayage(a, ...MOVE);
+        return { program, end: () => program.interrupt('HUP') };
+      },
+    ],
+    [
+      'the ssh session that it was started in breaks',
+      'restore',
+      ({ b }) => {
+        const program = b.start('ssh', ['-tt', 'root@a', 'drayage', ...MOVE]);
+        return { program, end: () => program.kill('SIGKILL') };
+      },
+    ],
+  ])('a move goes on when %s, and another command watches it', async (_, phase, begin) => {
     const { a, b } = pair;
     await runContainer(a, 'web', 'counter');
     await until('it counts', async () => (await counts(a, 'web')).length > 2);
-    const cli = a.start('drayage', ['migrate', 'web', '--to', 'root@b', '--json', '--yes']);
+    const { program, end } = begin(pair);
     let told = '';
-    cli.stdout.on('data', (chunk: Buffer) => {
+    let ended: Promise<void> | undefined;
+    program.stdout.on('data', (chunk: Buffer) => {
       told += chunk;
+      if (told.includes(`"phase":"${phase}"`)) ended ??= Promise.resolve(end());
     });
-    await until('it prepares', async () => told.includes('"phase":"prepare"'));
-    cli.kill('SIGKILL');
+    await program.exited;
+    await ended;
+    expect(told).toContain(`"phase":"${phase}"`);
+    expect(told).not.toContain('"outcome"');
     const [id = ''] = /\d{8}-\d{6}-[0-9a-f]{4}/.exec(told) ?? [];
     const { stdout, code } = await a.run('drayage', ['watch', id, '--json']);
     expect(code).toBe(0);

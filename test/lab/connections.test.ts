@@ -55,6 +55,22 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await pair.leftovers()).toEqual([]);
   });
 
+  test('another container that gets its address is reached by it; what was published is forwarded still', async () => {
+    const { a } = pair;
+    await serve(pair);
+    const address = await docker(a, 'inspect', '-f', ADDRESS, 'web');
+    await pair.move(a, 'web', '--remove');
+    expect(await get(pair)).toBe('ok');
+    await runContainer(a, 'next', 'python', {
+      flags: ['-p', '8081:80'],
+      command: ['python3', '-u', '-c', SERVER.replace('ok\\n', 'me\\n')],
+    });
+    expect(await docker(a, 'inspect', '-f', ADDRESS, 'next')).toBe(address);
+    await until('it serves', async () => (await get(pair, 8081)) === 'me');
+    expect(await get(pair)).toBe('ok');
+    expect(await pair.leftovers()).toEqual([]);
+  });
+
   test('a move that is undone as the copy is restored', async () => {
     const { a, b } = pair;
     await serve(pair);
@@ -141,8 +157,8 @@ function probed({ a }: Pair) {
 }
 
 /** What a client on another machine gets at the address of a. */
-async function get({ lab, a }: Pair): Promise<string> {
-  const url = `http://${a.address}:8080/`;
+async function get({ lab, a }: Pair, port = 8080): Promise<string> {
+  const url = `http://${a.address}:${port}/`;
   return (await lab.host('c').run('busybox', ['wget', '-q', '-T', '3', '-O', '-', url])).stdout.trim();
 }
 

@@ -43,8 +43,11 @@ export class Pair {
 
   /** Moves it from the host to the other one, as a user would. */
   async migrate(from: LabHost, name: string, ...flags: string[]): Promise<Move> {
-    const to = `root@${this.other(from).name}`;
-    const args = ['migrate', `docker:${name}`, '--to', to, '--json', '--yes', ...flags];
+    return this.migrateTo(from, this.other(from), name, ...flags);
+  }
+
+  async migrateTo(from: LabHost, to: LabHost, name: string, ...flags: string[]): Promise<Move> {
+    const args = ['migrate', `docker:${name}`, '--to', `root@${to.name}`, '--json', '--yes', ...flags];
     const { code, stdout, stderr } = await from.run('drayage', args, { okCodes: ANY, timeoutMs: 120_000 });
     const events = stdout
       .split('\n')
@@ -66,7 +69,11 @@ export class Pair {
 
   /** Moves it to the other host, and fails where it did not get there. */
   async move(from: LabHost, name: string, ...flags: string[]): Promise<MigrationResult> {
-    const { result, status, stderr, events } = await this.migrate(from, name, ...flags);
+    return this.moveTo(from, this.other(from), name, ...flags);
+  }
+
+  async moveTo(from: LabHost, to: LabHost, name: string, ...flags: string[]): Promise<MigrationResult> {
+    const { result, status, stderr, events } = await this.migrateTo(from, to, name, ...flags);
     if (status !== 0 || result?.outcome !== 'committed') {
       const findings = events.flatMap((event) => (event.type === 'findings' ? event.findings : []));
       const blocking = findings.filter(({ severity }) => severity === 'blocks').map(({ message }) => message);
@@ -120,6 +127,7 @@ export interface Forward {
   id: string;
   workload: string;
   role: 'source' | 'target';
+  peer: string;
   packets?: number;
 }
 

@@ -65,7 +65,14 @@ describe.each(RECORDED)('the copy of %s', (name) => {
 
 test('only what the target lacks is made there', () => {
   const facts = recorded('26-everything');
-  const network = { name: 'dc-fixed', id: 'x', driver: 'bridge', subnets: ['172.31.77.0/24'], containers: 0 };
+  const network = {
+    name: 'dc-fixed',
+    id: 'x',
+    driver: 'bridge',
+    subnets: ['172.31.77.0/24'],
+    containers: 0,
+    addresses: {},
+  };
   const spec = clone(facts, target({ networks: [network], volumes: ['dc-named'] }));
   expect(
     clone(facts)

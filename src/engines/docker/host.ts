@@ -41,6 +41,8 @@ async function gather(docker: Docker, options: { signal?: AbortSignal }): Promis
     liveRestore: info.LiveRestoreEnabled,
     runtimes: Object.keys(info.Runtimes),
     security: info.SecurityOptions ?? [],
+    firewall: info.FirewallBackend?.Driver ?? 'iptables',
+    metacopy: (info.DriverStatus ?? []).some(([key, value]) => key === 'Using metacopy' && value === 'true'),
     names: containers.map(nameOf),
     layers: usesContainerd(info)
       ? []
@@ -58,11 +60,13 @@ async function gather(docker: Docker, options: { signal?: AbortSignal }): Promis
         driver: network.Driver,
         subnets: (network.IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet])),
         containers: containers.filter((container) => isOn(container, network.Id)).length,
+        addresses: addressesOn(containers, network.Id),
         ...(parent === undefined ? {} : { parent }),
       };
     }),
     volumes: volumes.map(({ Name }) => Name),
     keptVolumes: keptVolumes(containers),
+    published: [...new Set(containers.flatMap(publishedBy))],
   };
 }
 
@@ -84,6 +88,26 @@ async function layersOf(docker: Docker, ids: string[], options: { signal?: Abort
     for (const chainId of chainIds(image?.RootFS.Layers ?? [])) layers.add(chainId);
   }
   return [...layers];
+}
+
+/** A stopped container has none, though it may get the same again when it is started. */
+function addressesOn(containers: readonly ContainerSummary[], networkId: string): Record<string, string> {
+  const endpoints = containers.flatMap((container) =>
+    Object.values(container.NetworkSettings?.Networks ?? {}).map((endpoint) => ({ endpoint, name: nameOf(container) })),
+  );
+  const there = endpoints.filter(({ endpoint }) => endpoint.NetworkID === networkId);
+  return Object.fromEntries(
+    there.flatMap(({ endpoint: { IPAddress, GlobalIPv6Address }, name }) =>
+      [IPAddress, GlobalIPv6Address].filter(Boolean).map((address) => [address, name] as const),
+    ),
+  );
+}
+
+/** The engine tells ports of running containers only. */
+function publishedBy({ Ports = [] }: ContainerSummary): string[] {
+  return Ports.flatMap(({ IP = '0.0.0.0', PublicPort, Type }) =>
+    PublicPort === undefined ? [] : [`${Type}/${IP.includes(':') ? `[${IP}]` : IP}:${PublicPort}`],
+  );
 }
 
 function isOn(container: ContainerSummary, networkId: string): boolean {

@@ -19,7 +19,9 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Run } from '../../exec/run.ts';
 import { placeTar } from '../../tools/criu-tar.ts';
+import { inNetworkOf } from '../../tools/nsenter.ts';
 import { unmountBelow } from '../../tools/tmpfs.ts';
+import { actionScript, NETWORK_LOCK } from './action-script.ts';
 import { containerProcesses, killContainerProcesses } from './container-processes.ts';
 
 const RESTORE_DIR = '/run/drayage/restore';
@@ -102,7 +104,7 @@ export class Rendezvous {
 
   /**
    * The images are complete: CRIU may begin.
-   * @param addresses that the workload's connections have; those that the engine does not give the copy are added
+   * @param addresses of the workload; those that the engine does not give the copy are added
    */
   giveImages(addresses: readonly string[] = []): void {
     writeFileSync(join(this.dir, 'addresses'), addresses.map((address) => `${address}\n`).join(''));
@@ -112,6 +114,11 @@ export class Rendezvous {
   /** Of the copy's init process, as this host sees it; from the step `created` on. */
   initPid(): number {
     return Number(readFileSync(join(this.dir, 'initpid'), 'utf8'));
+  }
+
+  /** All is restored: from now on the workload's kernel may send, as far as the host lets it. */
+  async unlockNetwork(run: Run): Promise<void> {
+    await inNetworkOf(this.initPid(), run)('nft', ['delete', 'table', 'inet', NETWORK_LOCK], { timeoutMs: 20_000 });
   }
 
   /** The commit record is on disk: the workload may run. */
@@ -238,57 +245,6 @@ async function make(path: string): Promise<boolean> {
  */
 function isResuming(dir: string): boolean {
   return existsSync(join(dir, 'resuming'));
-}
-
-// CRIU makes the network namespace and does not know what runc would have set in it (the shim wrote it to `sysctls`);
-// the sockets come later, and the length of a listener's queue is cut to net.core.somaxconn.
-// The engine takes a terminal before it wires the network, and CRIU gives it away between the two steps: so a workload
-// with one is held back at the second only.
-// CRIU runs it for every action; scripts from the configuration file run in RPC mode, too, after runc's own
-// notification (criu/action-scripts.c, run_scripts: since 4.0), so at setup-namespaces runc's hooks have run.
-// No route is taken by a device that is down, which the loopback device is until the engine has wired the network.
-// Docker adds a default route by its metric, and gives a device no address of IPv6 that there is a route to.
-// An address that the engine gave to the device is there by now, unless it wires the network later (with a terminal);
-// connections cannot be restored without an address and a route, wherever they are.
-const ADD_ADDRESSES = [
-  'while read -r address; do ip -o address show to "$address" | grep -q . || ip address add "$address" dev lo noprefixroute; done',
-  'ip route show default | grep -q . || ip route add default dev lo metric 424242',
-].join('; ');
-
-function actionScript(dir: string): string {
-  return `#!/bin/sh
-in_namespace() { nsenter --net=/proc/$CRTOOLS_INIT_PID/ns/net sh -c "$1"; }
-until_started() { read -r word <${dir}/start && [ "$word" = go ] || exit 1; echo wired 1<>${dir}/events; }
-case $CRTOOLS_SCRIPT_ACTION in
-  setup-namespaces)
-    printf %s "$CRTOOLS_INIT_PID" >${dir}/initpid.new && mv ${dir}/initpid.new ${dir}/initpid
-    echo initpid 1<>${dir}/wake
-    echo created 1<>${dir}/events
-    [ ! -e ${dir}/terminal ] || in_namespace 'ip link set dev lo up'
-    [ ! -s ${dir}/rules ] || in_namespace 'nft -f -' <${dir}/rules || exit 1
-    in_namespace 'while read -r path value; do echo "$value" >/proc/sys/$path; done' <${dir}/sysctls
-    [ -e ${dir}/terminal ] || until_started
-    [ ! -s ${dir}/addresses ] || in_namespace '${ADD_ADDRESSES}' <${dir}/addresses
-    ;;
-  post-restore)
-    if [ -e ${dir}/terminal ]; then
-      : >${dir}/restored
-      echo restored 1<>${dir}/wake
-      until_started
-      [ ! -s ${dir}/addresses ] || in_namespace 'ip route del default dev lo metric 424242 2>/dev/null'
-    fi
-    echo ready 1<>${dir}/events
-    read -r word <${dir}/commit && [ "$word" = go ] || exit 1
-    (set -C && : >${dir}/taken) 2>/dev/null || exit 1
-    ;;
-  pre-resume) : >${dir}/resuming ;;
-  post-resume)
-    : >${dir}/resumed
-    echo resumed 1<>${dir}/wake
-    echo resumed 1<>${dir}/events
-    ;;
-esac
-`;
 }
 
 // Reads in a subshell: meanwhile runc notes where the standard streams of its criu lead, as those of the container, for

@@ -5,7 +5,7 @@ import { connectionsOf, outsideConnections, settleHandshakes, unsettled } from '
 
 function socket(state: InetSocket['state'], more: Partial<InetSocket> = {}): InetSocket {
   const local = { host: '172.30.0.2', port: 80 };
-  return { state, local, remote: { host: '10.0.0.9', port: 4711 }, received: 0, inode: 7, ...more };
+  return { state, local, remote: { host: '10.0.0.9', port: 4711 }, received: 0, repeats: 0, inode: 7, ...more };
 }
 
 test.each([
@@ -31,10 +31,16 @@ test('connections within the container are its own', () => {
 
 test('what is unsettled', () => {
   const settled = [socket('LISTEN'), socket('ESTABLISHED', { received: 5 })];
-  expect(unsettled(settled)).toEqual({ handshakes: 0, waiting: [] });
-  const busy = [socket('LISTEN', { received: 2 }), socket('SYN-RECV')];
-  expect(unsettled(busy)).toEqual({ handshakes: 1, waiting: ['2 at port 80'] });
+  expect(unsettled(settled)).toEqual({ handshakes: [], queues: new Map() });
+  // By IPv4 and IPv6.
+  const busy = [socket('LISTEN', { received: 2 }), socket('LISTEN', { received: 1 }), socket('SYN-RECV')];
+  expect(unsettled(busy)).toEqual({
+    handshakes: [{ port: 80, client: '10.0.0.9:4711', repeats: 0 }],
+    queues: new Map([[80, 3]]),
+  });
 });
+
+const HURRY = { answerMs: 10, acceptMs: 10, againMs: 10, limitMs: 10 };
 
 test('this process: its connections within, and nothing that waits', async () => {
   const server = createServer().listen(0, '127.0.0.1');
@@ -42,7 +48,8 @@ test('this process: its connections within, and nothing that waits', async () =>
   const client = connect((server.address() as { port: number }).port, '127.0.0.1');
   await new Promise((resolve) => client.once('connect', resolve));
   expect((await connectionsOf(process.pid)).filter(({ local }) => local.host === '127.0.0.1')).toEqual([]);
-  expect(await settleHandshakes(4_194_304 + 1, { handshakesMs: 10, acceptMs: 10 })).toEqual([]);
+  const nobody = 4_194_304 + 1;
+  expect(await settleHandshakes(nobody, HURRY)).toEqual({ waiting: [], unanswered: 0 });
   client.destroy();
   server.close();
 });

@@ -22,6 +22,7 @@ const inet = (host: string, state: SocketState, more: Partial<InetSocket> = {}):
   remote: { host: '10.0.0.9', port: 5000 },
   state,
   received: 0,
+  repeats: 0,
   inode: OWN,
   ...more,
 });

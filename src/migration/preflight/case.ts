@@ -2,6 +2,7 @@
 import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
 import type { ContainerInspect, HostConfig, NetworkInspect, VolumeInspect } from '../../tools/docker-types.ts';
 import type { MigrateOptions } from '../events.ts';
+import type { Exploration } from '../explore.ts';
 
 /** What the source alone can tell of a workload. */
 export interface SourceCase {
@@ -17,6 +18,8 @@ export interface SourceCase {
 
 export interface Case extends SourceCase {
   target: HostFacts;
+  /** Absent where nothing was tried. */
+  exploration?: Exploration;
 }
 
 /** The parts of the engine's description that matter here; what an engine leaves out is empty. */

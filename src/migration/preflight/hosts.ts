@@ -17,6 +17,8 @@ const NEW_KERNEL = '6.16';
 /** Engine API 1.43, and runc's state where drayage looks for it. */
 const OLDEST_DOCKER = '24.0';
 const TOOLS = ['ip', 'nsenter', 'rsync', 'ss', 'ssh'] as const;
+/** The first with --stderr (rsync's NEWS); its daemon's `refuse options` know patterns since 3.2.0. */
+const OLDEST_RSYNC = '3.2.3';
 
 export const HOST_FINDINGS = {
   NO_ROOT: {
@@ -56,10 +58,10 @@ export const HOST_FINDINGS = {
     remedy:
       'Run drayage setup there, which installs what is missing (packages iproute2, util-linux, rsync, openssh-client).',
   },
-  NO_FIREWALL_TOOL: {
+  RSYNC_TOO_OLD: {
     severity: 'blocks',
-    meaning: 'CRIU and drayage hold the traffic of the frozen workload with iptables or nft.',
-    remedy: 'Install nftables or iptables there.',
+    meaning: `Files are carried by rsync with options that are there since ${OLDEST_RSYNC}.`,
+    remedy: `Install rsync ${OLDEST_RSYNC} or newer there.`,
   },
   DOCKER_UNREACHABLE: {
     severity: 'blocks',
@@ -119,13 +121,13 @@ function criuFindings({ criu, hostname, kernel }: HostFacts): Finding[] {
   ];
 }
 
-function toolFindings({ runc, tools, hostname }: HostFacts): Finding[] {
+function toolFindings({ runc, rsync, tools, hostname }: HostFacts): Finding[] {
   const missing = TOOLS.filter((tool) => tools[tool] === false);
   return [
     ...(runc === null ? [raise('RUNC_MISSING', `${hostname} has no runc.`)] : []),
     ...(missing.length === 0 ? [] : [raise('TOOL_MISSING', `${hostname} lacks ${missing.join(', ')}.`)]),
-    ...(tools.nft === false && tools.iptables === false
-      ? [raise('NO_FIREWALL_TOOL', `${hostname} has neither nft nor iptables.`)]
+    ...(rsync !== null && compareVersions(rsync.version, OLDEST_RSYNC) < 0
+      ? [raise('RSYNC_TOO_OLD', `${hostname} has rsync ${rsync.version}.`)]
       : []),
   ];
 }

@@ -1,5 +1,4 @@
-/** Names, ports, networks, volumes and tags of the workload that may be taken on the target. */
-import { pinPorts } from '../../engines/docker/clone-ports.ts';
+/** Names, networks, volumes and tags of the workload that may be taken on the target. */
 import { familiarTag } from '../../engines/docker/image-plan.ts';
 import type { HostFacts } from '../../engines/facts.ts';
 import type { NetworkInspect } from '../../tools/docker-types.ts';
@@ -19,7 +18,6 @@ export function checkNames(c: Case): Finding[] {
   const docker = c.target.docker;
   return [
     ...nameFindings(c, docker),
-    ...portFindings(c),
     ...c.networks.flatMap((network) => networkFindings(c, docker, network)),
     ...volumeFindings(c, docker),
     ...imageFindings(c, docker),
@@ -31,11 +29,6 @@ export const NAME_FINDINGS = {
     severity: 'blocks',
     meaning: 'The copy gets the same name, and an engine has each name once.',
     remedy: 'Rename or remove the container there (docker rename, docker rm).',
-  },
-  PORT_TAKEN: {
-    severity: 'blocks',
-    meaning: 'The copy publishes the same ports, and could not start.',
-    remedy: 'Stop what listens there (ss -tulpn tells), or publish another port.',
   },
   NETWORK_DRIVER: {
     severity: 'blocks',
@@ -132,31 +125,6 @@ function volumeUserFindings({ workload: { volumeUsers = {} } }: SourceCase): Fin
 function nameFindings({ name, target }: Case, docker: Docker): Finding[] {
   if (!docker.names.includes(name)) return [];
   return [raise('NAME_TAKEN', `${target.hostname} has a container ${name} already.`)];
-}
-
-function portFindings({ container, target }: Case): Finding[] {
-  const wanted = Object.entries(pinPorts(container.inspect) ?? {}).flatMap(([port, bindings]) =>
-    (bindings ?? []).map(({ HostIp, HostPort }) => ({ protocol: port.split('/')[1] ?? 'tcp', HostIp, HostPort })),
-  );
-  const taken = wanted
-    // Empty or a range: the engine chooses a free one.
-    .filter(({ HostPort }) => /^\d+$/.test(HostPort))
-    .filter(({ protocol, HostIp, HostPort }) =>
-      target.listening.some((socket) => clashes(socket, protocol, HostIp, HostPort)),
-    )
-    .map(({ protocol, HostPort }) => `${HostPort}/${protocol}`);
-  if (taken.length === 0) return [];
-  const ports = [...new Set(taken)];
-  return [raise('PORT_TAKEN', `Port ${ports.join(', ')} is in use on ${target.hostname}.`)];
-}
-
-/** @param socket `tcp/0.0.0.0:80` */
-function clashes(socket: string, protocol: string, ip: string, port: string): boolean {
-  const [, its, host = '', itsPort] = /^(\w+)\/(.*):(\d+)$/.exec(socket) ?? [];
-  if (its !== protocol || itsPort !== port) return false;
-  const address = host.replace(/^\[|\]$/g, '');
-  const wildcards = ['', '0.0.0.0', '::'];
-  return wildcards.includes(ip) || wildcards.includes(address) || ip === address;
 }
 
 function networkFindings({ target, name }: Case, docker: Docker, network: NetworkInspect): Finding[] {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { goodHost, goodInspect, goodWorkload, network, OPTIONS } from '../../../test/fixtures/facts.ts';
+import { goodHost, goodInspect, goodTraffic, goodWorkload, network, OPTIONS } from '../../../test/fixtures/facts.ts';
 import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
 import type { Device } from '../../tools/ip-network.ts';
 import type { TrafficFacts } from '../../traffic/capabilities.ts';
@@ -19,8 +19,8 @@ const device = (name: string, ...addresses: string[]): Device => ({
   addresses: addresses.map((address) => ({ address, prefix: 24, scope: 'global' })),
 });
 const traffic = (...devices: Device[]): TrafficFacts => ({
-  ...{ forwardRefused: null, egressRefused: null, queueRefused: null, tunnelRefused: null },
-  ...{ reversePathFilter: {}, network: { devices, routes: [] } },
+  ...goodTraffic(),
+  network: { devices, routes: [] },
 });
 
 interface Facts {
@@ -38,7 +38,7 @@ function good(): Facts {
     ...goodWorkload(),
     inspect: goodInspect(),
     networks: { lan: structuredClone(LAN) },
-    traffic: { published: [], addresses: [], own: [OWN] },
+    traffic: { published: [], addresses: [], own: [OWN], clients: [], servers: [] },
   };
   if (target.docker === null) throw new Error('it has Docker');
   return { workload, source, target, docker: target.docker, options: { ...OPTIONS, handover: 'auto', remove: true } };
@@ -68,7 +68,15 @@ const CASES: [string, (facts: Facts) => unknown, string[]][] = [
     'a network of that name on another device',
     ({ docker }) =>
       docker.networks.push({
-        ...{ name: 'lan', id: '1', driver: 'macvlan', subnets: ['10.5.0.0/24'], containers: 0, parent: 'eno2' },
+        ...{
+          name: 'lan',
+          id: '1',
+          driver: 'macvlan',
+          subnets: ['10.5.0.0/24'],
+          containers: 0,
+          addresses: {},
+          parent: 'eno2',
+        },
       }),
     ['PARENT_DIFFERS'],
   ],
@@ -76,7 +84,15 @@ const CASES: [string, (facts: Facts) => unknown, string[]][] = [
     'neighbours on both hosts',
     ({ docker, workload }) => {
       docker.networks.push({
-        ...{ name: 'lan', id: '1', driver: 'macvlan', subnets: ['10.5.0.0/24'], containers: 1, parent: 'eno1' },
+        ...{
+          name: 'lan',
+          id: '1',
+          driver: 'macvlan',
+          subnets: ['10.5.0.0/24'],
+          containers: 1,
+          addresses: {},
+          parent: 'eno1',
+        },
       });
       workload.networks.lan = { ...LAN, Containers: { [workload.id]: {}, other: {} } };
     },
@@ -103,8 +119,7 @@ function ask(handover: MigrateOptions['handover'], own: OwnDevice[]) {
 it.each(CASES)('%s', (_, spoil, codes) => {
   const facts = good();
   spoil(facts);
-  const { workload, source, target, options } = facts;
-  const findings = preflight(workload, source, target, options);
+  const findings = preflight(facts, facts.options);
   expect(findings.map(({ code }) => code)).toEqual(codes);
   for (const { message } of findings) expect(message).toMatch(/^\S.*[.a-z]$/s);
 });
@@ -112,14 +127,14 @@ it.each(CASES)('%s', (_, spoil, codes) => {
 it('a bridge beside it is not followed where only the address is asked for', () => {
   const { workload, source, target, options } = good();
   workload.traffic.addresses = [{ address: '172.30.0.2', subnet: '172.30.0.0/24', mac: '', bridge: 'br-1', peers: [] }];
-  const findings = preflight(workload, source, target, { ...options, handover: 'address' });
+  const findings = preflight({ workload, source, target }, { ...options, handover: 'address' });
   expect(findings.map(({ code }) => code)).toEqual(['BRIDGES_NOT_FOLLOWED']);
 });
 
 it('the plan names the device of the target', () => {
   const { workload, source, target, options } = good();
   expect(parentsThere({ workload, source, target })).toEqual({ lan: 'eno1' });
-  expect(makePlan(workload, source, target, options).addressesToMove).toEqual([
+  expect(makePlan({ workload, source, target }, options).addressesToMove).toEqual([
     { address: '10.5.0.50', parent: 'eno1' },
   ]);
 });

@@ -19,7 +19,7 @@ export function checkOwnRoom({ workload, source }: SourceCase): Finding[] {
 /** On the target images are in tmpfs beside the restored processes; an image that is loaded is unpacked beside itself. */
 export function checkRoom(c: Case): Finding[] {
   const { target } = c;
-  const plan = makePlan(c.workload, c.source, target, c.options);
+  const plan = makePlan(c, c.options);
   const memory = 2 * plan.memoryBytes;
   const disk = 2 * plan.image.bytes + plan.trees.reduce((sum, { bytes }) => sum + bytes, 0);
   return [

@@ -1,4 +1,4 @@
-/** Run inside the namespaces of a rig: `serve NAME`, `ask tcp|udp HOST PORT`, `count HOST PORT MS`, `open HOST PORT MS`. */
+/** Run inside the namespaces of a rig: `serve NAME`, `ask tcp|udp HOST PORT`, `count HOST PORT MS`, `send FROM TO PORT BYTES…`. */
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ const say = (value: unknown): void => void process.stdout.write(`${JSON.stringif
 if (what === 'serve') serve(args[0] ?? '');
 else if (what === 'ask') await ask(args[0] ?? '', args[1] ?? '', Number(args[2]));
 else if (what === 'count') await count(args[0] ?? '', Number(args[1]), Number(args[2]));
+else if (what === 'send') send(args[0] ?? '', args[1] ?? '', Number(args[2]), args.slice(3).map(Number));
 
 /** Every line and datagram comes back with the name in front; also told is who asked. */
 function serve(name: string): void {
@@ -48,6 +49,14 @@ async function ask(protocol: string, host: string, port: number): Promise<void> 
     const send = (): void => udp.send('hi', port, host);
     send();
   }
+}
+
+function send(from: string, to: string, port: number, sizes: readonly number[]): void {
+  const udp = createSocket('udp4');
+  udp.bind(0, from, async () => {
+    for (const bytes of sizes) await new Promise((resolve) => udp.send(Buffer.alloc(bytes), port, to, resolve));
+    udp.close();
+  });
 }
 
 /** A connection on which numbered lines are echoed, one every five milliseconds; every one must come back, in order. */

@@ -171,6 +171,11 @@ export class Rig {
     return { result };
   }
 
+  /** Datagrams of the host's own. */
+  async send(at: string, from: string, to: string, port: number, sizes: readonly number[]): Promise<void> {
+    await this.#start(at, ['send', from, to, String(port), ...sizes.map(String)]).exited;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const program of this.#programs) program.kill('SIGKILL');
     await Promise.all(this.#programs.map(({ ended }) => ended));
