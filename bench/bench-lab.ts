@@ -3,6 +3,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import type { LabHost } from '../lab/host.ts';
 import { Lab, type LabOptions } from '../lab/lab.ts';
+import { poll } from '../lab/poll.ts';
 import type { Workload } from './scenarios.ts';
 
 /** Programs of the bench that run inside lab hosts, under /root there. */
@@ -153,7 +154,6 @@ async function warmMemory(host: LabHost): Promise<void> {
 }
 
 async function until(what: string, done: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
-  for (const deadline = Date.now() + timeoutMs; !(await done()); await pause(POLL_MS)) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`);
-  }
+  const isDone = await poll(async () => (await done()) || undefined, { everyMs: POLL_MS, timeoutMs });
+  if (isDone === undefined) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`);
 }

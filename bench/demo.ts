@@ -6,6 +6,7 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { LabHost } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
+import { poll } from '../lab/poll.ts';
 import { CountingClient } from './counting-client.ts';
 
 const REPORT = 'bench/out/demo.html';
@@ -61,21 +62,20 @@ if (!stop.signal.aborted) {
   const { way, count } = client.summary;
   say(`\nthe connection   ${way}`);
   say(`                 ${count}`);
-  say(
-    `                 longest pause ${Math.round(gone)} ms in the move to b, ${Math.round(back)} ms in the move home`,
-  );
+  say(`                 longest pause ${Math.round(gone)} ms on the way to b, ${Math.round(back)} ms on the way home`);
   say(`the report       ${resolve(REPORT)}`);
   if (!client.isWell) process.exitCode = 1;
-}
+} else process.exitCode ||= 130;
 
-/** Shows a command line and what comes of it; the first that fails makes the demo fail. */
+/** Shows a command line and what comes of it; one that fails or is interrupted ends the demo. */
 async function shown(host: LabHost, program: string, ...args: string[]): Promise<void> {
   if (stop.signal.aborted) return;
-  say(
-    `\nroot@${host.name}:~# ${[program, ...args].map((word) => (/[^\w:/.@=-]/.test(word) ? `'${word}'` : word)).join(' ')}`,
-  );
+  const line = [program, ...args].map((word) => (/[^\w:/.@=-]/.test(word) ? `'${word}'` : word)).join(' ');
+  say(`\nroot@${host.name}:~# ${line}`);
   const status = await host.onTerminal(program, args, terminal);
-  process.exitCode ||= status;
+  if (status === 0) return;
+  process.exitCode = status;
+  stop.abort();
 }
 
 /** What the client is told, as it comes. */
@@ -91,8 +91,7 @@ async function watch(): Promise<void> {
 }
 
 async function untilReady(host: LabHost): Promise<void> {
-  while (!stop.signal.aborted) {
-    if ((await host.run('docker', ['logs', 'web'])).stdout.includes('ready')) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  const logs = async () => (await host.run('docker', ['logs', 'web'])).stdout;
+  const isReady = async () => stop.signal.aborted || (await logs()).includes('ready') || undefined;
+  await poll(isReady, { everyMs: 100, timeoutMs: 30_000 });
 }

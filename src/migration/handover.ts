@@ -30,6 +30,7 @@ import {
 import { lanesOf } from '../traffic/hold-rules.ts';
 import { ingressDevices } from '../traffic/routes.ts';
 import type { StoredForward } from '../traffic/store.ts';
+import { ensureTunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import { isForwarded } from './events.ts';
 import type { Facts } from './facts.ts';
@@ -207,7 +208,15 @@ export async function armForward(
   for (const { forward, passing } of older) {
     undo.push('the rules of an older forward', () => installTarget(m.run, { ...forward.side, flows: passing }));
   }
-  const network = await readNetwork(m.run);
+  const present = await readNetwork(m.run);
+  // The end of another forward between these hosts may have taken it along.
+  if (side.tunnel !== undefined)
+    await ensureTunnel(
+      m.run,
+      side.tunnel,
+      present.devices.map(({ name }) => name),
+    );
+  const network = side.tunnel === undefined ? present : await readNetwork(m.run);
   const passed = older.map(({ forward, passing }) =>
     targetRules({ ...forward.side, flows: passing, onward: way.hop.source }, network, held.lanes),
   );

@@ -10,7 +10,7 @@ import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow, Hop } from '../traffic/facts.ts';
 import { changeSource, flowsKnown } from '../traffic/forward.ts';
 import { type ForwardStore, removeForward, type StoredForward } from '../traffic/store.ts';
-import type { Tunnel } from '../traffic/tunnel.ts';
+import { dropTunnel, type Tunnel } from '../traffic/tunnel.ts';
 import { type Way, wayBetween } from '../traffic/way.ts';
 import type { SourceMigration } from './source-migration.ts';
 import type { HostNetwork, OlderForward, TargetPort } from './target-port.ts';
@@ -131,6 +131,7 @@ export async function repoint(
   await store.exclusively(async () => {
     await changeSource(run, changed.side);
     await store.put(changed);
+    if (forward.side.tunnel !== undefined) await dropTunnel(run, forward.side.tunnel);
   });
 }
 

@@ -1,6 +1,7 @@
 /** Facts of a workload, by the name that users write. */
 import { surveyDocker } from '../engines/docker/survey.ts';
 import type { WorkloadFacts, WorkloadRef, WorkloadTraffic } from '../engines/facts.ts';
+import { connectionsOf } from '../engines/processes/connections.ts';
 import { surveyProcesses } from '../engines/processes.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
@@ -61,9 +62,13 @@ async function trafficOf(
     readNetwork(run),
   ]);
   const addresses = workloadAddresses(id, container, networks, inner, devices);
-  const flows = await readFlows(run, pid, addresses);
+  const [flows, connections] = await Promise.all([readFlows(run, pid, addresses), connectionsOf(pid)]);
+  // Connection tracking remembers those of an earlier container that had the address.
+  const open = new Set(connections.map(({ remote }) => `${remote.host} ${remote.port}`));
+  const isOpen = ({ protocol, peer, peerPort }: Flow): boolean =>
+    protocol !== 'tcp' || open.has(`${peer.includes(':') ? `[${peer}]` : peer} ${peerPort}`);
   const others = (by: Flow['by']): string[] => {
-    const peers = flows.filter((flow) => flow.by === by).map(({ peer }) => peer);
+    const peers = flows.filter((flow) => flow.by === by && isOpen(flow)).map(({ peer }) => peer);
     return [...new Set(peers)].slice(0, MOST_PEERS);
   };
   return {

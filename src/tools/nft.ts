@@ -102,6 +102,12 @@ export function parseNftVersion(text: string): string {
   return /\bv(\d+(?:\.\d+)*)/.exec(text)?.[1] ?? 'unknown';
 }
 
+/** Whether any rule or hook of the netdev family names a device. */
+export async function namesDevice(run: Run, device: string): Promise<boolean> {
+  const { stdout } = await run('nft', ['--terse', 'list', 'ruleset', 'netdev'], { timeoutMs: TIMEOUT_MS });
+  return stdout.includes(device);
+}
+
 /** The tables of this network namespace. */
 export async function listTables(run: Run): Promise<{ family: string; name: string }[]> {
   const { stdout } = await run('nft', ['--json', 'list', 'tables'], { timeoutMs: TIMEOUT_MS });

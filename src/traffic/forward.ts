@@ -14,7 +14,7 @@ import { learnedSets, type SourceForward } from './source-address.ts';
 import { localTables, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn, type StandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
-import { ensureTunnel, type Tunnel } from './tunnel.ts';
+import { dropTunnel, ensureTunnel, type Tunnel } from './tunnel.ts';
 
 export interface SourceSide extends SourceForward {
   tunnel?: Tunnel;
@@ -137,10 +137,11 @@ export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flo
 /** Sets are read with numbers (`--numeric`). */
 const PROTOCOLS = { tcp: '6', udp: '17' } as const;
 
-export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addresses'>): Promise<void> {
+export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addresses' | 'tunnel'>): Promise<void> {
   const name = tableName('source', side.id);
   await applyNft(run, (['netdev', 'ip', 'ip6'] as const).map((family) => removeTable({ family, name })).join('\n'));
   for (const standIn of forWorkload(side.id, side.addresses)) await removeStandIn(run, standIn);
+  if (side.tunnel !== undefined) await dropTunnel(run, side.tunnel);
 }
 
 /** Before the workload runs here; its bridges must be there. Undo: `removeTarget`. */
@@ -176,7 +177,7 @@ export function targetRules(side: TargetSide, network: Network, lanes: readonly 
   return replaceTable(targetTable(side, { outer: [...new Set(outer)], inner }));
 }
 
-export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addresses'>): Promise<void> {
+export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addresses' | 'tunnel'>): Promise<void> {
   await applyNft(run, removeTable({ family: 'netdev', name: tableName('target', side.id) }));
   for (const standIn of forPeers(side.id, side.addresses)) await removeStandIn(run, standIn);
   const bridges = new Set(side.addresses.map(({ bridge }) => bridge)).size;
@@ -184,6 +185,7 @@ export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addr
     run,
     Array.from({ length: bridges }, (_, index) => standInDevices(side.id, index).port),
   );
+  if (side.tunnel !== undefined) await dropTunnel(run, side.tunnel);
 }
 
 export interface Forwarded {

@@ -1,7 +1,8 @@
 /** Hosts with a router between them: packets for the workload travel in UDP (vxlan), from host to host. */
 import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
-import { applyIp } from '../tools/ip-network.ts';
+import { applyIp, deleteDevices } from '../tools/ip-network.ts';
+import { namesDevice } from '../tools/nft.ts';
 import type { Family } from './address.ts';
 import { trialDevice, tunnelDevice } from './names.ts';
 
@@ -57,6 +58,11 @@ export function trialTunnel(tunnel: Tunnel, role: 'source' | 'target'): Tunnel {
 /** Segments of new connections that need no fragmenting on a way that takes `mtu` bytes. */
 export function tunnelSegment(mtu: number, family: Family): number {
   return mtu - OVERHEAD[family] - 40;
+}
+
+/** Removes it where no forward needs it any more; one that is only being prepared makes it again. */
+export async function dropTunnel(run: Run, { device }: Tunnel): Promise<void> {
+  if (!(await namesDevice(run, device))) await deleteDevices(run, [device]);
 }
 
 /** Makes it where it is not there. Connections that are older send larger packets: these go in fragments. */

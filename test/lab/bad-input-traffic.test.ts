@@ -232,9 +232,12 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     // Known only by a route of policy, which forwards do not follow.
     await unroute();
     await a.run('ip', ['route', 'add', FAR.subnet, 'via', c.address, 'table', '100']);
+    mend.push(() => a.run('ip', ['route', 'flush', 'table', '100']));
     await a.run('ip', ['rule', 'add', 'to', FAR.subnet, 'lookup', '100']);
     mend.push(() => a.run('ip', ['rule', 'delete', 'to', FAR.subnet]));
-    const client = c.start('busybox', ['nc', '-s', FAR.address, a.address, '8080']);
+    await c.run('ip', ['route', 'add', `${a.address}/32`, 'dev', 'eth0', 'src', FAR.address]);
+    mend.push(() => c.run('ip', ['route', 'delete', `${a.address}/32`]));
+    const client = c.start('busybox', ['nc', a.address, '8080']);
     mend.push(async () => client.kill('SIGKILL'));
     await until('a client is connected', async () => (await look()).told.NO_ROUTE_BACK !== undefined);
     expect((await look()).told.NO_ROUTE_BACK).toMatchObject({

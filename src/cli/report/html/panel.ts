@@ -100,7 +100,7 @@ function cutOff(
   y: Scale,
   box: Box,
 ): string {
-  if (x(start.stepMs) - x(0) < 16) return '';
+  if (x(start.stepMs) - x(0) < 22) return '';
   return values
     .map((value, i) => {
       const middle = x(start.fromMs + (i + 0.5) * start.stepMs);
