@@ -38,6 +38,8 @@ export interface ForwardsOptions {
 }
 
 const RETRY_MS = 2000;
+/** By then it has made the bridges that it makes, on a busy host, too. */
+const ENGINE_PATIENCE_MS = 60_000;
 const SWEEP_MS = 30_000;
 
 export class Forwards {
@@ -155,10 +157,12 @@ export class Forwards {
 
   /** Tries again until the engine has made its bridges. */
   async #reinstall(signal: AbortSignal, log: (line: string) => void): Promise<void> {
+    const began = performance.now();
     for (let told = false; !signal.aborted; told = true) {
       try {
-        const waiting = await reinstall(this.#run, this.#store);
-        if (waiting.length === 0) return;
+        const anyway = performance.now() - began > ENGINE_PATIENCE_MS;
+        const waiting = await reinstall(this.#run, this.#store, { anyway });
+        if (waiting.length === 0 || anyway) return;
       } catch (error) {
         if (!told) log(`forwards are not in place: ${DrayageError.from(error).message}`);
       }

@@ -59,7 +59,7 @@ export interface Handover {
 }
 
 /** The workload runs meanwhile, so clients whose handshake is under way notice nothing of the wait. */
-const PATIENCE = { answerMs: 1300, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 20 };
+const PATIENCE = { answerMs: 1300, acceptMs: 1000, againMs: 4500, limitMs: 20_000, readMs: 100 };
 
 /** Everything that can be made beforehand; no packet is touched. Undefined where nothing is to follow, or cannot. */
 export async function prepareHandover(
@@ -182,9 +182,12 @@ export async function noteFlows(m: SourceMigration, handover: Handover, undo: Un
 }
 
 export function arrivingTraffic(m: SourceMigration, { way, source, flows, older }: Handover): ArrivingTraffic {
+  // Until a host that the workload comes home to knows them again, they are answered by way of here, as they came: the
+  // restored kernel speaks first.
+  const byWayOfHere = older.flatMap(({ kind, passing }) => (kind === 'straight' ? [] : passing));
   return {
     addresses: [...source.addresses],
-    flows: [...flows, ...older.flatMap(({ kind, passing }) => (kind === 'relayed' ? passing : []))],
+    flows: [...flows, ...byWayOfHere],
     hop: way.hop.target,
     ...(way.tunnel && { tunnel: way.tunnel.target }),
     from: m.self,

@@ -31,7 +31,7 @@ import type { Flow } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
 import type { ForwardStore } from '../traffic/store.ts';
-import { bridgeOf, innerDevices, movedAddresses, peersOf } from '../traffic/workload.ts';
+import { bridgeOf, innerDevices, movedAddresses, type Neighbour, neighboursOf } from '../traffic/workload.ts';
 import { AddressArrival } from './address-arrival.ts';
 import { allOf } from './all-of.ts';
 import { type Arrival, arrivalOf, keepArrival } from './arrival.ts';
@@ -69,8 +69,8 @@ interface Copy {
   log: LogCopy | undefined;
   /** Devices of its networks on this host, by the networks' names. */
   bridges: Map<string, string>;
-  /** Addresses of others on these networks. */
-  taken: Set<string>;
+  /** Others on these networks. */
+  neighbours: (Neighbour & { bridge: string })[];
 }
 
 export class TargetSession {
@@ -206,7 +206,10 @@ export class TargetSession {
       roots,
       log: file === undefined ? undefined : new LogCopy(file),
       bridges: new Map(networks.map((network) => [network.Name, bridgeOf(network) ?? ''])),
-      taken: new Set(networks.flatMap((network) => peersOf((id) => id === containerId, network))),
+      neighbours: networks.flatMap((network) => {
+        const others = neighboursOf((id) => id === containerId, network);
+        return others.map((one) => ({ ...one, bridge: bridgeOf(network) ?? '' }));
+      }),
     };
     return { containerId, notes: readdressed.map(noteReaddressed) };
   }
@@ -293,13 +296,14 @@ export class TargetSession {
     if (lost !== undefined && !this.#request.options.dropConnections) {
       throw new DrayageError('ADDRESS_NOT_KEPT', `The copy has nothing in the place of ${lost.address}.`);
     }
+    const { bridges, neighbours } = this.#created();
     const arrival = arrivalOf({
       id: this.id,
       workload: this.#workloadName(),
       traffic,
       moved,
-      taken: this.#created().taken,
-      bridges: this.#created().bridges,
+      taken: new Set(neighbours.map(({ address }) => address)),
+      bridges,
     });
     for (const { id, side } of arrival.sides) {
       await this.#acquire({ kind: 'forward', id, side });
@@ -307,7 +311,8 @@ export class TargetSession {
     }
     const network = await readNetwork(this.#run);
     // Without it they ask each other.
-    await introduce(this.#run, { pid, inner, sides: arrival.sides.map(({ side }) => side), network }).catch(() => {});
+    const sides = arrival.sides.map(({ side }) => side);
+    await introduce(this.#run, { pid, inner, sides, neighbours, network }).catch(() => {});
     if (arrival.home.length > 0) this.#ports = portsOf({ inner, network });
     this.#arrival = arrival;
   }
@@ -426,7 +431,7 @@ export class TargetSession {
   /** Whether the engine has the copy as a running container, which it says some milliseconds after the tasks run. */
   async #isEngines(): Promise<boolean> {
     try {
-      await this.#started;
+      await Promise.race([this.#started, this.#givenUp()]);
       return true;
     } catch {
       const signal = AbortSignal.timeout(ABORT_WAIT_MS);
@@ -435,6 +440,15 @@ export class TargetSession {
         .catch(() => ({ State: undefined }));
       return state?.Running === true;
     }
+  }
+
+  /** Rejects where the runtime failed, and the engine does not get over it: it would wait for tasks that it cannot end. */
+  async #givenUp(): Promise<void> {
+    const rendezvous = this.#rendezvous as Rendezvous;
+    await rendezvous.until('ended');
+    if (rendezvous.status === 0) return this.#started;
+    await sleep(ABORT_WAIT_MS, undefined, { ref: false });
+    throw new DrayageError('RESTORE_FAILED', 'The runtime failed before the engine had taken note of the copy.');
   }
 
   /** Puts on record that this migration never commits, and sees to it that nothing of the copy runs. */

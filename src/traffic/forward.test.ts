@@ -196,6 +196,7 @@ it('after a reboot both sides are put in place again, once their bridges are the
   await rig.run('T')('ip', ['link', 'set', BRIDGE, 'down']);
   expect(await reinstall(rig.run('S'), stores.S)).toEqual([]);
   expect(await reinstall(rig.run('T'), stores.T)).toEqual([t]);
+  expect(await reinstall(rig.run('T'), stores.T, { anyway: true })).toEqual([t]);
   await rig.run('T')('ip', ['link', 'set', BRIDGE, 'up']);
   expect(await reinstall(rig.run('T'), stores.T)).toEqual([]);
   expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });

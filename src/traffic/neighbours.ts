@@ -1,6 +1,8 @@
 /**
- * Makes the copy and the bridges that it is on known to each other. They would ask, but a bridge that has just got its
- * first port answers for its IPv6 addresses only when it has looked for duplicates of them, which takes two seconds.
+ * Makes the copy, the bridges that it is on and its neighbours there known to each other. They would ask, but a bridge
+ * that has just got its first port answers for its IPv6 addresses only when it has looked for duplicates of them, which
+ * takes two seconds; and on a host that the copy comes home to, neighbours' answers go to its stand-in until it runs, and
+ * it asks again a second later only.
  */
 import type { Run } from '../exec/run.ts';
 import { applyIp, type Network } from '../tools/ip-network.ts';
@@ -8,13 +10,15 @@ import { inNetworkOf } from '../tools/nsenter.ts';
 import { familyOf } from './address.ts';
 import type { TargetSide } from './forward.ts';
 import { forPeers } from './stand-in.ts';
-import type { InnerDevice } from './workload.ts';
+import type { InnerDevice, Neighbour } from './workload.ts';
 
 export interface Introduction {
   /** Of the copy's first process, as this host sees it. */
   pid: number;
   inner: readonly InnerDevice[];
   sides: readonly Pick<TargetSide, 'id' | 'addresses'>[];
+  /** Other containers of its networks on this host. */
+  neighbours: readonly (Neighbour & { bridge: string })[];
   /** The host's. */
   network: Network;
 }
@@ -50,7 +54,7 @@ export async function takePlace(run: Run, ports: readonly { mac: string; port: s
 }
 
 /** Pure. The neighbours that stayed behind are known by their stand-ins. */
-function entries({ inner, sides, network }: Omit<Introduction, 'pid'>): Entries {
+export function entries({ inner, sides, neighbours, network }: Omit<Introduction, 'pid'>): Entries {
   const known = (address: string, mac: string, device: string): string[] => [
     ...['neighbour', 'replace', address, 'lladdr', mac, 'dev', device, 'nud', 'reachable'],
   ];
@@ -69,7 +73,8 @@ function entries({ inner, sides, network }: Omit<Introduction, 'pid'>): Entries 
         const mac = network.devices.find(({ name }) => name === end)?.mac;
         return mac === undefined ? [] : addresses.map((address) => ({ address, mac }));
       });
-    return [...gateway, ...peers]
+    const here = neighbours.filter((one) => one.bridge === bridge.name && one.mac !== '');
+    return [...gateway, ...peers, ...here]
       .filter(({ address }) => familyOf(address) === familyOf(by))
       .map(({ address, mac }) => known(address, mac, device.name));
   });

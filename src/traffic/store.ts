@@ -127,25 +127,27 @@ export async function carried(run: Run, forward: StoredForward & { role: 'source
 /**
  * Puts in place again what is not there: at the start of the agent. Those whose bridges are missing are told; Docker may
  * not be up yet, so its caller tries again.
+ * @param anyway also without bridges, for published ports: the workload's network may have been removed since it left
  */
-export async function reinstall(run: Run, store: ForwardStore): Promise<StoredForward[]> {
+export async function reinstall(run: Run, store: ForwardStore, { anyway = false } = {}): Promise<StoredForward[]> {
   const waiting: StoredForward[] = [];
   for (const { role, id } of await store.list()) {
     await store.exclusively(async () => {
       // It may have gone, or lead elsewhere by now.
       const forward = (await store.list()).find((one) => one.role === role && one.id === id);
-      if (forward !== undefined && !(await putInPlace(run, forward))) waiting.push(forward);
+      if (forward !== undefined && !(await putInPlace(run, forward, anyway))) waiting.push(forward);
     });
   }
   return waiting;
 }
 
 /** False where a bridge of it is not there yet. */
-async function putInPlace(run: Run, forward: StoredForward): Promise<boolean> {
+async function putInPlace(run: Run, forward: StoredForward, anyway: boolean): Promise<boolean> {
   const [tables, { devices }] = await Promise.all([listTables(run), readNetwork(run)]);
   if (tables.some(({ name }) => name === tableName(forward.role, forward.id))) return true;
   const bridges = forward.side.addresses.map(({ bridge }) => bridge);
-  if (!bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) return false;
+  const isBare = anyway && forward.role === 'source' && forward.side.hop !== 'home';
+  if (!isBare && !bridges.every((bridge) => devices.some(({ name, up }) => name === bridge && up))) return false;
   if (forward.role === 'source') await installSource(run, forward.side);
   else await installTarget(run, forward.side);
   return true;

@@ -82,7 +82,8 @@ export function workloadAddresses(
     if (network === undefined || bridge === undefined) return [];
     const addresses = Object.values(addressesOf(endpoint));
     return addresses.flatMap((address) => {
-      const device = inner.find((one) => one.addresses.some((mine) => mine.address === address));
+      // A copy with a terminal got it on its loopback device, too, before its engine wired the network.
+      const device = inner.find((one) => one.name !== 'lo' && one.addresses.some((mine) => mine.address === address));
       const port = host.find(({ index }) => index === device?.peer)?.name;
       const subnet = subnetsOf(network).find((one) => contains(one, address));
       if (subnet === undefined) return [];
@@ -131,11 +132,21 @@ function subnetsOf({ IPAM }: NetworkInspect): string[] {
   return (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet]));
 }
 
-/** Addresses of the containers on a network, but for some: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", …}}}`. */
-export function peersOf(isLeftOut: (id: string) => boolean, { Containers }: NetworkInspect): string[] {
+/** Addresses of the containers on a network, but for some. */
+export function peersOf(isLeftOut: (id: string) => boolean, network: NetworkInspect): string[] {
+  return neighboursOf(isLeftOut, network).map(({ address }) => address);
+}
+
+export interface Neighbour {
+  address: string;
+  mac: string;
+}
+
+/** Those on a network, but for some: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", "MacAddress": …}}}`. */
+export function neighboursOf(isLeftOut: (id: string) => boolean, { Containers }: NetworkInspect): Neighbour[] {
   const others = Object.entries(Containers ?? {}).filter(([id]) => !isLeftOut(id));
   return others.flatMap(([, other]) => {
-    const { IPv4Address, IPv6Address } = other as { IPv4Address?: string; IPv6Address?: string };
-    return [IPv4Address, IPv6Address].flatMap((address) => (address ? [address.split('/')[0] ?? ''] : []));
+    const { IPv4Address, IPv6Address, MacAddress: mac = '' } = other as Record<string, string | undefined>;
+    return [IPv4Address, IPv6Address].flatMap((one) => (one ? [{ address: one.split('/')[0] ?? '', mac }] : []));
   });
 }

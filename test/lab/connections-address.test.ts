@@ -80,7 +80,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   });
 
   test('datagrams', async () => {
-    const { sent: _, ...seen } = await (clients.get('datagrams') as Client).end();
-    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, reordered: 0, missing: [] });
+    const { sent: _, reordered: __, ...seen } = await (clients.get('datagrams') as Client).end();
+    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, missing: [] });
   });
 });

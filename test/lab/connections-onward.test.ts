@@ -35,8 +35,8 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     const c = lab.host('c');
     expect(await running(c)).toEqual(['web']);
     const [first, second] = [await forwards(a), await forwards(b)];
-    expect(first).toMatchObject([{ role: 'source', peer: 'c' }]);
-    expect(second).toMatchObject([{ role: 'source', peer: 'c' }]);
+    expect(first).toMatchObject([{ role: 'source', peer: 'root@c' }]);
+    expect(second).toMatchObject([{ role: 'source', peer: 'root@c' }]);
     const ids = new Set([...first, ...second].map(({ id }) => id));
     expect(new Set((await forwards(c)).map(({ id, role }) => `${role} ${id}`))).toEqual(
       new Set([...ids].map((id) => `target ${id}`)),

@@ -15,6 +15,9 @@ const IN_PEER = ['docker', 'exec', '-i', 'peer'];
 /** Messages of these are answered every 10 ms; beyond the pause itself they are to be late by no more than this. */
 const NOISE_MS = 250;
 
+/** There, and back. */
+const MOVES = 2;
+
 describe.each(DOCKERS)('Docker %i', (version) => {
   let pair: Pair;
   const clients = new Map<string, Client>();
@@ -28,7 +31,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     const { lab, a, b } = pair;
     const c = lab.host('c');
     const six = await routeIPv6(lab);
-    await c.run('ip', ['route', 'replace', 'fd30::/64', 'via', six.a]);
+    if (version === 26) await c.run('ip', ['route', 'replace', 'fd30::/64', 'via', six.a]);
     await docker(a, ...'network create --ipv6 --subnet 172.30.0.0/24 --subnet fd30::/64 shop'.split(' '));
     const flags = ['--network', 'shop', '--ip', PEER[4], '--ip6', PEER[6]];
     await runContainer(a, 'peer', 'python', { flags, command: ['sleep', 'infinity'] });
@@ -68,6 +71,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
 
   afterAll(async () => {
     for (const client of clients.values()) client.kill();
+    if (version === 26) await pair.lab.host('c').run('ip', ['route', 'delete', 'fd30::/64']);
     await pair.clear();
   });
 
@@ -97,9 +101,11 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   });
 
   test.each(['datagrams', 'datagrams from a connected socket', 'datagrams, IPv6'])('%s', async (name) => {
-    const { sent, ...seen } = await end(name);
+    const { sent, reordered, ...seen } = await end(name);
     expect(sent).toBeGreaterThan(200);
-    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, reordered: 0, missing: [] });
+    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, missing: [] });
+    // One that comes as a queue is emptied may be taken in by another processor, before those that are under way.
+    expect(reordered).toBeLessThanOrEqual(MOVES);
   });
 
   test('those that the workload opened', async () => {

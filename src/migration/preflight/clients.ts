@@ -38,6 +38,13 @@ export const CLIENT_FINDINGS = {
       "They go on reaching it by its address, but Docker's name service knows only the containers of its own host: new lookups of its name fail.",
     remedy: 'Give them the address (--add-host), or move them, too.',
   },
+  PROXY_ENDS: {
+    severity: 'note',
+    meaning:
+      'Where Docker does not translate IPv6 its own proxy takes these clients in, and it ends with the container: their connections end, and where the container has no IPv6 address new ones are refused at the source.',
+    remedy:
+      'Have them use IPv4, or give the container a network with IPv6 (--ipv6; before Docker 27 also "ip6tables" in daemon.json).',
+  },
   LOOPBACK_NOT_FOLLOWED: {
     severity: 'note',
     meaning:
@@ -117,9 +124,12 @@ function told(addresses: readonly string[]): string {
   return `${addresses.slice(0, MOST_TOLD).join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }
 
-function localFindings({ name, source, published, addresses }: TrafficCase): Finding[] {
+function localFindings({ name, source, published, addresses, proxied }: TrafficCase): Finding[] {
   const peers = new Set(addresses.flatMap((address) => address.peers));
   return [
+    ...(proxied === true
+      ? [raise('PROXY_ENDS', `Clients that reach ports of ${name} by IPv6 will not be followed to the target.`)]
+      : []),
     ...(peers.size > 0
       ? [
           raise(

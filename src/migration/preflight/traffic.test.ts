@@ -38,6 +38,7 @@ const forward = (workload: string, hostPort: number, ...addresses: string[]): Tr
 
 const CASES: [string, Partial<TrafficCase>, string[]][] = [
   ['nothing in the way', {}, []],
+  ['clients by IPv6, whom the proxy takes in', { proxied: true }, ['PROXY_ENDS']],
   ['nft is absent', target({ nft: null, forwardRefused: 'x' }), ['NFT_MISSING']],
   [
     'nft is absent here, and with it the hook behind bridges',

@@ -1,7 +1,11 @@
 /** Whether clients and connections can follow the workload, and what of them cannot. */
+import type { ContainerInspect } from '../../tools/docker-types.ts';
+import type { Network } from '../../tools/ip-network.ts';
+import { familyOf } from '../../traffic/address.ts';
 import type { TrafficFacts } from '../../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../../traffic/facts.ts';
 import type { PathResult } from '../../traffic/path.ts';
+import { ingressDevices } from '../../traffic/routes.ts';
 import { type Way, wayBetween } from '../../traffic/way.ts';
 import { isForwarded } from '../events.ts';
 import type { Finding } from '../finding.ts';
@@ -20,6 +24,8 @@ export interface TrafficCase {
   addresses: readonly WorkloadAddress[];
   clients: readonly string[];
   servers: readonly string[];
+  /** Its ports are reached by IPv6, and that by the engine's proxy. */
+  proxied?: boolean;
   /** null where the hosts do not reach each other. */
   way: Way | null;
   /** What became of packets that were sent by it; absent where none were. */
@@ -34,7 +40,7 @@ interface TrafficHost {
 }
 
 /** Nothing where nothing is to be forwarded. */
-export function checkTraffic({ name, workload, source, target, options, exploration }: Case): Finding[] {
+export function checkTraffic({ name, workload, container, source, target, options, exploration }: Case): Finding[] {
   if (!isForwarded(options) || workload.traffic === undefined || workload.traffic.addresses.length === 0) return [];
   if (source.traffic === undefined || target.traffic === undefined) return [];
   const [here, there] = [source.traffic.network, target.traffic.network];
@@ -45,10 +51,23 @@ export function checkTraffic({ name, workload, source, target, options, explorat
     source: { hostname: source.hostname, traffic: source.traffic },
     target: { hostname: target.hostname, traffic: target.traffic },
     ...workload.traffic,
+    proxied: isProxied(container.inspect.NetworkSettings, here, source.docker?.version ?? ''),
     way: exploration?.way ?? wayBetween(here, there, { bridges: bridges.map((device) => device.name) }),
     ...(exploration?.path && { path: exploration.path }),
     ...(exploration?.untried !== undefined && { untried: exploration.untried }),
   });
+}
+
+/** Docker publishes by IPv6, too, where nobody says otherwise; from version 27 on it translates that where it can. */
+function isProxied({ Ports, Networks }: ContainerInspect['NetworkSettings'], host: Network, docker: string): boolean {
+  const isPublished = Object.values(Ports ?? {}).some((bindings) => bindings?.some(({ HostIp }) => HostIp === '::'));
+  const isReached = ingressDevices(host).some(
+    ({ kind, addresses }) =>
+      kind !== 'bridge' && addresses.some(({ address, scope }) => familyOf(address) === 6 && scope === 'global'),
+  );
+  const isTranslated =
+    Object.values(Networks).some((one) => one.GlobalIPv6Address) && Number.parseInt(docker, 10) >= 27;
+  return isPublished && isReached && !isTranslated;
 }
 
 export function trafficFindings(c: TrafficCase): Finding[] {
