@@ -10,6 +10,7 @@ export interface ReplaysOptions {
   journalDir: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   log: (line: string) => void;
+  stopping: AbortSignal;
 }
 
 export class Replays {
@@ -32,7 +33,7 @@ export class Replays {
       workload: `${engine}:${name}`,
     });
     await journal.append({ type: 'state', state: 'opened' });
-    const session = new ReplaySession({ request, journal, host });
+    const session = new ReplaySession({ request, journal, host, stopping: this.#options.stopping });
     this.#sessions.set(request.id, session);
     void lost.then(() =>
       this.abort(request.id, 'the connection of the source was lost').catch((error) => this.#log(session, error)),
@@ -52,8 +53,8 @@ export class Replays {
   async abort(id: string, reason: string): Promise<void> {
     const session = this.#sessions.get(id);
     if (session === undefined) return;
-    await session.abort(reason);
-    this.#sessions.delete(id);
+    // What cannot be undone now is left to the agent's next start.
+    await session.abort(reason).finally(() => this.#sessions.delete(id));
   }
 
   /** Takes back what is not finished; for the agent's own end. */

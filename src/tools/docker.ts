@@ -168,9 +168,13 @@ export class Docker implements AsyncDisposable {
     return this.#do('tag', 'POST', `/images/${quote(id)}/tag?${query}`, options);
   }
 
-  /** Removes a tag, and with its last tag the image; never one that a container uses. */
-  removeImage(name: string, options?: CallOptions): Promise<void> {
-    return this.#do('rmi', 'DELETE', `/images/${quote(name)}`, { ...options, unlimited: true });
+  /** Removes a tag, and with its last tag the image and its parents without a tag; never one that a container uses. */
+  removeImage(
+    name: string,
+    { keepParents = false, ...options }: CallOptions & { keepParents?: boolean } = {},
+  ): Promise<void> {
+    const path = `/images/${quote(name)}?noprune=${keepParents}`;
+    return this.#do('rmi', 'DELETE', path, { ...options, unlimited: true });
   }
 
   networks(options?: CallOptions): Promise<NetworkInspect[]> {

@@ -79,6 +79,11 @@ export async function removeReceivedImage(docker: Docker, { id, tags }: Received
   if (left !== undefined && (left.RepoTags ?? []).length === 0) await removeUnused(docker, id);
 }
 
+/** Undo of a step of a build. The image that it was made of, which may have no name, stays. */
+export function removeBuiltImage(docker: Docker, name: string): Promise<void> {
+  return removeUnused(docker, name, { keepParents: true });
+}
+
 async function load(docker: Docker, input: Readable, signal: AbortSignal | undefined): Promise<string> {
   let broken: unknown;
   const watched = async function* (): AsyncGenerator<Buffer> {
@@ -105,11 +110,11 @@ async function idOf(docker: Docker, name: string, signal?: AbortSignal): Promise
   return (await docker.inspectImage(name, { signal }).catch(nothingIfNotFound))?.Id;
 }
 
-async function removeUnused(docker: Docker, name: string): Promise<void> {
+async function removeUnused(docker: Docker, name: string, options?: { keepParents: boolean }): Promise<void> {
   try {
-    await docker.removeImage(name);
+    await docker.removeImage(name, options);
   } catch (error) {
-    // A container uses it: not ours, which is removed before.
+    // A container uses it, or another image is made of it: not ours, which are removed before.
     if (!isNotFound(error) && !(error instanceof DrayageError && error.code === 'DOCKER_REFUSED')) throw error;
   }
 }

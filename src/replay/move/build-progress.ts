@@ -4,8 +4,14 @@ import type { BuildLine } from './target-port.ts';
 
 const KEPT = 15;
 
+/** The image of a step, by the begin of its id: only the target counts them. */
+export interface StepMade {
+  type: 'made';
+  image: string;
+}
+
 /** The lines of a build; the last is `failed` or `built`. */
-export async function* buildLines(answer: AsyncIterable<Buffer>): AsyncGenerator<BuildLine> {
+export async function* buildLines(answer: AsyncIterable<Buffer>): AsyncGenerator<BuildLine | StepMade> {
   let image = '';
   let step = '';
   const output: string[] = [];
@@ -16,6 +22,8 @@ export async function* buildLines(answer: AsyncIterable<Buffer>): AsyncGenerator
     }
     image = aux?.ID ?? image;
     for (const line of (stream ?? '').split('\n')) {
+      const made = /^ ---> ([0-9a-f]{12})$/.exec(line)?.[1];
+      if (made !== undefined) yield { type: 'made', image: made };
       const match = /^Step (\d+)\/(\d+) : (.*)$/.exec(line);
       if (match !== null) {
         step = match[3] ?? '';

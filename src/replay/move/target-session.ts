@@ -11,11 +11,19 @@ import { undoResources } from '../../migration/copy-resources.ts';
 import type { Journal } from '../../migration/journal.ts';
 import { openResources } from '../../migration/journal-records.ts';
 import { type Resource, toJournal } from '../../migration/resource.ts';
+import { untilDone } from '../../migration/until-done.ts';
 import { Docker } from '../../tools/docker.ts';
 import type { ContainerInspect } from '../../tools/docker-types.ts';
 import { entriesOf } from '../proof/manifest.ts';
 import { buildLines } from './build-progress.ts';
 import type { BuildLine, ManifestLine, OpenReplay, ReplayChannel } from './target-port.ts';
+
+interface ReplaySessionOptions {
+  request: OpenReplay;
+  journal: Journal;
+  host: HostFacts;
+  stopping: AbortSignal;
+}
 
 const NO_RESTART = { Name: 'no' };
 
@@ -24,31 +32,31 @@ export class ReplaySession {
   readonly #request: OpenReplay;
   readonly #journal: Journal;
   readonly #host: HostFacts;
+  readonly #stopping: AbortSignal;
   readonly #docker = new Docker();
   readonly #abort = new AbortController();
   readonly #working = new Set<Promise<unknown>>();
   #image: string | undefined;
   #ending: Promise<void> | undefined;
 
-  constructor({ request, journal, host }: { request: OpenReplay; journal: Journal; host: HostFacts }) {
+  /** @param stopping ends the waiting for an engine that is not back; the agent's next start undoes the rest */
+  constructor({ request, journal, host, stopping }: ReplaySessionOptions) {
     this.id = request.id;
     this.#request = request;
     this.#journal = journal;
     this.#host = host;
+    this.#stopping = stopping;
   }
 
   /** Serves a channel that the source opened. */
-  async channel(stream: Duplex, what: ReplayChannel): Promise<void> {
-    if (this.#ending !== undefined) throw gone(this.id);
-    const work = this.#serve(stream, what);
-    const settled = work.catch(() => {});
-    this.#working.add(settled);
-    await work.finally(() => this.#working.delete(settled));
+  channel(stream: Duplex, what: ReplayChannel): Promise<void> {
+    return this.#while(() => this.#serve(stream, what));
   }
 
   async finish(start: boolean): Promise<{ image: string; containerId?: string; notes: string[] }> {
-    if (this.#image === undefined || this.#ending !== undefined) throw gone(this.id);
-    const started = start ? await this.#start() : { notes: [] };
+    if (this.#image === undefined) throw gone(this.id);
+    const started = start ? await this.#while(() => this.#start()) : { notes: [] };
+    if (this.#ending !== undefined) throw gone(this.id);
     this.#ending = this.#keep();
     await this.#ending;
     return { image: this.#tag, ...started };
@@ -58,6 +66,18 @@ export class ReplaySession {
   abort(reason: string): Promise<void> {
     this.#ending ??= this.#undo(reason);
     return this.#ending;
+  }
+
+  /** An undo waits for work that is under way. */
+  async #while<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#ending !== undefined) throw gone(this.id);
+    const working = work();
+    const settled = working.then(
+      () => {},
+      () => {},
+    );
+    this.#working.add(settled);
+    return working.finally(() => this.#working.delete(settled));
   }
 
   /** A name for the image that no other has. */
@@ -88,18 +108,26 @@ export class ReplaySession {
   }
 
   async #build(stream: Duplex): Promise<void> {
+    const { signal } = this.#abort;
+    const before = new Set((await this.#docker.images({ all: true, signal })).map(({ Id }) => Id));
+    await this.#acquire({ kind: 'built', name: this.#tag });
     // Whoever sends a stream as the body of a request destroys it at its end, and the answer goes the other way.
     const context = Readable.from(chunksOf(stream), { objectMode: false });
-    const answer = await this.#docker.build(context, this.#tag, { signal: this.#abort.signal });
+    const answer = await this.#docker.build(context, this.#tag, { signal });
     for await (const line of buildLines(answer)) {
-      if (line.type === 'built') {
-        const { Id: id } = await this.#docker.inspectImage(this.#tag);
-        await this.#acquire({ kind: 'image', id, tags: [this.#tag] });
-        this.#image = id;
+      if (line.type === 'made') await this.#acquireStep(line.image, before);
+      else {
+        if (line.type === 'built') this.#image = (await this.#docker.inspectImage(this.#tag)).Id;
+        send(stream, line);
       }
-      send(stream, line);
     }
     stream.end();
+  }
+
+  /** A build that fails leaves the images of its steps. What a program of the build says must not name another one. */
+  async #acquireStep(shortId: string, before: ReadonlySet<string>): Promise<void> {
+    const id = (await this.#docker.inspectImage(shortId).catch(() => undefined))?.Id;
+    if (id !== undefined && !before.has(id)) await this.#acquire({ kind: 'built', name: id });
   }
 
   /** A container that never runs shows the image's files as those of the other container are shown. */
@@ -118,7 +146,9 @@ export class ReplaySession {
     stream.end();
   }
 
+  /** The container gets its name only when it is there: an undo must not find another one by it. */
   async #start(): Promise<{ containerId: string; notes: string[] }> {
+    const { signal } = this.#abort;
     const { workload } = this.#request;
     const inspect = workload.inspect as ContainerInspect;
     const spec = cloneSpec(workload, this.#host, { carryBinds: false });
@@ -130,18 +160,20 @@ export class ReplaySession {
       await this.#acquire({ kind: 'volume', name: body.Name });
       await this.#docker.createVolume(body);
     }
-    const { name } = workload.ref;
     const { restartPolicy } = spec;
-    await this.#acquire({ kind: 'container', temporaryName: name, restartPolicy });
+    const temporaryName = `drayage-${this.id}-copy`;
+    await this.#acquire({ kind: 'container', temporaryName, restartPolicy });
     spec.createBody.Image = this.#tag;
+    spec.createBody.Env = await this.#environment(inspect);
     spec.createBody.HostConfig = {
       ...spec.createBody.HostConfig,
       Runtime: inspect.HostConfig.Runtime === 'drayage' ? 'runc' : (inspect.HostConfig.Runtime ?? 'runc'),
       RestartPolicy: restartPolicy,
     };
-    const { id, readdressed } = await createCopy(this.#docker, name, spec);
-    await this.#acquire({ kind: 'container', temporaryName: name, restartPolicy, id });
-    await this.#docker.start(id);
+    const { id, readdressed } = await createCopy(this.#docker, temporaryName, spec, { signal });
+    await this.#acquire({ kind: 'container', temporaryName, restartPolicy, id });
+    await this.#docker.rename(id, workload.ref.name, { signal });
+    await this.#docker.start(id, { signal });
     const mounts = inspect.Mounts.filter(({ Type }) => Type === 'bind' || Type === 'volume').map(
       (mount) => mount.Destination,
     );
@@ -154,17 +186,31 @@ export class ReplaySession {
     };
   }
 
+  /** Inspect shows a container's variables merged with its image's: what it had from there is what the new image has. */
+  async #environment({ Config }: ContainerInspect): Promise<string[]> {
+    const { id, reference } = this.#request.workload.image;
+    const original = await this.#docker.inspectImage(id).catch(() => this.#docker.inspectImage(reference));
+    const inherited = new Set(original.Config?.Env ?? []);
+    return (Config.Env ?? []).filter((variable) => !inherited.has(variable));
+  }
+
+  /** The state comes first: from this record on a recovery keeps what there is. */
   async #keep(): Promise<void> {
-    for (const { key } of openResources(this.#journal.records)) await this.#journal.append({ type: 'released', key });
     await this.#journal.append({ type: 'state', state: 'released' });
+    for (const { key } of openResources(this.#journal.records)) await this.#journal.append({ type: 'released', key });
     await this.#close();
   }
 
   async #undo(reason: string): Promise<void> {
     this.#abort.abort(new DrayageError('CANCELLED', reason));
     await Promise.all(this.#working);
-    await this.#journal.append({ type: 'state', state: 'aborted', data: { reason } });
-    await undoResources(this.#journal, { docker: this.#docker, run: runner() }).finally(() => this.#close());
+    try {
+      await this.#journal.append({ type: 'state', state: 'aborted', data: { reason } });
+      const tools = { docker: this.#docker, run: runner() };
+      await untilDone(this.#stopping, () => undoResources(this.#journal, tools));
+    } finally {
+      await this.#close();
+    }
   }
 
   async #close(): Promise<void> {

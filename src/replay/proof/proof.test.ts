@@ -122,13 +122,15 @@ test('what the classic builder says', async () => {
   const said = [
     { stream: 'Step 1/2 : FROM x' },
     { stream: '\n' },
-    { stream: ' ---> 12ab\n' },
+    { stream: ' ---> Running in 0123456789ab\n' },
+    { stream: ' ---> 0123456789ab\n' },
     { stream: 'Step 2/2 : RUN false\n' },
     { stream: 'one\ntwo\n' },
   ];
   const lines = async (last: object) => all(buildLines(chunks([...said, last])));
   expect(await lines({ aux: { ID: 'sha256:1' } })).toEqual([
     { type: 'step', number: 1, of: 2, text: 'FROM x' },
+    { type: 'made', image: '0123456789ab' },
     { type: 'step', number: 2, of: 2, text: 'RUN false' },
     { type: 'built', image: 'sha256:1' },
   ]);
