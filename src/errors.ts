@@ -445,6 +445,11 @@ export const ERRORS = {
     meaning: 'The Dockerfile could not be written.',
     remedy: 'Name a directory that may be made or is empty: -o DIRECTORY.',
   },
+  REPLAY_CHANGED: {
+    exit: 75,
+    meaning: 'What would be built is not what you have agreed to, so nothing was.',
+    remedy: 'Run the command again to see the Dockerfile as it is now.',
+  },
   REPLAY_BUILD_FAILED: {
     exit: 4,
     meaning:

@@ -200,6 +200,7 @@ export const agentProtocol = defineProtocol({
           start: z.boolean(),
           captureRest: z.boolean(),
           require: z.number().min(0).max(100),
+          agreed: text.exactOptional(),
         }),
       }),
       result: withId,

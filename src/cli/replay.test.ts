@@ -28,6 +28,19 @@ test('of a log alone: shown, and written where that is asked for', async () => {
   });
 });
 
+test('a secret that was typed is in nothing that is told or written', async () => {
+  const log = 'test/replay/corpus/bash-secrets/session.jsonl';
+  for (const flags of [[], ['--json']]) {
+    const directory = join(dir, `out${flags.length}`);
+    const { out } = await run('--log', log, '--base', 'debian:13', '-o', directory, '--keep-failed', ...flags);
+    expect(out).toContain('REPLAY_SECRET');
+    const written = await readFile(join(directory, 'Dockerfile'), 'utf8');
+    for (const secret of ['s3cr3t-v4lue-0123', 'hunter22', 'ghp_abcdefghijklmnopqrstuvwxyz0123456789']) {
+      expect(out + written).not.toContain(secret);
+    }
+  }
+});
+
 test('files that stood in commands are written beside it', async () => {
   await run('--log', 'test/replay/corpus/bash-lines/session.jsonl', '--base', 'debian:13', '-o', join(dir, 'out'));
   expect(await readFile(join(dir, 'out', 'files/etc/app.conf'), 'utf8')).toContain('port = 8080');
@@ -69,6 +82,10 @@ test.each([
   [[]],
   [['dev', '--log', LOG]],
   [['dev', '--to', 'b', '--require', '101']],
+  [['dev', '-o', 'x', '--capture-rest']],
+  [['dev', '-o', 'x', '--require', '100']],
+  [['--log', LOG, '--base', 'x', '--start']],
+  [['dev', '--to', 'b', '--base', 'x']],
 ])('%j is not understood', async (words) => expect((await run(...words)).error).toMatchObject({ code: 'USAGE' }));
 
 test('a container without a terminal, with another log driver, or that never ran', () => {
@@ -123,6 +140,27 @@ test('to another host: the Dockerfile is shown, the user asked, the proof told',
   expect(nobody.error).toMatchObject({ code: 'CONFIRMATION_NEEDED' });
   const yes = await new FakeTerminal({ agent: agent(), answer: null }).run(...words, '--yes', '--json');
   expect(yes.out.split('\n').map((line) => line && JSON.parse(line).type)).toEqual(['draft', 'proof', '']);
+});
+
+test('what the user agreed to is named to the agent; with --yes nothing was shown', async () => {
+  const asked: unknown[] = [];
+  const start = (params: unknown) => {
+    asked.push(params);
+    return { id: ID };
+  };
+  const answers = { ...agent(), 'replays.start': start };
+  const words = ['replay', 'docker:dev', '--to', 'root@b'];
+  await new FakeTerminal({ agent: answers, answer: true }).run(...words);
+  await new FakeTerminal({ agent: answers, answer: null }).run(...words, '--yes');
+  expect(asked).toMatchObject([{ options: { agreed: expect.stringMatching(/^[0-9a-f]{64}$/) } }, { options: {} }]);
+  expect(asked[1]).not.toHaveProperty('options.agreed');
+});
+
+test('the name of a file that leads out of the directory is refused', async () => {
+  const file = { name: 'files/../../x', content: '', mode: 0o644, uid: 0, gid: 0 };
+  const terminal = new FakeTerminal({ agent: agent({ ...DRAFT, files: [file] }) });
+  const { error } = await terminal.run('replay', 'dev', '-o', join(dir, 'out'));
+  expect(error).toMatchObject({ code: 'REPLAY_OUTPUT' });
 });
 
 test('what stands in the way is told before anything is asked', async () => {

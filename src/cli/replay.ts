@@ -58,6 +58,7 @@ What docker exec did is in no log: --capture-rest carries what no command explai
 }
 
 async function replay(cli: Cli, workload: string | undefined, flags: Flags): Promise<void> {
+  assertUsed(flags);
   if (flags.log !== undefined && workload === undefined) return ofLog(cli, flags.log, flags);
   if (workload === undefined || flags.log !== undefined) {
     throw new DrayageError('USAGE', 'Name a container, or a log with --log, and not both.', {
@@ -70,6 +71,17 @@ async function replay(cli: Cli, workload: string | undefined, flags: Flags): Pro
     });
   }
   return ofContainer(cli, workload, flags);
+}
+
+/** What is built is built on a host: without one these would do nothing. */
+function assertUsed({ to, log, base, captureRest, require, start }: Flags): void {
+  const idle = [
+    ...(captureRest && to === undefined ? ['--capture-rest needs --to HOST'] : []),
+    ...(require !== undefined && to === undefined ? ['--require needs --to HOST'] : []),
+    ...(start && to === undefined ? ['--start needs --to HOST'] : []),
+    ...(base !== undefined && log === undefined ? ['--base needs --log FILE'] : []),
+  ];
+  if (idle.length > 0) throw new DrayageError('USAGE', `${idle.join(', ')}.`, { remedy: 'See drayage replay --help.' });
 }
 
 async function ofLog(cli: Cli, log: string, flags: Flags): Promise<void> {
@@ -85,6 +97,7 @@ async function ofContainer(cli: Cli, workload: string, flags: Flags): Promise<vo
   const { to, json = false, host, start = false } = flags;
   await using agent = await cli.connect(host);
   const options = readOptions(flags);
+  const { fingerprint } = await import('../replay/context-archive.ts');
   const answer = await agent.call('replays.draft', { workload, start, options, ...(to !== undefined && { to }) });
   const draft = draftOf(answer);
   await present(cli, draft, flags);
@@ -95,7 +108,10 @@ async function ofContainer(cli: Cli, workload: string, flags: Flags): Promise<vo
   const { id } = await agent.call('replays.start', {
     workload,
     to,
-    options: { ...options, start, captureRest: flags.captureRest ?? false, require: flags.require ?? 0 },
+    options: {
+      ...{ ...options, start, captureRest: flags.captureRest ?? false, require: flags.require ?? 0 },
+      ...(!flags.yes && { agreed: fingerprint(draft) }),
+    },
   });
   if (!json) cli.out.write(`${cli.out.look().style.dim(`replay ${id}`)}\n`);
   await follow(cli, agent, { id, json, host, onInterrupt: 'undo' });

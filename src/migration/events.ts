@@ -77,9 +77,11 @@ export interface Proof {
   score: number;
   /** Paths that were compared. */
   paths: number;
-  /** By name, at most so many as a journal's record holds. */
+  /** By name; as many as a journal's record holds. */
   differences: { path: string; what: string }[];
-  /** Of these, all. */
+  /** How many have been told by events before; absent for none. */
+  from?: number;
+  /** Paths that differ. */
   differing: number;
 }
 

@@ -129,6 +129,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
     score: z.number(),
     paths: z.number(),
     differing: z.number(),
+    from: z.number().exactOptional(),
     differences: z.array(z.looseObject({ path: z.string(), what: z.string() })),
   }),
   z.looseObject({

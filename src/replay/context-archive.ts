@@ -1,7 +1,7 @@
 /** A build context: the Dockerfile and its files, as the tar stream that a builder takes, or as a directory. */
-import { createReadStream } from 'node:fs';
-import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { chmod, type FileHandle, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
 import { DrayageError } from '../errors.ts';
@@ -11,8 +11,8 @@ import { REST } from './proof/rest.ts';
 export interface BuildContext {
   dockerfile: string;
   context: ReadonlyMap<string, ContextFile>;
-  /** An archive on disk that becomes the last layer. */
-  rest?: string;
+  /** An archive that becomes the last layer. */
+  rest?: FileHandle;
 }
 
 /** A stream that fails with what could not be read. */
@@ -27,6 +27,11 @@ export function contextArchive({ dockerfile, context, rest }: BuildContext): Pac
 
 /** @throws DrayageError REPLAY_OUTPUT where there is something in the directory already, or it cannot be written */
 export async function writeContext(directory: string, { dockerfile, context }: BuildContext): Promise<void> {
+  for (const name of context.keys()) {
+    // They come from an agent.
+    if (relative('/', resolve('/', name)) !== name)
+      throw new DrayageError('REPLAY_OUTPUT', `${name} is no name of a file.`);
+  }
   const there = await readdir(directory).catch(() => []);
   if (there.length > 0) throw new DrayageError('REPLAY_OUTPUT', `${directory} is not empty.`);
   try {
@@ -44,7 +49,15 @@ export async function writeContext(directory: string, { dockerfile, context }: B
   }
 }
 
-async function addFile(archive: Pack, name: string, path: string): Promise<void> {
-  const { size } = await stat(path);
-  await pipeline(createReadStream(path), archive.entry({ name, size, mode: 0o644 }));
+/** Equal only for equal contexts. */
+export function fingerprint({ dockerfile, context }: Pick<BuildContext, 'dockerfile' | 'context'>): string {
+  const files = [...context].map(([name, { content, mode }]) => [name, mode, content.toString('base64')]);
+  return createHash('sha256')
+    .update(JSON.stringify([dockerfile, files]))
+    .digest('hex');
+}
+
+async function addFile(archive: Pack, name: string, file: FileHandle): Promise<void> {
+  const { size } = await file.stat();
+  await pipeline(file.createReadStream({ start: 0, autoClose: false }), archive.entry({ name, size, mode: 0o644 }));
 }

@@ -1,13 +1,16 @@
 /** From a session to its Dockerfile: of a log alone, or of a container whose files are at hand. */
-import type { Readable } from 'node:stream';
-import { extract } from 'tar-stream';
 import { DrayageError } from '../errors.ts';
 import type { Finding } from '../migration/finding.ts';
-import { type Docker, isNotFound } from '../tools/docker.ts';
+import type { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
-import { type Base, type Homes, homesOf } from './dockerfile/shell-state.ts';
-import { type Fate, type Step, stepsOf } from './dockerfile/steps.ts';
-import { type Captured, type ContextFile, writeDockerfile } from './dockerfile/write.ts';
+import { captureEdited, smallFile } from './captured-files.ts';
+import { rotatedAway, tornLines, unexplainedChanges } from './dockerfile/findings.ts';
+import { withoutSecrets } from './dockerfile/secrets.ts';
+import { type Base, homesOf, ownersOf } from './dockerfile/shell-state.ts';
+import { type Fate, stepsOf } from './dockerfile/steps.ts';
+import { unexplained } from './dockerfile/unexplained.ts';
+import { type ContextFile, writeDockerfile } from './dockerfile/write.ts';
+import { logFiles } from './log/log-files.ts';
 import { type ReadOptions, readSession, type Session } from './session/read-session.ts';
 
 export interface DraftOptions extends Omit<ReadOptions, 'prompt'> {
@@ -21,11 +24,9 @@ export interface ReplayDraft {
   /** By name in the build context. */
   context: Map<string, ContextFile>;
   findings: Finding[];
+  /** Without secrets. */
   commands: { text: string; fate: Fate }[];
 }
-
-/** Bytes of an edited file; more is no work of an editor. */
-const MAX_EDITED = 16 << 20;
 
 /**
  * Of a log file and the name of a base image, without Docker.
@@ -52,28 +53,44 @@ export async function draftOfLog(path: string, from: string, options: DraftOptio
 
 /**
  * Of a container of this host.
- * @param from what stands after FROM; default the image by its id
+ * @param from what stands after FROM
  * @throws DrayageError REPLAY_*, and those of Docker
  */
 export async function draftOfContainer(
   docker: Docker,
   inspect: ContainerInspect,
   options: DraftOptions,
-  from = inspect.Image,
+  from: string,
 ): Promise<ReplayDraft> {
-  const session = await read(terminalLogOf(inspect), options);
+  const path = terminalLogOf(inspect);
+  const session = await read(path, options);
   const { signal } = options;
   const image = await docker.inspectImage(inspect.Image, { signal });
   const base = baseOf(inspect.Config);
-  const homes = await homesIn(docker, inspect.Id, signal);
-  const found = stepsOf(session.commands, { base, homes, keepFailed: options.keepFailed });
-  const captured = await capture(docker, inspect.Id, found.steps, signal);
+  const passwd = (await smallFile(docker, inspect.Id, '/etc/passwd', signal))?.content.toString('utf8') ?? '';
+  const found = stepsOf(session.commands, { base, homes: homesOf(passwd), keepFailed: options.keepFailed });
+  const changes = await docker.changes(inspect.Id, { signal });
+  const { steps, captured } = await captureEdited(docker, inspect.Id, found.steps, changes, signal);
   const about = [
     `Written by drayage replay from ${session.commands.length} commands typed in ${inspect.Name.slice(1)}, which was made of`,
     `${inspect.Config.Image ?? inspect.Image}${image.RepoDigests?.[0] === undefined ? '' : ` (${image.RepoDigests[0]})`}.`,
   ];
-  const written = writeDockerfile(found.steps, { from, about, base: baseOf(image.Config ?? {}), captured });
+  const written = writeDockerfile(steps, {
+    ...{ from, about, base: baseOf(image.Config ?? {}), captured },
+    owners: ownersOf(passwd),
+  });
+  const mounts = inspect.Mounts.map(({ Destination }) => Destination);
+  const rest = unexplained(changes, steps, mounts);
+  if (rest.length > 0) written.findings.push(unexplainedChanges(rest));
+  if ((await logFiles(path)).length === keptFiles(inspect)) written.findings.push(rotatedAway());
   return draft(session, found, written);
+}
+
+/** How many files the engine keeps of a log that it rotates; undefined for a single one, which shows nothing. */
+function keptFiles({ HostConfig }: ContainerInspect): number | undefined {
+  const options = ((HostConfig.LogConfig ?? {}) as { Config?: Record<string, string> | null }).Config ?? {};
+  const kept = Number(options['max-file'] ?? 1);
+  return kept > 1 ? kept : undefined;
 }
 
 /** @throws DrayageError REPLAY_NO_TERMINAL, REPLAY_LOG_DRIVER, REPLAY_EMPTY_LOG */
@@ -104,60 +121,16 @@ function baseOf({ WorkingDir, User }: { WorkingDir?: string; User?: string }): B
 }
 
 function draft(
-  { commands }: Session,
+  { commands, log }: Session,
   found: ReturnType<typeof stepsOf>,
   { dockerfile, context, findings }: ReturnType<typeof writeDockerfile>,
 ): ReplayDraft {
   return {
     ...{ dockerfile, context },
-    findings: [...found.findings, ...findings],
-    commands: commands.map(({ text }, i) => ({ text, fate: found.fates[i] ?? 'look' })),
+    findings: [...found.findings, ...findings, ...(log.torn > 0 ? [tornLines(log.torn)] : [])],
+    commands: commands.map(({ text }, i) => ({
+      text: withoutSecrets(text, found.secrets),
+      fate: found.fates[i] ?? 'look',
+    })),
   };
-}
-
-async function homesIn(docker: Docker, id: string, signal: AbortSignal | undefined): Promise<Homes> {
-  const passwd = await fileOf(docker, id, '/etc/passwd', signal);
-  return typeof passwd === 'string' ? new Map() : homesOf(passwd.content.toString('utf8'));
-}
-
-/** The edited files as they are now. */
-async function capture(
-  docker: Docker,
-  id: string,
-  steps: readonly Step[],
-  signal: AbortSignal | undefined,
-): Promise<Map<string, Captured>> {
-  const changed = new Set((await docker.changes(id, { signal })).map(({ Path }) => Path));
-  const captured = new Map<string, Captured>();
-  for (const step of steps) {
-    if (step.type !== 'edited' || captured.has(step.path)) continue;
-    const file = changed.has(step.path) ? await fileOf(docker, id, step.path, signal) : 'unchanged';
-    captured.set(step.path, file);
-  }
-  return captured;
-}
-
-async function fileOf(docker: Docker, id: string, path: string, signal: AbortSignal | undefined): Promise<Captured> {
-  let tar: Readable;
-  try {
-    tar = await docker.archive(id, path, { signal });
-  } catch (error) {
-    if (isNotFound(error)) return 'absent';
-    throw error;
-  }
-  const entries = extract();
-  tar.on('error', (error) => entries.destroy(error));
-  tar.pipe(entries);
-  let found: Captured = 'absent';
-  for await (const entry of entries) {
-    const { type, size = 0, mode = 0o644, uid = 0, gid = 0 } = entry.header;
-    if (found !== 'absent' || type !== 'file' || size > MAX_EDITED) {
-      entry.resume();
-      continue;
-    }
-    const chunks: Buffer[] = [];
-    for await (const chunk of entry) chunks.push(chunk as Buffer);
-    found = { content: Buffer.concat(chunks), mode: mode & 0o7777, uid, gid };
-  }
-  return found;
 }

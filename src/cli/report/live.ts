@@ -89,7 +89,8 @@ export function current(
 }
 
 /** The score, and the first differences by name. */
-function proofLines({ score, paths, differing, differences }: Proof, { style }: Look): string[] {
+function proofLines({ score, paths, differing, differences, from = 0 }: Proof, { style }: Look): string[] {
+  if (from > 0) return [];
   const shown = differences.slice(0, SHOWN_DIFFERENCES);
   const lines = shown.map(
     ({ path, what }) => `  ${style.yellow('≠')} ${printable(path)} ${style.dim(printable(what))}`,

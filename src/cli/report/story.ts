@@ -39,7 +39,8 @@ export function storyOf(id: string, events: readonly MigrationEvent[]): Story {
         story.result = event;
         break;
       case 'proof':
-        story.notes.push(`${event.score} % of ${event.paths} paths are alike, ${event.differing} differ`);
+        if (!event.from)
+          story.notes.push(`${event.score} % of ${event.paths} paths are alike, ${event.differing} differ`);
         break;
       case 'progress':
         break;

@@ -6,6 +6,7 @@ import { failureOf } from './failed.ts';
 import { judge } from './judge.ts';
 import { nonInteractive } from './noninteractive.ts';
 import { secretsIn, withoutSecrets } from './secrets.ts';
+import { ownersOf } from './shell-state.ts';
 import { stepsOf } from './steps.ts';
 import { type Captured, writeDockerfile } from './write.ts';
 
@@ -114,6 +115,20 @@ describe('secrets', () => {
     expect(withoutSecrets(text)).not.toContain(secret);
   });
 
+  test('what was told once is a secret wherever it stands', () => {
+    const { steps, fates } = stepsOf(
+      [typed('echo hunter22 > a'), typed('cat a', ['password: hunter22']), typed('touch b')],
+      { base: { directory: '/', user: 'root' }, keepFailed: false },
+    );
+    expect(fates).toEqual(['secret', 'look', 'run']);
+    expect(JSON.stringify(steps)).not.toContain('hunter22');
+  });
+
+  test('of a key all of it is one', () => {
+    const key = '-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----';
+    expect(withoutSecrets(`cat > k <<EOF\n${key}\nEOF`)).toBe('cat > k <<EOF\n***\nEOF');
+  });
+
   test.each(['passwd alice', 'cat token.txt', 'export PASSWORD_FILE=/run/x', 'ls secrets', 'npm config set token'])(
     '%s has none',
     (text) => expect(secretsIn(text)).toEqual([]),
@@ -203,11 +218,57 @@ describe('a Dockerfile', () => {
     );
   });
 
+  test('a condition is asked again, and the build goes on where it does not hold', () => {
+    expect(
+      dockerfile(['test -e /y && touch /z', 'grep -q x /f && apt install vim', '[ -d /a ] && cd /a', 'id && ls']),
+    ).toBe(
+      '# hadolint ignore=DL3008,DL3015\nRUN if test -e /y; then touch /z; fi \\\n    && if grep -q x /f; then apt-get install -y vim; fi\nWORKDIR /a\n',
+    );
+  });
+
+  test('what is typed on another host is no part of it', () => {
+    const there = { prompt: readPrompt('bob@other:~$ ')?.prompt ?? never() };
+    const text = dockerfile([
+      typed('ssh bob@other', [], { prompt: PROMPT }),
+      typed('touch there', [], there),
+      typed('exit', [], there),
+      typed('touch here', [], { prompt: PROMPT }),
+    ]);
+    expect(text).toContain('# not run: touch there (typed on another host)');
+    expect(text).toContain('RUN touch here\n');
+    expect(text).not.toContain('USER');
+  });
+
+  test('a file that a user has written is owned as in the container', () => {
+    const base = { directory: '/', user: 'nobody' };
+    const { steps } = stepsOf([typed("cat > /tmp/x <<'EOF'\ny\nEOF")], { base, keepFailed: false });
+    const options = { from: 'x:1', about: [], base, captured: undefined };
+    expect(writeDockerfile(steps, options).dockerfile).toContain('COPY --chown=nobody:nobody ');
+    const owners = ownersOf('nobody:x:65534:65533:nobody:/:/bin/sh\n');
+    expect(writeDockerfile(steps, { ...options, owners }).dockerfile).toContain('COPY --chown=65534:65533 ');
+  });
+
+  test('a value of several lines is no ENV', () => {
+    expect(dockerfile(['export A="one\ntwo"', 'make'])).toBe(
+      'RUN ["/bin/sh","-c","set -e\\nexport A=\\"one\\ntwo\\"\\nmake"]\n',
+    );
+  });
+
   test('failed commands may fail again where that is asked for', () => {
     const base = { directory: '/', user: 'root' };
     const { steps } = stepsOf([typed('nosuch', ['bash: nosuch: command not found'])], { base, keepFailed: true });
     const options = { from: 'x:1', about: [], base, captured: undefined };
     expect(writeDockerfile(steps, options).dockerfile).toBe('FROM x:1\nRUN nosuch || true\n');
+    // Neither does a comment hide that they may, nor what came before.
+    const more = [
+      typed('umask 027'),
+      typed('nosuch # a', ['bash: nosuch: not found']),
+      typed('no "\n"', ['bash: no: not found']),
+    ];
+    const { steps: kept } = stepsOf(more, { base, keepFailed: true });
+    expect(writeDockerfile(kept, options).dockerfile).toBe(
+      'FROM x:1\nRUN umask 027 \\\n    && { nosuch || true; }\n# hadolint ignore=DL3059\nRUN ["/bin/sh","-c","set -e\\numask 027\\nset +e\\nno \\"\\n\\"\\ntrue"]\n',
+    );
   });
 });
 

@@ -92,6 +92,24 @@ export function judge(wrapped: readonly SimpleCommand[], text: string): Judgemen
   return pipeline.every((command, i) => looksOnly(command, names[i] ?? '')) ? { kind: 'look' } : { kind: 'run' };
 }
 
+/** The commands of a list, or inside of a compound command: the strongest word about any of them. */
+export function judgeAll(simple: readonly SimpleCommand[], text: string): Judgement {
+  const plain = simple.map((command) => ({
+    ...command,
+    words: command.words.filter(
+      ({ raw }, i) => i > 0 || !/^(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|\{|\}|!|time)$/.test(raw),
+    ),
+  }));
+  const verdicts = plain.filter(({ words }) => words.length > 0).map((command) => judge([command], text));
+  const blocking = verdicts.find(({ kind }) => kind === 'blocks');
+  if (blocking !== undefined) return blocking;
+  const files = verdicts.flatMap((verdict) => (verdict.kind === 'edit' ? verdict.files : []));
+  if (verdicts.some(({ kind }) => kind === 'edit')) return { kind: 'edit', files };
+  // `for i in …` has words that are no program.
+  const isLoop = /^(?:for|case|select)\b/.test(text);
+  return !isLoop && verdicts.every(({ kind }) => kind === 'look') ? { kind: 'look' } : { kind: 'run' };
+}
+
 /** Without what only runs it: `env A=b`, `time`, `nice`. */
 function unwrapped(command: SimpleCommand): SimpleCommand {
   if (!/^(?:env|time|nice|nohup|command|builtin|exec|stdbuf)$/.test(programOf(command))) return command;

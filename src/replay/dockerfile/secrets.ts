@@ -12,7 +12,7 @@ const FORMS: readonly RegExp[] = [
   /\bAIza[\w-]{35}\b/,
   /\bdckr_pat_[\w-]{20,}/,
   /\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}/,
-  /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/,
+  /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:[\s\S]*?-----END (?:[A-Z]+ )*PRIVATE KEY-----|[\s\S]*)/,
   /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@'"]*:([^\s/@'"]{3,})@/i,
   /\bAuthorization: *(?:Basic|Bearer|token) +([^\s'"]{6,})/i,
   /(?:^|[\s;'"_A-Za-z0-9-])(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key|private_?key|credentials?)["']?\s*[=:]\s*["']?([^\s"'$;&|(){}<>,]{4,})/i,

@@ -57,6 +57,14 @@ export function homesOf(passwd: string): Homes {
   return new Map(fields.flatMap(([user, , , , , home]) => (user && home ? [[user, home] as const] : [])));
 }
 
+/** `uid:gid` by user, from the text of /etc/passwd. */
+export function ownersOf(passwd: string): Map<string, string> {
+  const fields = passwd.split('\n').map((line) => line.split(':'));
+  return new Map(
+    fields.flatMap(([user, , uid, gid]) => (user && uid && gid ? [[user, `${uid}:${gid}`] as const] : [])),
+  );
+}
+
 /** The prompt knows the directory better than anyone who reads along. */
 export function believePrompt(state: ShellState, { directory, user }: Prompt): void {
   const shown = directory?.startsWith('~') ? homeOf(state, user ?? state.user) + directory.slice(1) : directory;
@@ -114,8 +122,12 @@ export function carriedFor(state: ShellState, text: string): string[] {
   ];
 }
 
-/** The value of a word for ENV, whose quoting is double quotes with the shell's variables; undefined for substitutions. */
+/**
+ * The value of a word for ENV, whose quoting is double quotes with the shell's variables; undefined for substitutions,
+ * and for newlines, which ENV cannot have.
+ */
 export function envValue({ raw, value }: Carried): string | undefined {
+  if (raw.includes('\n') || value?.includes('\n')) return undefined;
   if (value !== undefined) return `"${value.replace(/[\\"$]/g, '\\$&')}"`;
   if (/[`*?]|\$\(|\$'|'|~/.test(raw)) return undefined;
   const inner = raw.replace(/"/g, '');

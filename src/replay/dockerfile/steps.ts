@@ -11,8 +11,9 @@ import {
 import type { Shell, TypedCommand } from '../session/typed-command.ts';
 import { failureOf } from './failed.ts';
 import { lostFile, secretKeptOut } from './findings.ts';
-import { judge } from './judge.ts';
+import { judge, judgeAll } from './judge.ts';
 import { nonInteractive } from './noninteractive.ts';
+import { asCondition, expanded, hindrance, leadsElsewhere, oneLine, withoutSudo } from './rewrite.ts';
 import { secretsIn, withoutSecrets } from './secrets.ts';
 import {
   absolutePath,
@@ -59,12 +60,28 @@ export interface Steps {
   findings: Finding[];
   /** One for each command. */
   fates: Fate[];
+  /** That were typed or printed: for nobody to see. */
+  secrets: ReadonlySet<string>;
 }
 
 export function stepsOf(commands: readonly TypedCommand[], options: StepOptions): Steps {
-  const walk = new Walk(options);
+  const secrets = knownSecrets(commands);
+  const walk = new Walk(options, secrets);
   const fates = commands.map((command, i) => walk.command(command, commands[i + 1]));
-  return { steps: walk.end(), findings: walk.findings, fates };
+  return { steps: walk.end(), findings: walk.findings, fates, secrets };
+}
+
+/** What was told once is a secret wherever it stands. */
+function knownSecrets(commands: readonly TypedCommand[]): Set<string> {
+  return new Set(
+    commands.flatMap(({ text, output }) => [
+      ...secretsIn(text).filter((secret) => secret.length >= 6),
+      ...output
+        .all()
+        .flatMap(secretsIn)
+        .filter((secret) => secret.length >= 12 || (secret.length >= 6 && /\d/.test(secret))),
+    ]),
+  );
 }
 
 class Walk {
@@ -72,11 +89,13 @@ class Walk {
   readonly #steps: Step[] = [];
   readonly #keepFailed: boolean;
   readonly #shells: Shells;
-  /** Secrets that were printed. */
-  readonly #printed = new Set<string>();
+  readonly #secrets: ReadonlySet<string>;
+  /** The name of the container itself, where the last command led to another host. */
+  #home: string | undefined;
 
-  constructor({ base, homes, keepFailed }: StepOptions) {
+  constructor({ base, homes, keepFailed }: StepOptions, secrets: ReadonlySet<string>) {
     this.#keepFailed = keepFailed;
+    this.#secrets = secrets;
     this.#shells = new Shells(base, homes, (name, value) => this.#steps.push({ type: 'env', name, value }));
   }
 
@@ -85,27 +104,29 @@ class Walk {
   }
 
   command(command: TypedCommand, next: TypedCommand | undefined): Fate {
-    const { prompt, output } = command;
+    const { prompt } = command;
+    if (this.#home !== undefined && prompt.host !== this.#home) {
+      this.#comment(`not run: ${oneLine(withoutSecrets(command.text, this.#secrets))} (typed on another host)`);
+      return 'blocks';
+    }
     believePrompt(this.#shell, prompt);
     if (prompt.user !== undefined) this.#shell.user = prompt.user;
-    for (const secret of output.all().flatMap(secretsIn)) this.#printed.add(secret);
     const text = withoutAlias(this.#shell, expanded(command));
-    const secrets = [...secretsIn(text), ...[...this.#printed].filter((secret) => text.includes(secret))];
-    if (secrets.length > 0) {
-      const shown = oneLine(withoutSecrets(text, secrets));
+    this.#home = leadsElsewhere(text) ? prompt.host : undefined;
+    const shown = oneLine(withoutSecrets(text, this.#secrets));
+    if (withoutSecrets(text, this.#secrets) !== text) {
       this.#comment(`left out, for the secret in it: ${shown}`);
       this.findings.push(secretKeptOut(shown));
       return 'secret';
     }
     const failure = failureOf(command, next);
     if (failure !== undefined) {
-      if (this.#keepFailed) this.#run([text], command, true);
-      else this.#comment(`failed: ${oneLine(text)} (${withoutSecrets(failure)})`);
+      if (this.#keepFailed) this.#run([withoutComment(text)], command, true);
+      else this.#comment(`failed: ${shown} (${withoutSecrets(failure, this.#secrets)})`);
       return 'failed';
     }
-    const fates = inSequence(text).map((part, i, parts) =>
-      this.#part(withoutComment(part), command, i === parts.length - 1),
-    );
+    const parts = asCondition(text, command) ?? inSequence(text);
+    const fates = parts.map((part, i) => this.#part(withoutComment(part), command, i === parts.length - 1));
     return FATES.find((fate) => fates.includes(fate)) ?? 'look';
   }
 
@@ -194,44 +215,3 @@ class Walk {
 
 /** The strongest word about a command of several parts. */
 const FATES: readonly Fate[] = ['run', 'file', 'state', 'blocks', 'look'];
-
-/** `!!` and `!apt` are written out by the shell, on the line after. */
-function expanded({ text, shell, output }: TypedCommand): string {
-  const refers = /(?:^|\s|\^)(?:!!|!-?\d|!\??[A-Za-z]|!\$|!\*)|^\^/.test(text.replace(/'[^']*'/g, ''));
-  const [first] = output.head;
-  return refers && (shell === 'bash' || shell === 'zsh') && first !== undefined && first !== '' ? first : text;
-}
-
-function withoutSudo(text: string): { text: string; user: string | undefined } {
-  const match = /^sudo +((?:-[EHnkS]+ +|-u +\S+ +|--user[= ]\S+ +)*)(?=[^-\s])/.exec(text);
-  if (match === null) return { text, user: undefined };
-  const user = /(?:-u|--user)[= ]+(\S+)/.exec(match[1] ?? '')?.[1] ?? 'root';
-  return { text: text.slice(match[0].length), user };
-}
-
-function judgeAll(simple: readonly SimpleCommand[], text: string): ReturnType<typeof judge> {
-  const plain = simple.map((command) => ({
-    ...command,
-    words: command.words.filter(
-      ({ raw }, i) => i > 0 || !/^(?:if|then|else|elif|fi|for|while|until|do|done|case|esac|\{|\}|!|time)$/.test(raw),
-    ),
-  }));
-  const verdicts = plain.filter(({ words }) => words.length > 0).map((command) => judge([command], text));
-  const blocking = verdicts.find(({ kind }) => kind === 'blocks');
-  if (blocking !== undefined) return blocking;
-  // `for i in …` has words that are no program.
-  const isLoop = /^(?:for|case|select)\b/.test(text);
-  return !isLoop && verdicts.every(({ kind }) => kind === 'look') ? { kind: 'look' } : { kind: 'run' };
-}
-
-/** Seen on the screen, whatever the program. */
-function hindrance({ fullScreen, dialogue, stopped }: TypedCommand): string | undefined {
-  if (fullScreen) return 'needs a terminal: it took the whole screen';
-  if (dialogue) return 'waits for what is typed';
-  return stopped ? 'was stopped by hand' : undefined;
-}
-
-function oneLine(text: string): string {
-  const [first = '', ...more] = text.split('\n');
-  return more.length === 0 ? first : `${first} …`;
-}

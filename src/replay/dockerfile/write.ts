@@ -14,8 +14,8 @@ export interface ContextFile {
   gid: number;
 }
 
-/** What is at an edited path in the container: the file, nothing any more, or what its image had. */
-export type Captured = ContextFile | 'absent' | 'unchanged';
+/** What is at an edited path in the container: the file, nothing any more, what its image had, or too much. */
+export type Captured = ContextFile | 'absent' | 'unchanged' | 'large';
 
 export interface WriteOptions {
   /** After FROM. */
@@ -25,6 +25,8 @@ export interface WriteOptions {
   base: Base;
   /** By path; undefined where no container is at hand. */
   captured: ReadonlyMap<string, Captured> | undefined;
+  /** `uid:gid` by user, as the container has them; else a user's group is supposed to have the user's name. */
+  owners?: ReadonlyMap<string, string>;
 }
 
 export interface Draft {
@@ -124,7 +126,9 @@ class Writer {
     if (flat.some((line) => line === undefined)) {
       // Newlines that mean something: only the JSON form has them.
       this.#flush();
-      const script = [...(lines.length > 1 ? ['set -e'] : []), ...lines].join('\n') + (mayFail ? '\ntrue' : '');
+      const carried = lines.slice(0, -1);
+      const before = carried.length === 0 ? [] : ['set -e', ...carried, ...(mayFail ? ['set +e'] : [])];
+      const script = [...before, ...lines.slice(-1), ...(mayFail ? ['true'] : [])].join('\n');
       this.#instruction(`RUN ${JSON.stringify([program, '-c', script])}`);
       return;
     }
@@ -134,13 +138,14 @@ class Writer {
     if (this.#group !== undefined && this.#group.category !== category) this.#flush();
     this.#group ??= { category, lines: [] };
     for (const line of whole.slice(0, -1)) if (!this.#group.lines.includes(line)) this.#group.lines.push(line);
-    this.#group.lines.push(grouped(mayFail ? `${/[;&|]/.test(last) ? `(${last})` : last} || true` : last, mayFail));
+    this.#group.lines.push(mayFail ? `${/[;&|]/.test(last) ? `(${last})` : last} || true` : last);
   }
 
   #flush(): void {
     const group = this.#group;
     this.#group = undefined;
-    const layer = group === undefined ? undefined : layerOf(group.lines, this.#updates);
+    const lines = group?.lines ?? [];
+    const layer = layerOf(lines.length > 1 ? lines.map(together) : lines, this.#updates);
     if (layer === undefined) return;
     if (layer.lines.some((line) => /^apt-get\b.*\binstall\b/.test(line))) this.#installs = true;
     this.#instruction(`RUN ${layer.lines.join(' \\\n    && ')}`, layer.ignored);
@@ -148,7 +153,7 @@ class Writer {
 
   #file({ path, content, user }: Step & { type: 'file' }): void {
     this.#flush();
-    const owner = user === 'root' ? '' : `${user}:${user}`;
+    const owner = user === 'root' ? '' : (this.#options.owners?.get(user) ?? `${user}:${user}`);
     this.#copy(path, { content: Buffer.from(content), mode: 0o644, uid: 0, gid: 0 }, owner);
   }
 
@@ -159,9 +164,12 @@ class Writer {
     if (file === undefined) {
       this.#comments.push(`${shown}what it wrote to ${path} is not in a log)`);
       this.#findings.push(lostFile(`${path}, by ${command}`));
-    } else if (file === 'absent') this.#comments.push(`${shown}there is no ${path})`);
+    } else if (file === 'absent') this.#comments.push(`${shown}there is no file ${path})`);
     else if (file === 'unchanged') this.#comments.push(`${shown}${path} is as it was)`);
-    else if (secretsIn(file.content.toString('utf8')).length > 0) {
+    else if (file === 'large') {
+      this.#comments.push(`${shown}${path} is too large to be carried with the Dockerfile)`);
+      this.#findings.push(lostFile(`${path}, which is too large`));
+    } else if (secretsIn(file.content.toString('utf8')).length > 0) {
       this.#comments.push(`left out, for a secret in it: ${path}`);
       this.#findings.push(secretInFile(path));
     } else if (!this.#isSame(path, index)) {
@@ -205,11 +213,13 @@ function comment(text: string): string {
   return `# ${text.replace(/\s*\n\s*/g, ' ')}`;
 }
 
-/** A list in a row of `&&` keeps together. */
-function grouped(line: string, isClosed: boolean): string {
-  return !isClosed && /\|\|/.test(line) && !/^[({]/.test(line) ? `{ ${line}; }` : line;
+/** A list in a row of `&&`. */
+function together(line: string): string {
+  return line.includes('||') ? `{ ${line}; }` : line;
 }
 
+/** As WORKDIR takes it, which expands variables. */
 function spaced(path: string): string {
-  return /\s/.test(path) ? `"${path}"` : path;
+  const literal = path.replace(/[\\$"]/g, '\\$&');
+  return /\s/.test(path) ? `"${literal}"` : literal;
 }

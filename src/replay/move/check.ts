@@ -44,6 +44,11 @@ export function targetFindings(
   return findings;
 }
 
+/** What stands after FROM: the id, which no other image has; on another architecture only the name means one that runs. */
+export function baseFor({ image }: Pick<WorkloadFacts, 'image'>, target: HostFacts, arch: string): string {
+  return target.arch === arch ? image.id : image.reference;
+}
+
 export function blocking(findings: readonly Finding[]): DrayageError | undefined {
   const blocks = findings.filter(({ severity }) => severity === 'blocks');
   if (blocks.length === 0) return undefined;

@@ -4,9 +4,8 @@
  *
  *   survey ─ read ─ transfer ─ build ─ verify ─ (build ─ verify with the rest) ─ commit
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { machine, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
+import { machine } from 'node:os';
 import { addAbortSignal, type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { sendImage } from '../../engines/docker/images.ts';
@@ -16,12 +15,14 @@ import type { MigrationResult, Phase } from '../../migration/events.ts';
 import type { SourceMigration } from '../../migration/source-migration.ts';
 import { surveyWorkload } from '../../migration/survey.ts';
 import type { ContainerInspect } from '../../tools/docker-types.ts';
-import { contextArchive } from '../context-archive.ts';
+import { contextArchive, fingerprint } from '../context-archive.ts';
 import { type DraftOptions, draftOfContainer, type ReplayDraft } from '../draft.ts';
+import { namelessFile } from '../nameless-file.ts';
 import { type Comparison, compare, type Difference } from '../proof/compare.ts';
 import { entriesOf, type Manifest } from '../proof/manifest.ts';
 import { hasRest, restLines, writeRest } from '../proof/rest.ts';
-import { blocking, targetFindings } from './check.ts';
+import { baseFor, blocking, targetFindings } from './check.ts';
+import { buildFailed, changedSince, notAlike } from './failures.ts';
 import {
   buildLineSchema,
   jsonLines,
@@ -37,10 +38,12 @@ export interface RebuildOptions extends Pick<DraftOptions, 'prompt' | 'keepFaile
   captureRest: boolean;
   /** In percent: less alike is a failure. */
   require: number;
+  /** `fingerprint` of what the user has seen and agreed to; absent where nobody was asked. */
+  agreed?: string | undefined;
 }
 
-/** A record of a journal has a limit. */
-const MAX_TOLD = 2000;
+/** Characters of differences in one event: a record of a journal has a limit. */
+const MAX_TOLD = 200_000;
 
 interface Source {
   workload: WorkloadFacts;
@@ -53,11 +56,12 @@ export async function rebuild(
   target: ReplayTarget,
   options: RebuildOptions,
 ): Promise<MigrationResult> {
-  const scratch = await mkdtemp(join(tmpdir(), 'drayage-replay-'));
   let opened = false;
   try {
     const source = await m.phase('survey', () => survey(m));
     const draft = await m.phase('read', () => read(m, source, options));
+    if (options.agreed !== undefined && options.agreed !== fingerprint(draft))
+      throw changedSince(source.workload.ref.name);
     const findings = [
       ...draft.findings,
       ...targetFindings(source.workload, source.target, { start: options.start, arch: machine() }),
@@ -72,7 +76,7 @@ export async function rebuild(
     await build(m, target, draft);
     let comparison = await verify(m, target, source);
     if (options.captureRest && comparison.differences.length > 0) {
-      comparison = await withRest(m, target, source, draft, { differences: comparison.differences, scratch });
+      comparison = await withRest(m, target, source, draft, comparison.differences);
     }
     if (comparison.score < options.require) throw notAlike(comparison, options.require);
     m.checkpoint();
@@ -88,8 +92,6 @@ export async function rebuild(
       if (opened) await target.abort(m.id, error.message).catch(() => {}); // The target does it by itself where it is not told.
     });
     return result(m, 'undone', { error: error.toJSON() });
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
   }
 }
 
@@ -100,11 +102,6 @@ async function read(
   options: RebuildOptions,
 ): Promise<ReplayDraft> {
   return draftOfContainer(m.docker, inspect, { ...options, signal: m.signal }, baseFor(workload, target, machine()));
-}
-
-/** By id, which no other image has; on another architecture only the name means an image that runs there. */
-function baseFor(workload: WorkloadFacts, target: HostFacts, arch: string): string {
-  return target.arch === arch ? workload.image.id : workload.image.reference;
 }
 
 async function survey(m: SourceMigration): Promise<Source> {
@@ -134,7 +131,7 @@ function build(
   m: SourceMigration,
   target: ReplayTarget,
   draft: Pick<ReplayDraft, 'dockerfile' | 'context'>,
-  rest?: string,
+  rest?: FileHandle,
 ): Promise<void> {
   return m.phase('build', async () => {
     const stream = await open(m, target, 'build');
@@ -174,11 +171,23 @@ function verify(m: SourceMigration, target: ReplayTarget, { workload, inspect }:
     ]);
     const mounts = inspect.Mounts.map(({ Destination }) => Destination);
     const comparison = compare(container, built, mounts);
-    const { score, paths, differences } = comparison;
-    const told = differences.slice(0, MAX_TOLD).map(({ path, what }) => ({ path, what }));
-    m.emit({ type: 'proof', score, paths, differences: told, differing: differences.length });
+    tell(m, comparison);
     return comparison;
   });
+}
+
+/** Every difference by name, in as many events as that takes. */
+function tell(m: SourceMigration, { score, paths, differences }: Comparison): void {
+  let from = 0;
+  do {
+    let to = from;
+    for (let length = 0; to < differences.length && length < MAX_TOLD; to++) {
+      length += JSON.stringify(differences[to]).length;
+    }
+    const told = differences.slice(from, to).map(({ path, what }) => ({ path, what }));
+    m.emit({ type: 'proof', score, paths, differing: differences.length, from, differences: told });
+    from = to;
+  } while (from < differences.length);
 }
 
 async function withRest(
@@ -186,17 +195,26 @@ async function withRest(
   target: ReplayTarget,
   source: Source,
   { dockerfile, context }: ReplayDraft,
-  { differences, scratch }: { differences: readonly Difference[]; scratch: string },
+  differences: readonly Difference[],
 ): Promise<Comparison> {
-  const rest = hasRest(differences) ? join(scratch, 'rest.tar') : undefined;
-  if (rest !== undefined) {
+  await using file = await namelessFile();
+  if (hasRest(differences)) {
     const exported = await m.docker.exportContainer(source.workload.id, { signal: m.signal });
-    for (const path of await writeRest(exported, differences, rest)) {
+    for (const path of await writeRest(exported, differences, file.createWriteStream({ autoClose: false }))) {
       m.emit({ type: 'note', message: `there is a secret in ${path}, which the last layer carries` });
     }
   }
-  await build(m, target, { dockerfile: `${dockerfile}${restLines(differences).join('\n')}\n`, context }, rest);
+  const lines = restLines(differences, await userOf(m, source, dockerfile));
+  const draft = { dockerfile: `${dockerfile}${lines.join('\n')}\n`, context };
+  await build(m, target, draft, hasRest(differences) ? file : undefined);
   return verify(m, target, source);
+}
+
+/** As whom the image's programs run. */
+async function userOf(m: SourceMigration, { inspect }: Source, dockerfile: string): Promise<string> {
+  const user = [...dockerfile.matchAll(/^USER (.+)$/gm)].at(-1)?.[1];
+  if (user !== undefined) return user;
+  return (await m.docker.inspectImage(inspect.Image, { signal: m.signal })).Config?.User || 'root';
 }
 
 async function manifestOf(tar: Readable): Promise<Manifest> {
@@ -217,22 +235,6 @@ async function drained(stream: Duplex): Promise<void> {
   for await (const _ of stream) {
     // Nothing comes.
   }
-}
-
-function buildFailed({ step, message, output }: { step: string; message: string; output: string[] }): DrayageError {
-  const said = output.slice(-5).join(' | ');
-  return new DrayageError(
-    'REPLAY_BUILD_FAILED',
-    `The build failed at ${step}: ${message}${said === '' ? '' : ` (${said})`}`,
-  );
-}
-
-function notAlike({ score, differences }: Comparison, required: number): DrayageError {
-  const names = differences.slice(0, 3).map(({ path }) => path);
-  return new DrayageError(
-    'REPLAY_NOT_ALIKE',
-    `${score} % alike, and ${required} % were required; ${differences.length} paths differ, among them ${names.join(', ')}.`,
-  );
 }
 
 function result(m: SourceMigration, outcome: 'committed' | 'undone', more: Partial<MigrationResult>): MigrationResult {

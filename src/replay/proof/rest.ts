@@ -1,11 +1,9 @@
 /** What the Dockerfile does not explain, as a last layer: exactly the paths that differ. */
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Pack, pack } from 'tar-stream';
 import { secretsIn } from '../dockerfile/secrets.ts';
-import { quote } from '../session/simple-commands.ts';
 import type { Difference } from './compare.ts';
 import { pathOf } from './manifest.ts';
 
@@ -24,26 +22,41 @@ export function hasRest(differences: readonly Difference[]): boolean {
 export async function writeRest(
   exported: Readable,
   differences: readonly Difference[],
-  file: string,
+  out: Writable,
 ): Promise<string[]> {
   const wanted = new Set(differences.filter(({ isExtra }) => !isExtra).map(({ path }) => path));
   const archive = pack();
   const secret: string[] = [];
   const copied = copyWanted(exported, wanted, archive, secret).catch((error: Error) => archive.destroy(error));
-  await pipeline(archive, createWriteStream(file, { mode: 0o600 }));
+  await pipeline(archive, out);
   await copied;
   return secret;
 }
 
-/** The lines that end a Dockerfile so that its image has the rest, and not what the container has not. */
-export function restLines(differences: readonly Difference[]): string[] {
-  const extra = differences.filter(({ isExtra }) => isExtra).map(({ path }) => path);
+/** Paths in one command: their length has a limit. */
+const REMOVED_AT_ONCE = 200;
+
+/**
+ * The lines that end a Dockerfile so that its image has the rest, and not what the container has not.
+ * @param user of the image so far
+ */
+export function restLines(differences: readonly Difference[], user: string): string[] {
+  const extra = new Set(differences.filter(({ isExtra }) => isExtra).map(({ path }) => path));
   // A directory's content goes with it.
-  const removed = extra.filter((path) => !extra.some((other) => path.startsWith(`${other}/`)));
-  const lines = ['# what no command explains'];
-  if (removed.length > 0) lines.push('USER root', `RUN rm -rf ${removed.map(quote).join(' \\\n    ')}`);
+  const removed = [...extra].filter((path) => !parentsOf(path).some((parent) => extra.has(parent)));
+  const lines: string[] = [];
+  for (let at = 0; at < removed.length; at += REMOVED_AT_ONCE) {
+    // In the form of JSON no shell looks at the names.
+    lines.push(`RUN ${JSON.stringify(['rm', '-rf', ...removed.slice(at, at + REMOVED_AT_ONCE)])}`);
+  }
+  if (lines.length > 0 && user !== 'root') lines.splice(0, lines.length, 'USER root', ...lines, `USER ${user}`);
   if (hasRest(differences)) lines.push(`ADD ${REST} /`);
-  return lines;
+  return ['# what no command explains', ...lines];
+}
+
+function parentsOf(path: string): string[] {
+  const parts = path.split('/');
+  return parts.slice(2).map((_, i) => parts.slice(0, i + 2).join('/'));
 }
 
 async function copyWanted(

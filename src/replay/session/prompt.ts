@@ -29,7 +29,7 @@ const FORMS: readonly { kind: string; weak?: true; form: RegExp }[] = [
   {
     kind: 'user@host',
     form: new RegExp(
-      `${BEFORE}\\[?(?<user>[a-z_][\\w.-]*)@(?<host>[\\w.-]+)(?:[: ](?<dir>[^\\s#$%:][^#$%]*?))?\\]? ?${SIGN}`,
+      `${BEFORE}\\[?(?:I have no name!|(?<user>[a-z_][\\w.-]*))@(?<host>[\\w.-]+)(?:[: ](?<dir>[^\\s#$%:][^#$%]*?))?\\]? ?${SIGN}`,
       's',
     ),
   },

@@ -9,6 +9,8 @@ test.each([
   ['[root@fedora ~]# dnf install x', 'dnf install x', { user: 'root', directory: '~', isRoot: true }],
   ['(venv) root@dev:/app# pip list', 'pip list', { user: 'root', directory: '/app' }],
   ['user@mac ~ % brew', 'brew', { user: 'user', directory: '~', isRoot: false }],
+  // Of a user without an entry in /etc/passwd: docker run -u 1000.
+  ['I have no name!@dev:/srv$ id', 'id', { host: 'dev', directory: '/srv', isRoot: false }],
   ['bash-5.2# id', 'id', { shell: 'bash', isRoot: true }],
   ['sh-5.1$ id', 'id', { shell: 'sh', isRoot: false }],
   ['/usr/src # make', 'make', { directory: '/usr/src', isRoot: true }],
