@@ -2,10 +2,12 @@
 import type { HostFacts, WorkloadFacts } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import type { Finding } from '../../migration/finding.ts';
+import type { NetworkInspect } from '../../tools/docker-types.ts';
+import { parentOf } from '../../traffic/own-device.ts';
 
 /** @param arch of the source */
 export function targetFindings(
-  workload: Pick<WorkloadFacts, 'ref' | 'image'>,
+  workload: Pick<WorkloadFacts, 'ref' | 'image' | 'state' | 'networks'>,
   target: HostFacts,
   { start, arch }: { start: boolean; arch: string },
 ): Finding[] {
@@ -29,6 +31,18 @@ export function targetFindings(
       message: `There is a container ${workload.ref.name} on ${target.hostname} already.`,
       meaning: 'The rebuilt container is to have the name of its original.',
       remedy: 'Rename or remove the one there, or leave --start out.',
+    });
+  }
+  const onLan = Object.values(workload.networks as Record<string, NetworkInspect>)
+    .filter((network) => parentOf(network) !== undefined)
+    .map(({ Name }) => Name);
+  if (start && workload.state === 'running' && onLan.length > 0) {
+    findings.push({
+      code: 'REPLAY_ADDRESS_IN_USE',
+      severity: 'blocks',
+      message: `${workload.ref.name} runs, and has an address of its own on ${onLan.join(', ')}.`,
+      meaning: 'With the same configuration there would be two on the network with one address.',
+      remedy: 'Stop it first, or leave --start out.',
     });
   }
   if (target.arch !== arch) {
