@@ -68,6 +68,22 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     });
   }
 
+  test("the target's agent is killed as it finishes: both hosts tell the same", async () => {
+    const { a, b } = pair;
+    await record(a, 'dev', { command: ['bash'], steps: ['touch /root/x\r'], commands: [] });
+    const before = await thingsOf();
+    const { result, said } = await replayCut(
+      { phase: 'commit' },
+      ({ b: host }) => host.kill9('drayage-agent'),
+      '--start',
+    );
+    await pair.ready();
+    expect(result, said).toBeDefined();
+    if (result?.outcome === 'committed') expect(await running(b)).toEqual(['dev']);
+    else await until('all is taken back', async () => (await thingsOf()) === before, 30_000);
+    expect(await pair.leftovers()).toEqual([]);
+  });
+
   test('with --start: a container that takes the name meanwhile stays', async () => {
     const { a, b, lab } = pair;
     await lab.image('counter', ['b']);

@@ -54,7 +54,7 @@ export function asCondition(text: string, { output, shell }: TypedCommand): stri
 
 /** What is typed after it may be typed on another host; its prompt shows when it is not any more. */
 export function leadsElsewhere(text: string): boolean {
-  return simpleCommands(text).some((command) =>
+  return simpleCommands(withoutSudo(text).text).some((command) =>
     /^(?:ssh|mosh|telnet|rlogin|docker|podman|kubectl|lxc|machinectl|nsenter)$/.test(programOf(command)),
   );
 }

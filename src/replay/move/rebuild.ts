@@ -23,13 +23,9 @@ import { entriesOf, type Manifest } from '../proof/manifest.ts';
 import { hasRest, restLines, writeRest } from '../proof/rest.ts';
 import { baseFor, blocking, targetFindings } from './check.ts';
 import { buildFailed, changedSince, notAlike } from './failures.ts';
-import {
-  buildLineSchema,
-  jsonLines,
-  manifestLineSchema,
-  type ReplayChannel,
-  type ReplayTarget,
-} from './target-port.ts';
+import { finish } from './finish.ts';
+import { jsonLines } from './json-lines.ts';
+import { buildLineSchema, manifestLineSchema, type ReplayChannel, type ReplayTarget } from './target-port.ts';
 
 export interface RebuildOptions extends Pick<DraftOptions, 'prompt' | 'keepFailed' | 'columns'> {
   /** Create the container on the target, too, and start it. */
@@ -80,7 +76,9 @@ export async function rebuild(
     }
     if (comparison.score < options.require) throw notAlike(comparison, options.require);
     m.checkpoint();
-    const { image, containerId, notes } = await m.phase('commit', () => target.finish(m.id, options.start));
+    const { image, containerId, notes } = await m.phase('commit', () =>
+      finish(m, target, source.workload, options.start),
+    );
     for (const message of notes) m.emit({ type: 'note', message });
     return result(m, 'committed', {
       rebuilt: { image, score: comparison.score },

@@ -17,11 +17,23 @@ export interface OpenReplay {
   workload: WorkloadFacts;
 }
 
+export interface Finished {
+  image: string;
+  containerId?: string;
+  notes: string[];
+}
+
+/** A name for the image that no other has. @param name of the container; a repository's may hold less */
+export function imageName(name: string, id: string): string {
+  const repository = name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  return `drayage-replay/${repository.replace(/-$/, '')}:${id}`;
+}
+
 export interface ReplayTarget {
   open(request: OpenReplay): Promise<void>;
   channel(id: string, what: ReplayChannel): Promise<Duplex>;
   /** The image is kept, under the returned name; with `start`, a container with the same configuration runs. */
-  finish(id: string, start: boolean): Promise<{ image: string; containerId?: string; notes: string[] }>;
+  finish(id: string, start: boolean): Promise<Finished>;
   /** Takes everything back that was made. */
   abort(id: string, reason: string): Promise<void>;
 }
@@ -38,13 +50,3 @@ export const manifestLineSchema = z.tuple([
   z.object({ type: z.string(), mode: z.number(), uid: z.number(), gid: z.number(), content: z.string() }),
 ]);
 export type ManifestLine = z.infer<typeof manifestLineSchema>;
-
-/** Lines of JSON as they come. */
-export async function* jsonLines<T>(stream: AsyncIterable<Buffer | string>, schema: z.ZodType<T>): AsyncGenerator<T> {
-  let rest = '';
-  for await (const chunk of stream) {
-    const lines = (rest + chunk.toString('utf8')).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line !== '') yield schema.parse(JSON.parse(line));
-  }
-}

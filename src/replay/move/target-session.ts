@@ -16,7 +16,8 @@ import { Docker } from '../../tools/docker.ts';
 import type { ContainerInspect } from '../../tools/docker-types.ts';
 import { entriesOf } from '../proof/manifest.ts';
 import { buildLines } from './build-progress.ts';
-import type { BuildLine, ManifestLine, OpenReplay, ReplayChannel } from './target-port.ts';
+import { chunksOf, room, send } from './json-lines.ts';
+import { type Finished, imageName, type OpenReplay, type ReplayChannel } from './target-port.ts';
 
 interface ReplaySessionOptions {
   request: OpenReplay;
@@ -53,7 +54,7 @@ export class ReplaySession {
     return this.#while(() => this.#serve(stream, what));
   }
 
-  async finish(start: boolean): Promise<{ image: string; containerId?: string; notes: string[] }> {
+  async finish(start: boolean): Promise<Finished> {
     if (this.#image === undefined) throw gone(this.id);
     const started = start ? await this.#while(() => this.#start()) : { notes: [] };
     if (this.#ending !== undefined) throw gone(this.id);
@@ -80,11 +81,8 @@ export class ReplaySession {
     return working.finally(() => this.#working.delete(settled));
   }
 
-  /** A name for the image that no other has. */
   get #tag(): string {
-    // A repository's name may hold less than a container's.
-    const name = this.#request.workload.ref.name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
-    return `drayage-replay/${name.replace(/-$/, '')}:${this.id}`;
+    return imageName(this.#request.workload.ref.name, this.id);
   }
 
   #serve(stream: Duplex, what: ReplayChannel): Promise<void> {
@@ -221,27 +219,6 @@ export class ReplaySession {
   #acquire(resource: Resource): Promise<void> {
     return this.#journal.append({ type: 'acquired', resource: toJournal(resource) });
   }
-}
-
-async function* chunksOf(stream: Duplex): AsyncGenerator<Buffer> {
-  for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield chunk as Buffer;
-}
-
-function send(stream: Duplex, line: BuildLine | ManifestLine): boolean {
-  return stream.write(`${JSON.stringify(line)}\n`);
-}
-
-function room(stream: Duplex): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (stream.destroyed) return reject(new DrayageError('CHANNEL_CUT', 'The list of files is not taken any more.'));
-    const settle = (): void => {
-      stream.off('drain', settle);
-      stream.off('close', settle);
-      resolve();
-    };
-    stream.on('drain', settle);
-    stream.on('close', settle);
-  });
 }
 
 function gone(id: string): DrayageError {
