@@ -7,13 +7,13 @@ import { captureEdited, smallFile } from './captured-files.ts';
 import { rotatedAway, tornLines, unexplainedChanges } from './dockerfile/findings.ts';
 import { withoutSecrets } from './dockerfile/secrets.ts';
 import { type Base, homesOf, ownersOf } from './dockerfile/shell-state.ts';
-import { type Fate, stepsOf } from './dockerfile/steps.ts';
+import { type Fate, matters, stepsOf } from './dockerfile/steps.ts';
 import { unexplained } from './dockerfile/unexplained.ts';
 import { type ContextFile, writeDockerfile } from './dockerfile/write.ts';
 import { logFiles } from './log/log-files.ts';
 import { type ReadOptions, readSession, type Session } from './session/read-session.ts';
 
-export interface DraftOptions extends Omit<ReadOptions, 'prompt'> {
+export interface DraftOptions extends Omit<ReadOptions, 'prompt' | 'matters'> {
   /** A regular expression, as the user wrote it. */
   prompt?: string | undefined;
   keepFailed: boolean;
@@ -104,7 +104,7 @@ export function terminalLogOf(inspect: ContainerInspect): string {
 }
 
 function read(path: string, { prompt, ...options }: DraftOptions): Promise<Session> {
-  return readSession(path, { ...options, prompt: prompt === undefined ? undefined : promptRegex(prompt) });
+  return readSession(path, { ...options, matters, prompt: prompt === undefined ? undefined : promptRegex(prompt) });
 }
 
 function promptRegex(source: string): RegExp {

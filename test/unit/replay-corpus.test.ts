@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { validate } from 'dockerfile-utils';
 import { describe, expect, test } from 'vitest';
-import { stepsOf } from '../../src/replay/dockerfile/steps.ts';
+import { matters, stepsOf } from '../../src/replay/dockerfile/steps.ts';
 import { type Captured, writeDockerfile } from '../../src/replay/dockerfile/write.ts';
 import { readSession } from '../../src/replay/session/read-session.ts';
 import type { Session } from '../replay/session.ts';
@@ -19,7 +19,7 @@ describe.each(Object.entries(SESSIONS))('%s', (name, session) => {
   });
 
   test('its Dockerfile', async () => {
-    const { commands } = await readSession(log);
+    const { commands } = await readSession(log, { matters });
     const base = { directory: session.directory ?? '/', user: 'root' };
     const { steps, findings } = stepsOf(commands, {
       base,

@@ -34,6 +34,14 @@ export function failureOf(command: TypedCommand, next?: TypedCommand): string | 
   return lines.find((line) => TRY.test(line)) ?? lines.find((line) => GAVE_UP.test(line));
 }
 
+/** Whether a line may be the one that says so. */
+export function mayTellFailure(line: string): boolean {
+  const text = line.trim();
+  return (
+    [OF_SHELL, USAGE, TRY, GAVE_UP].some((form) => form.test(text)) || (text.includes(': ') && OF_ITSELF.test(text))
+  );
+}
+
 /** `echo $?` right after it. */
 function statusAsked(next: TypedCommand | undefined): number | undefined {
   if (next === undefined || !/^echo "?\$\?"?$/.test(next.text.trim())) return undefined;

@@ -31,13 +31,21 @@ const ADDED: readonly { form: RegExp; unless: RegExp; add: string }[] = [
 const ANSWERED = /(?:\[[yn]\/[yn]\]|\(y(?:es)?\/n(?:o)?(?:\/[^)]*)?\)|\[y\/N\/[^\]]*\])[?:]*\s*(\w*)\s*$/i;
 const QUESTION = /^(?:\/\S*\/)?(?:rm|cp|mv|ln|rmdir): .*\? ?(\w+)$/;
 
+const ABOUT_USER = /[Pp]assword|Full Name|Is the information correct/;
+const KEY_SAVED = /^Your identification has been saved in (\S+)$/;
+
+/** Whether a line of output says what was asked or answered. */
+export function isDialogue(line: string): boolean {
+  return [ANSWERED, QUESTION, ABOUT_USER, KEY_SAVED].some((form) => form.test(line));
+}
+
 /**
  * @param isBusybox its `adduser` knows other options than Debian's
  * @returns the command as a build is to run it
  */
 export function nonInteractive(typed: string, output: Output, isBusybox: boolean): string {
   const text = typed.replace(/^(DEBIAN_FRONTEND=\w+ +)?apt(?= )/, '$1apt-get');
-  if (/^adduser\b/.test(text) && asked(output, /[Pp]assword|Full Name|Is the information correct/)) {
+  if (/^adduser\b/.test(text) && asked(output, ABOUT_USER)) {
     return text.replace(/^adduser\b/, isBusybox ? 'adduser -D' : 'adduser --disabled-password --gecos ""');
   }
   if (/^ssh-keygen\b/.test(text)) {
@@ -63,7 +71,7 @@ function asked(output: Output, form: RegExp): boolean {
 
 function keyFile(output: Output): string {
   for (const line of output.all()) {
-    const saved = /^Your identification has been saved in (\S+)$/.exec(line)?.[1];
+    const saved = KEY_SAVED.exec(line)?.[1];
     if (saved !== undefined) return saved;
   }
   return '/root/.ssh/id_ed25519';

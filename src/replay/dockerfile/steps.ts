@@ -9,10 +9,10 @@ import {
   withoutComment,
 } from '../session/simple-commands.ts';
 import type { Shell, TypedCommand } from '../session/typed-command.ts';
-import { failureOf } from './failed.ts';
+import { failureOf, mayTellFailure } from './failed.ts';
 import { lostFile, secretKeptOut } from './findings.ts';
 import { judge, judgeAll } from './judge.ts';
-import { nonInteractive } from './noninteractive.ts';
+import { isDialogue, nonInteractive } from './noninteractive.ts';
 import { asCondition, expanded, hindrance, leadsElsewhere, oneLine, withoutSudo } from './rewrite.ts';
 import { secretsIn, withoutSecrets } from './secrets.ts';
 import {
@@ -69,6 +69,11 @@ export function stepsOf(commands: readonly TypedCommand[], options: StepOptions)
   const walk = new Walk(options, secrets);
   const fates = commands.map((command, i) => walk.command(command, commands[i + 1]));
   return { steps: walk.end(), findings: walk.findings, fates, secrets };
+}
+
+/** Whether a line of output is of use to `stepsOf`, beside the first of a command. */
+export function matters(line: string): boolean {
+  return mayTellFailure(line) || isDialogue(line) || secretsIn(line).length > 0;
 }
 
 /** What was told once is a secret wherever it stands. */

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { validate } from 'dockerfile-utils';
 import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { buildLines } from '../move/build-progress.ts';
@@ -112,6 +113,8 @@ test('the rest is exactly what differs, with modes and owners, and what is too m
   expect(rest.get('/etc/b')).toEqual(container.get('/etc/b'));
   const removal = 'RUN ["rm","-rf","/new"]';
   expect(restLines(differences, 'root')).toEqual(['# what no command explains', removal, 'ADD rest.tar /']);
+  const whole = `FROM x:1\nUSER app\n${restLines(differences, 'app').join('\n')}\n`;
+  expect(validate(whole)).toEqual([]);
   // The user of the image stays who it was.
   expect(restLines(differences, 'app').slice(1, 4)).toEqual(['USER root', removal, 'USER app']);
 });

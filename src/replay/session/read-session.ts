@@ -10,6 +10,8 @@ export interface ReadOptions {
   prompt?: RegExp | undefined;
   /** Width of the terminal, where it is known. */
   columns?: number | undefined;
+  /** Which lines of output are of use, beside the begin; where it is not told, the first and the last ones are kept. */
+  matters?: ((line: string) => boolean) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -22,9 +24,16 @@ export interface Session {
  * Reads a json-file log, with its rotated files, in one pass.
  * @throws DrayageError REPLAY_NO_LOG, REPLAY_NOT_A_LOG, REPLAY_EMPTY_LOG, REPLAY_NO_PROMPT
  */
-export async function readSession(path: string, { prompt, columns, signal }: ReadOptions = {}): Promise<Session> {
+export async function readSession(
+  path: string,
+  { prompt, columns, matters, signal }: ReadOptions = {},
+): Promise<Session> {
   const commands: TypedCommand[] = [];
-  const reader = new CommandFinder({ prompt, onCommand: (command) => void commands.push(command) });
+  const onCommand = (command: TypedCommand): void => {
+    if (matters !== undefined) command.output.settle(matters);
+    commands.push(command);
+  };
+  const reader = new CommandFinder({ prompt, onCommand });
   const screen = new Screen({ columns, reader });
   const log: LogCount = { entries: 0, bytes: 0, torn: 0 };
   for await (const entry of readJsonLog(path, log, signal)) await screen.write(entry);

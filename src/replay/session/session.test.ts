@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { readContinuation, readPrompt } from './prompt.ts';
 import { inSequence, programOf, simpleCommands, withoutComment } from './simple-commands.ts';
 import { tokenize } from './tokens.ts';
+import { Output } from './typed-command.ts';
 
 test.each([
   ['root@3f2a91c0b7de:/# ls -l', 'ls -l', { user: 'root', directory: '/', isRoot: true }],
@@ -101,6 +102,14 @@ test.each([
 test('a comment after a command', () => {
   expect(withoutComment('make all # the lot')).toBe('make all');
   expect(withoutComment('echo "#1" a#b')).toBe('echo "#1" a#b');
+});
+
+test('of the output of a command that has ended, its begin is kept and what matters', () => {
+  const output = new Output();
+  for (let i = 0; i < 200; i++) output.add(i === 0 ? '' : i % 50 === 7 ? `error ${i}` : `line ${i}`);
+  output.settle((line) => line.startsWith('error'));
+  expect(output.all()).toEqual(['', 'line 1', 'error 7']);
+  expect(output.lines).toBe(200);
 });
 
 function never(): never {

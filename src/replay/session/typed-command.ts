@@ -22,12 +22,13 @@ export type Shell = 'bash' | 'zsh' | 'dash' | 'busybox';
 
 /** The begin and the end of what a command wrote. */
 export class Output {
-  readonly head: string[] = [];
-  readonly #tail: string[] = [];
+  head: string[] = [];
+  #tail: string[] = [];
   lines = 0;
 
   add(line: string): void {
-    const kept = line.length > MAX_LENGTH ? line.slice(0, MAX_LENGTH) : line;
+    // A copy: a part of a string holds the whole.
+    const kept = line.length > MAX_LENGTH ? Buffer.from(line.slice(0, MAX_LENGTH)).toString() : line;
     this.lines += 1;
     if (this.head.length < KEPT) {
       this.head.push(kept);
@@ -35,6 +36,13 @@ export class Output {
     }
     this.#tail.push(kept);
     if (this.#tail.length > KEPT) this.#tail.shift();
+  }
+
+  /** Forgets all but the begin and the lines that matter: a long log has many commands. */
+  settle(matters: (line: string) => boolean): void {
+    const first = this.head.findIndex((line) => line.trim() !== '');
+    this.head = this.head.filter((line, i) => i <= first || matters(line));
+    this.#tail = this.#tail.filter((line) => matters(line));
   }
 
   /** Those lines that are kept, in order. */
