@@ -116,8 +116,10 @@ function promptRegex(source: string): RegExp {
 }
 
 function baseOf({ WorkingDir, User }: { WorkingDir?: string; User?: string }): Base {
-  const user = (User ?? '').split(':')[0] ?? '';
-  return { directory: WorkingDir || '/', user: user === '' || user === '0' ? 'root' : user };
+  return {
+    directory: WorkingDir || '/',
+    user: /^(?:(?:0|root)(?::(?:0|root))?)?$/.test(User ?? '') ? 'root' : (User ?? ''),
+  };
 }
 
 function draft(

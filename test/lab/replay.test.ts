@@ -39,7 +39,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await record(a, 'dev', {
       command: ['bash'],
       flags: ['-e', 'COLOUR=blue', '-w', '/srv', '-v', 'data:/data', '--label', 'x=y'],
-      steps: ['touch here\r', 'export KIND=test\r'],
+      steps: ['touch here\r', 'export KIND=test PATH=/opt/bin:$PATH\r'],
       commands: [],
     });
     const { status, stderr } = await replay('dev', '--start', '--require', '100');
@@ -47,7 +47,8 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await running(b)).toEqual(['dev']);
     const copy = await inspect(b, 'dev');
     expect(copy.Config).toMatchObject({ Cmd: ['bash'], WorkingDir: '/srv', Tty: true, Labels: { x: 'y' } });
-    expect(copy.Config.Env).toEqual(expect.arrayContaining(['COLOUR=blue', 'KIND=test']));
+    const path = expect.stringMatching(/^PATH=\/opt\/bin:\/usr\/local\/sbin:/);
+    expect(copy.Config.Env).toEqual(expect.arrayContaining(['COLOUR=blue', 'KIND=test', path]));
     expect(await docker(b, 'exec', 'dev', 'ls', '/srv/here')).toBe('/srv/here');
     // Its name is taken now.
     expect((await replay('dev', '--start')).status).toBe(3);
@@ -66,6 +67,10 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     const before = await docker(b, 'images', '-q');
     const { status, events } = await replay('dev', '--require', '100');
     expect(status).toBe(4);
+    const findings = events.flatMap((event) => (event.type === 'findings' ? event.findings : []));
+    expect(findings).toMatchObject([
+      { code: 'REPLAY_UNEXPLAINED', message: expect.stringMatching(/: \/root\/by-exec$/) },
+    ]);
     const proof = events.find((event) => event.type === 'proof');
     expect(proof).toMatchObject({ differing: 1, differences: [{ path: '/root/by-exec' }] });
     expect(events.find((event) => event.type === 'result')).toMatchObject({ error: { code: 'REPLAY_NOT_ALIKE' } });

@@ -248,6 +248,21 @@ describe('a Dockerfile', () => {
     expect(writeDockerfile(steps, { ...options, owners }).dockerfile).toContain('COPY --chown=65534:65533 ');
   });
 
+  test('a container that was started as user and group stays so', () => {
+    const alice = readPrompt('alice@dev:~$ ')?.prompt ?? never();
+    for (const [user, prompt] of [
+      ['alice:staff', alice],
+      ['1000:1000', readPrompt('I have no name!@dev:/$ ')?.prompt ?? never()],
+    ] as const) {
+      const commands = [typed('touch x', [], { prompt }), typed("cat > y <<'EOF'\nz\nEOF", [], { prompt })];
+      const { steps } = stepsOf(commands, { base: { directory: '/', user }, keepFailed: false });
+      const options = { from: 'x:1', about: [], base: { directory: '/', user: 'root' }, captured: undefined };
+      const text = writeDockerfile(steps, options).dockerfile;
+      expect(text.match(/^USER .*$/gm)).toEqual([`USER ${user}`]);
+      expect(text).toContain(`COPY --chown=${user} `);
+    }
+  });
+
   test('a value of several lines is no ENV', () => {
     expect(dockerfile(['export A="one\ntwo"', 'make'])).toBe(
       'RUN ["/bin/sh","-c","set -e\\nexport A=\\"one\\ntwo\\"\\nmake"]\n',

@@ -30,7 +30,7 @@ export interface Carried {
 export type Homes = ReadonlyMap<string, string>;
 
 export interface Base {
-  /** Working directory and user of the image. */
+  /** Working directory and user of the image; `user:group` where it has both. */
   directory: string;
   user: string;
 }
@@ -47,8 +47,15 @@ export function innerShell(outer: ShellState, change: Partial<Base> = {}): Shell
   return newShell({ directory: outer.directory, user: outer.user, ...change }, outer.homes);
 }
 
-function homeOf({ homes }: Pick<ShellState, 'homes'>, user: string): string {
+function homeOf({ homes }: Pick<ShellState, 'homes'>, userAndGroup: string): string {
+  const user = nameOf(userAndGroup);
+  if (/^\d+$/.test(user)) return '/';
   return homes.get(user) ?? (user === 'root' ? '/root' : `/home/${user}`);
+}
+
+/** Of `user:group`. */
+function nameOf(userAndGroup: string): string {
+  return userAndGroup.replace(/:.*/, '');
 }
 
 /** From the text of /etc/passwd. */
@@ -65,8 +72,9 @@ export function ownersOf(passwd: string): Map<string, string> {
   );
 }
 
-/** The prompt knows the directory better than anyone who reads along. */
+/** The prompt knows user and directory better than anyone who reads along. */
 export function believePrompt(state: ShellState, { directory, user }: Prompt): void {
+  if (user !== undefined && user !== nameOf(state.user)) state.user = user;
   const shown = directory?.startsWith('~') ? homeOf(state, user ?? state.user) + directory.slice(1) : directory;
   if (!shown?.startsWith('/') || shown === state.directory) return;
   state.previous = state.directory;

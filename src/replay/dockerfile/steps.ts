@@ -115,7 +115,6 @@ class Walk {
       return 'blocks';
     }
     believePrompt(this.#shell, prompt);
-    if (prompt.user !== undefined) this.#shell.user = prompt.user;
     const text = withoutAlias(this.#shell, expanded(command));
     this.#home = leadsElsewhere(text) ? prompt.host : undefined;
     const shown = oneLine(withoutSecrets(text, this.#secrets));

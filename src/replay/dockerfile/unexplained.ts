@@ -63,7 +63,7 @@ function addCommand(reach: Reach, command: SimpleCommand, { directory, user }: {
   const words = [...command.words, ...command.redirects.flatMap(({ target }) => target ?? [])];
   for (const { value, raw } of words) {
     if (value?.startsWith('-')) continue;
-    const home = user === 'root' ? '/root' : `/home/${user}`;
+    const home = user === 'root' ? '/root' : `/home/${user.replace(/:.*/, '')}`;
     const typed = (value ?? raw).replace(/^~(?=\/|$)/, home).replace(/["']/g, '');
     const [known = ''] = typed.split(/[$`*?[{]/, 1);
     const path = posix.resolve(directory, known);

@@ -153,7 +153,8 @@ class Writer {
 
   #file({ path, content, user }: Step & { type: 'file' }): void {
     this.#flush();
-    const owner = user === 'root' ? '' : (this.#options.owners?.get(user) ?? `${user}:${user}`);
+    const known = user.includes(':') ? user : this.#options.owners?.get(user);
+    const owner = user === 'root' ? '' : (known ?? `${user}:${user}`);
     this.#copy(path, { content: Buffer.from(content), mode: 0o644, uid: 0, gid: 0 }, owner);
   }
 
