@@ -181,9 +181,9 @@ export class Docker implements AsyncDisposable {
     return this.#connection.json('network ls', 'GET', '/networks', options);
   }
 
-  /** A line of JSON for every container that is connected to a network, from now on; ends with the engine. */
-  networkConnections(options?: CallOptions): Promise<Readable> {
-    const filters = JSON.stringify({ type: ['network'], event: ['connect'] });
+  /** A line of JSON for every container that is connected to a network, starts or ends, from now on; ends with the engine. */
+  networkChanges(options?: CallOptions): Promise<Readable> {
+    const filters = JSON.stringify({ type: ['network', 'container'], event: ['connect', 'start', 'die'] });
     return this.#connection.stream('events', `/events?filters=${encodeURIComponent(filters)}`, {
       ...options,
       unlimited: true,

@@ -1,6 +1,7 @@
 /** What clients see of a move: connections and requests go on at the address that they know, and nobody is refused. */
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
+import { Client } from './clients.ts';
 import { brokenAt, docker, forwards, logs, Pair, runContainer, running, trafficOf, until } from './harness.ts';
 import { expectUnnoticed, interrupted, SERVER, underProbe } from './probe.ts';
 import { DOCKERS } from './setup.ts';
@@ -68,6 +69,32 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await docker(a, 'inspect', '-f', ADDRESS, 'next')).toBe(address);
     await until('it serves', async () => (await get(pair, 8081)) === 'me');
     expect(await get(pair)).toBe('ok');
+    expect(await pair.leftovers()).toEqual([]);
+  });
+
+  test('another container that publishes its port gets what is opened from then on, for as long as it runs', async () => {
+    const { a, lab } = pair;
+    await serve(pair);
+    const early = await Client.open(lab.host('c'), 'count', { host: a.address, port: 7007 });
+    await pair.move(a, 'web', '--remove');
+    const late = await Client.open(lab.host('c'), 'count', { host: a.address, port: 7007 });
+    await runContainer(a, 'next', 'python', {
+      flags: ['-p', '8080:80', '-p', '7007:7'],
+      command: ['python3', '-u', '-c', SERVER.replace('ok\\n', 'me\\n')],
+    });
+    await until('it serves', async () => (await get(pair)) === 'me');
+    const theirs = await Client.open(lab.host('c'), 'count', { host: a.address, port: 7007 });
+    // Programs of the host itself, too.
+    expect(
+      (await a.run('busybox', ['wget', '-q', '-T', '3', '-O', '-', `http://${a.address}:8080/`])).stdout.trim(),
+    ).toBe('me');
+    for (const client of [early, late, theirs]) {
+      const { longestGapMs: _, ...seen } = await client.end();
+      expect(seen).toEqual({ sent: seen.sent, received: seen.sent });
+      expect(seen.sent).toBeGreaterThan(2);
+    }
+    await docker(a, 'rm', '-f', 'next');
+    await until('it is forwarded again', async () => (await get(pair)) === 'ok');
     expect(await pair.leftovers()).toEqual([]);
   });
 
