@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readSession } from '../../src/replay/session/read-session.ts';
+import { quote } from '../../src/replay/session/simple-commands.ts';
 import { BACKSPACE, ctrl, ENTER, LEFT, RIGHT } from '../replay/session.ts';
 
 let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'drayage-typing-'));
+  await writeFile(join(dir, '.inputrc'), 'set enable-bracketed-paste off\n');
 });
 afterAll(() => (process.env.KEEP ? undefined : rm(dir, { recursive: true })));
 
@@ -59,9 +61,15 @@ const cooked = fc.array(fc.oneof(insertion, backspace, fc.constantFrom(killBefor
   maxLength: 6,
 });
 
+const BASH = ['bash', '--norc', '--noprofile'] as const;
+/** As it was before 5.1: nothing tells when its editor is left. */
+const OLD_BASH = ['env', 'INPUTRC=.inputrc', ...BASH] as const;
+
 test.each([
-  ['bash', ['bash', '--norc', '--noprofile'], readline, 60],
-  ['bash on a narrow terminal', ['bash', '--norc', '--noprofile'], readline, 27],
+  ['bash', BASH, readline, 60],
+  ['bash on a narrow terminal', BASH, readline, 27],
+  ['an old bash', OLD_BASH, readline, 60],
+  ['an old bash on a narrow terminal', ['env', 'PS1=root@dev:/# ', ...OLD_BASH], readline, 38],
   ['sh', ['sh'], cooked, 80],
 ] as const)(
   'with %s',
@@ -96,7 +104,7 @@ function at({ before, after }: Line, position: number): Line {
 
 /** What the shell wrote to its terminal, as the log that the engine makes of it. */
 async function typedInto(command: readonly string[], columns: number, typed: readonly string[]): Promise<string> {
-  const line = `stty cols ${columns} rows 24; exec ${command.join(' ')}`;
+  const line = `stty cols ${columns} rows 24; exec ${command.map(quote).join(' ')}`;
   const env = { PATH: process.env.PATH, TERM: 'xterm', PS1: '# ', HOME: dir, SHELL: '/bin/sh' };
   const shell = spawn('script', ['-qec', line, '/dev/null'], { env, cwd: dir });
   let written = '';

@@ -5,29 +5,11 @@
  * Line editors that know bracketed paste (bash since 5.1, zsh) switch it on while they edit, `CSI ?2004h`, and off when
  * Enter is pressed: bash after its newline, zsh before it. What stands there at that moment was typed.
  */
-import headless, { type IBufferLine, type IMarker, type Terminal as TerminalType } from '@xterm/headless';
+import headless, { type IMarker, type Terminal as TerminalType } from '@xterm/headless';
 import type { LogEntry } from '../log/json-log.ts';
+import { Rows } from './rows.ts';
+import type { ScreenReader } from './screen-reader.ts';
 import { editingWidth, type Piece, pieces } from './width.ts';
-
-export interface ScreenReader {
-  /** A line was left by a newline outside of a line editor. `gapMs`: since the line before; NaN where it is not known. */
-  line(text: string, gapMs: number): void;
-  /** A line editor was left. */
-  edited(edit: Edit): void;
-  /** Whether a line is one that is being typed, as far as it goes. */
-  isTyped(line: string): boolean;
-  /** A program has left the alternate screen; the lines that stood there at the end. */
-  fullScreen(lines: string[]): void;
-}
-
-export interface Edit {
-  /** From the row where the editor began to the cursor. */
-  lines: string[];
-  /** In which it began. */
-  column: number;
-  /** Cursor keys were the application's still, which zsh takes back when a line is entered, and not when it is given up. */
-  hasKeys: boolean;
-}
 
 export interface ScreenOptions {
   /** Of the terminal that was attached; without it, it is told from how line editors wrap. */
@@ -45,11 +27,10 @@ const PENDING = 256 << 10;
 const SOFT_NEWLINE = '\r\r\n';
 /** An editor that was killed never switches bracketed paste off: after so many lines it is not an editor's screen. */
 const MAX_EDITED = 500;
-/** Of a longer line nobody has typed the rest. */
-const MAX_TEXT = 64 << 10;
 
 export class Screen {
   readonly #terminal: TerminalType;
+  readonly #rows: Rows;
   readonly #reader: ScreenReader;
   readonly #pieces: { timeMs: number; isSoft: boolean }[] = [];
   readonly #columnsKnown: boolean;
@@ -60,6 +41,14 @@ export class Screen {
   #softFrom: IMarker | undefined;
   /** zsh leaves its editor before its newline: that line has been told. */
   #told = false;
+  /** The last row that was told and is full: what stands below is no part of it. */
+  #full: IMarker | undefined;
+  /** The line that was left last is told with the next one: an old readline may go up again and on with it. */
+  #held: { row: number; text: string; gapMs: number; sinceMs: number } | undefined;
+  /** The cursor has gone up to the line that is held. */
+  #isBack = false;
+  /** An old readline has gone down in its line by newlines. */
+  #wentDown = false;
 
   constructor({ columns, reader }: ScreenOptions) {
     this.#reader = reader;
@@ -71,7 +60,9 @@ export class Screen {
       allowProposedApi: true,
       logLevel: 'off',
     });
+    this.#rows = new Rows(this.#terminal);
     this.#terminal.onLineFeed(() => this.#lineLeft());
+    this.#terminal.parser.registerCsiHandler({ final: 'A' }, ([rows]) => this.#wentUp(Number(rows) || 1));
     this.#terminal.parser.registerCsiHandler({ prefix: '?', final: 'h' }, (modes) => this.#mode(modes, true));
     this.#terminal.parser.registerCsiHandler({ prefix: '?', final: 'l' }, (modes) => this.#mode(modes, false));
   }
@@ -93,6 +84,7 @@ export class Screen {
   /** All is drawn. */
   async end(): Promise<void> {
     await this.#drain();
+    this.#tellHeld();
     if (this.#edit !== undefined) this.#flushEdit();
     this.#terminal.dispose();
   }
@@ -105,8 +97,8 @@ export class Screen {
     await this.#drain();
     const { active } = this.#terminal.buffer;
     if (active.type !== 'normal') return;
-    const row = active.baseY + active.cursorY;
-    const line = this.#logicalLine(row);
+    if (!this.#isBack) this.#tellHeld();
+    const line = this.#rows.lineTo(this.#rows.cursor);
     const isTyped = this.#edit !== undefined || this.#reader.isTyped(line);
     const columns = editingWidth(piece, { cursor: active.cursorX, line, isTyped });
     if (columns === undefined || columns === this.#terminal.cols) return;
@@ -121,40 +113,57 @@ export class Screen {
   #lineLeft(): void {
     const { active } = this.#terminal.buffer;
     const { timeMs, isSoft } = this.#pieces[0] ?? { timeMs: Number.NaN, isSoft: false };
-    const gapMs = timeMs - this.#lineMs;
+    const row = this.#rows.cursor - 1;
+    const isNormal = active.type === 'normal';
+    if (isNormal && this.#isBack && this.#held !== undefined && this.#firstTyped(row) <= this.#held.row) {
+      this.#lineMs = this.#held.sinceMs;
+      this.#held = undefined;
+    }
+    this.#tellHeld();
+    if (isNormal && !this.#told && this.#edit === undefined && this.#goesOn(row)) {
+      this.#wentDown = true;
+      return;
+    }
+    const sinceMs = this.#lineMs;
+    const gapMs = timeMs - sinceMs;
     this.#lineMs = timeMs;
-    if (active.type !== 'normal') return;
+    if (!isNormal) return;
     if (this.#told) {
       this.#told = false;
       return;
     }
-    const row = active.baseY + active.cursorY - 1;
-    const from = this.#softFrom?.line ?? row;
-    const text = this.#logicalLine(row, from < 0 ? row : from);
-    if (isSoft && this.#edit === undefined && this.#reader.isTyped(text)) {
+    const soft = this.#softFrom?.line ?? -1;
+    const text = this.#rows.lineTo(row, soft >= 0 ? soft : this.#firstTyped(row));
+    if (isSoft && !this.#wentDown && this.#edit === undefined && this.#reader.isTyped(text)) {
       this.#softFrom ??= this.#terminal.registerMarker(-1);
       return;
     }
+    this.#wentDown = false;
     this.#softFrom?.dispose();
     this.#softFrom = undefined;
+    if (this.#rows.isFull(row)) {
+      this.#full?.dispose();
+      this.#full = this.#terminal.registerMarker(-1);
+    }
     // A line that filled its row exactly had its only newline there: this is the next one.
-    const own = from < row ? this.#logicalLine(row) : text;
+    const own = soft >= 0 ? this.#rows.lineTo(row) : text;
     if (own !== text && this.#reader.isTyped(own)) {
       this.#reader.line(text.slice(0, text.length - own.length), Number.NaN);
       this.#reader.line(own, gapMs);
       return;
     }
-    if (this.#edit === undefined) this.#reader.line(text, gapMs);
+    if (this.#edit === undefined) this.#held = { row, text, gapMs, sinceMs };
     else if (this.#edit.lines.push({ text, gapMs }) > MAX_EDITED) this.#flushEdit();
   }
 
   /** Modes are set one or several at a time. Returning false lets the emulator do its own work, too. */
   #mode(modes: (number | number[])[], on: boolean): boolean {
     const { active } = this.#terminal.buffer;
+    this.#tellHeld();
     for (const mode of modes.flat()) {
       if (mode === 2004 && active.type === 'normal') on ? this.#editBegins() : this.#editEnds();
       if ((mode === 1049 || mode === 1047 || mode === 47) && !on && active.type === 'alternate') {
-        const rows = Array.from({ length: ROWS }, (_, y) => textOf(active.getLine(active.baseY + y)));
+        const rows = Array.from({ length: ROWS }, (_, y) => this.#rows.text(active.baseY + y));
         this.#reader.fullScreen(rows.filter((row) => row !== ''));
       }
     }
@@ -170,33 +179,56 @@ export class Screen {
   #editEnds(): void {
     if (this.#edit === undefined) return;
     const { active } = this.#terminal.buffer;
-    const cursor = active.baseY + active.cursorY;
+    const { cursor } = this.#rows;
     const from = this.#edit.from?.line ?? -1;
     const begin = from < 0 || from > cursor ? active.baseY : from;
     const lines: string[] = [];
-    let isFull = false;
     for (let row = begin; row <= cursor; row++) {
-      const text = textOf(active.getLine(row));
-      // An editor that has moved the cursor itself leaves no sign of the wrapping but a row that is full.
-      if ((active.getLine(row)?.isWrapped || isFull) && lines.length > 0) lines.push((lines.pop() ?? '') + text);
-      else lines.push(text);
-      isFull = text.length === this.#terminal.cols;
+      const goesOn = lines.length > 0 && (this.#rows.isWrapped(row) || this.#rows.isFull(row - 1));
+      if (goesOn) lines.push((lines.pop() ?? '') + this.#rows.text(row));
+      else lines.push(this.#rows.text(row));
     }
     // Where a newline has been written, the cursor is on a row of its own.
     const leftLine = lines.at(-1) === '' && lines.length > 1;
     if (leftLine) lines.pop();
     this.#told = !leftLine;
     // zsh leaves from wherever the cursor was: the rest of a line that wraps stands below.
-    for (let row = cursor + 1; !leftLine && row < active.length; row++) {
-      const text = textOf(active.getLine(row));
-      if (text === '' || !(isFull || active.getLine(row)?.isWrapped)) break;
-      lines.push((lines.pop() ?? '') + text);
-      isFull = text.length === this.#terminal.cols;
-    }
+    if (!leftLine) lines.push((lines.pop() ?? '') + this.#rows.below(cursor).join(''));
     const { column } = this.#edit;
     this.#edit.from?.dispose();
     this.#edit = undefined;
     this.#reader.edited({ lines, column, hasKeys: this.#terminal.modes.applicationCursorKeysMode });
+  }
+
+  /** The row of the prompt of a line that is wrapped, also where only its full rows show that; else the row itself. */
+  #firstTyped(row: number): number {
+    const end = this.#full?.line ?? -1;
+    if (this.#edit !== undefined || row - 1 <= end || !this.#rows.isFull(row - 1)) return row;
+    for (let first = row; ; first--) {
+      if (this.#reader.isTyped(this.#rows.lineTo(first))) return first;
+      if (first - 1 <= end || !this.#rows.isFull(first - 1)) return row;
+    }
+  }
+
+  /** Whether a row is one of a line that is being typed, and not the last. */
+  #goesOn(row: number): boolean {
+    return this.#rows.below(row).length > 0 && this.#reader.isTyped(this.#rows.lineTo(row, this.#firstTyped(row)));
+  }
+
+  #wentUp(rows: number): false {
+    if (this.#held === undefined || this.#rows.cursor - rows > this.#held.row) return false;
+    this.#isBack = true;
+    this.#full?.dispose();
+    this.#full = undefined;
+    return false;
+  }
+
+  #tellHeld(): void {
+    this.#isBack = false;
+    if (this.#held === undefined) return;
+    const { text, gapMs } = this.#held;
+    this.#held = undefined;
+    this.#reader.line(text, gapMs);
   }
 
   /** It was no edit, or the editor was killed: its lines are ordinary ones. */
@@ -206,18 +238,4 @@ export class Screen {
     this.#edit = undefined;
     for (const { text, gapMs } of lines) this.#reader.line(text, gapMs);
   }
-
-  /** The whole line that ends in a row, over all the rows that it was wrapped to, those from `from` on included. */
-  #logicalLine(row: number, from = row): string {
-    const { active } = this.#terminal.buffer;
-    let first = Math.min(from, row);
-    while (first > 0 && active.getLine(first)?.isWrapped) first--;
-    let text = '';
-    for (let y = first; y <= row && text.length < MAX_TEXT; y++) text += textOf(active.getLine(y));
-    return text;
-  }
-}
-
-function textOf(line: IBufferLine | undefined): string {
-  return line?.translateToString(true) ?? '';
 }

@@ -1,5 +1,5 @@
 /** Finds the commands in what was on the screen: what stands after a prompt when its line is left. */
-import type { Edit, ScreenReader } from '../screen/screen.ts';
+import type { Edit, ScreenReader } from '../screen/screen-reader.ts';
 import { isKnownProgram } from './known-programs.ts';
 import { type Prompt, type PromptedLine, readContinuation, readPrompt } from './prompt.ts';
 import { programOf, simpleCommands } from './simple-commands.ts';
