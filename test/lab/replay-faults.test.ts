@@ -87,9 +87,9 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   test('with --start: a container that takes the name meanwhile stays', async () => {
     const { a, b, lab } = pair;
     await lab.image('counter', ['b']);
-    await record(a, 'dev', { command: ['bash'], steps: ['touch /root/x\r'], commands: [] });
+    await record(a, 'dev', SLOW_SESSION);
     const { result } = await replayCut(
-      { phase: 'verify' },
+      { phase: 'build', what: /sleep 4/ },
       async () => void (await docker(b, 'run', '-d', '--pull=never', '--name', 'dev', 'counter')),
       '--start',
     );
