@@ -4,14 +4,11 @@ import type { BuildLine } from './target-port.ts';
 
 const KEPT = 15;
 
-/** The image of a step, by the begin of its id: only the target counts them. */
-export interface StepMade {
-  type: 'made';
-  image: string;
-}
+/** The image that a step has made, or the container that it runs in, by the begin of its id: only the target counts them. */
+export type StepThing = { type: 'made'; id: string } | { type: 'runs'; id: string };
 
 /** The lines of a build; the last is `failed` or `built`. */
-export async function* buildLines(answer: AsyncIterable<Buffer>): AsyncGenerator<BuildLine | StepMade> {
+export async function* buildLines(answer: AsyncIterable<Buffer>): AsyncGenerator<BuildLine | StepThing> {
   let image = '';
   let step = '';
   const output: string[] = [];
@@ -22,8 +19,8 @@ export async function* buildLines(answer: AsyncIterable<Buffer>): AsyncGenerator
     }
     image = aux?.ID ?? image;
     for (const line of (stream ?? '').split('\n')) {
-      const made = /^ ---> ([0-9a-f]{12})$/.exec(line)?.[1];
-      if (made !== undefined) yield { type: 'made', image: made };
+      const [, runs, thing] = /^ ---> (Running in )?([0-9a-f]{12})$/.exec(line) ?? [];
+      if (thing !== undefined) yield { type: runs === undefined ? 'made' : 'runs', id: thing };
       const match = /^Step (\d+)\/(\d+) : (.*)$/.exec(line);
       if (match !== null) {
         step = match[3] ?? '';

@@ -38,6 +38,8 @@ export class ReplaySession {
   readonly #abort = new AbortController();
   readonly #working = new Set<Promise<unknown>>();
   #image: string | undefined;
+  /** Of the build that is under way: the image that the last step has made. */
+  #lastStep: string | undefined;
   #ending: Promise<void> | undefined;
 
   /** @param stopping ends the waiting for an engine that is not back; the agent's next start undoes the rest */
@@ -107,13 +109,15 @@ export class ReplaySession {
 
   async #build(stream: Duplex): Promise<void> {
     const { signal } = this.#abort;
-    const before = new Set((await this.#docker.images({ all: true, signal })).map(({ Id }) => Id));
+    const there = [await this.#docker.images({ all: true, signal }), await this.#docker.containers({ signal })].flat();
+    const before = new Set(there.map(({ Id }) => Id));
     await this.#acquire({ kind: 'built', name: this.#tag });
     // Whoever sends a stream as the body of a request destroys it at its end, and the answer goes the other way.
     const context = Readable.from(chunksOf(stream), { objectMode: false });
     const answer = await this.#docker.build(context, this.#tag, { signal });
     for await (const line of buildLines(answer)) {
-      if (line.type === 'made') await this.#acquireStep(line.image, before);
+      if (line.type === 'made') await this.#acquireStep(line.id, before);
+      else if (line.type === 'runs') await this.#acquireRun(line.id, before);
       else {
         if (line.type === 'built') this.#image = (await this.#docker.inspectImage(this.#tag)).Id;
         send(stream, line);
@@ -125,7 +129,15 @@ export class ReplaySession {
   /** A build that fails leaves the images of its steps. What a program of the build says must not name another one. */
   async #acquireStep(shortId: string, before: ReadonlySet<string>): Promise<void> {
     const id = (await this.#docker.inspectImage(shortId).catch(() => undefined))?.Id;
+    this.#lastStep = id;
     if (id !== undefined && !before.has(id)) await this.#acquire({ kind: 'built', name: id });
+  }
+
+  /** While it is there, the images below it cannot be removed. The builder removes it by itself, in its own time. */
+  async #acquireRun(shortId: string, before: ReadonlySet<string>): Promise<void> {
+    const { Id: id, Image } = (await this.#docker.inspect(shortId).catch(() => undefined)) ?? {};
+    if (id === undefined || before.has(id) || Image !== this.#lastStep) return;
+    await this.#acquire({ kind: 'container', temporaryName: id, id, restartPolicy: NO_RESTART });
   }
 
   /** A container that never runs shows the image's files as those of the other container are shown. */

@@ -131,7 +131,8 @@ test('what the classic builder says', async () => {
   const lines = async (last: object) => all(buildLines(chunks([...said, last])));
   expect(await lines({ aux: { ID: 'sha256:1' } })).toEqual([
     { type: 'step', number: 1, of: 2, text: 'FROM x' },
-    { type: 'made', image: '0123456789ab' },
+    { type: 'runs', id: '0123456789ab' },
+    { type: 'made', id: '0123456789ab' },
     { type: 'step', number: 2, of: 2, text: 'RUN false' },
     { type: 'built', image: 'sha256:1' },
   ]);
