@@ -60,7 +60,10 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       } else if (name.includes('target')) {
         expect(result).toMatchObject({ outcome: 'undone' });
       }
-      expect((await a.run('drayage', ['history'])).stdout).toMatch(/docker:dev.*undone/);
+      await until('the history tells', async () => {
+        const last = JSON.parse((await a.run('drayage', ['history', '--json'])).stdout).at(-1);
+        return last.workload === 'docker:dev' && last.outcome === 'undone';
+      });
       // It can be done again.
       const again = await replay('--start', '--require', '100');
       expect(again.result, again.said).toMatchObject({ outcome: 'committed' });
