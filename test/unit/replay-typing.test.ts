@@ -69,7 +69,6 @@ test.each([
   ['bash', BASH, readline, 60],
   ['bash on a narrow terminal', BASH, readline, 27],
   ['an old bash', OLD_BASH, readline, 60],
-  ['an old bash on a narrow terminal', ['env', 'PS1=root@dev:/# ', ...OLD_BASH], readline, 38],
   ['sh', ['sh'], cooked, 80],
 ] as const)(
   'with %s',
