@@ -45,7 +45,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       await docker(b, 'image', 'prune', '-a', '-f');
       await record(a, 'dev', SLOW_SESSION);
       const before = await thingsOf();
-      const { status, result } = await replayCut(point, strike, '--start');
+      const { status, result, said } = await replayCut(point, strike, '--start');
       await pair.ready();
       await until('all is taken back on both hosts', async () => (await thingsOf()) === before, 30_000).catch(
         async (error: Error) => {
@@ -55,7 +55,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       expect(await pair.leftovers()).toEqual([]);
       expect((await inspect(a, 'dev')).State.Status).toBe('exited');
       if (name === 'Ctrl-C') {
-        expect(status).toBe(130);
+        expect(status, said.slice(-1500)).toBe(130);
         expect(result).toMatchObject({ outcome: 'undone', error: { code: 'CANCELLED' } });
       } else if (name.includes('target')) {
         expect(result).toMatchObject({ outcome: 'undone' });
@@ -65,7 +65,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
         return last.workload === 'docker:dev' && last.outcome === 'undone';
       });
       // It can be done again.
-      const again = await replay('--start', '--require', '100');
+      const again = await replay('--start');
       expect(again.result, again.said).toMatchObject({ outcome: 'committed' });
       expect(await running(b)).toEqual(['dev']);
     });

@@ -35,6 +35,13 @@ test('packages change the system, and nothing of the people', () => {
   ]);
 });
 
+test('homes of users that were added, and what a shell was told to do', () => {
+  const steps = [run('useradd -m alice'), run('sh -c "sleep 4; touch /root/slow"')];
+  expect(unexplained(added('/home/alice', '/home/alice/.profile', '/root/slow', '/root/x'), steps, [])).toEqual([
+    '/root/x',
+  ]);
+});
+
 test('a program of which nothing is known may have written where it ran', () => {
   const steps = [run('./configure', { directory: '/src', user: 'root' }), run('git clone x')];
   expect(unexplained(added('/src/config.h', '/x', '/x/README', '/opt/y'), steps, [])).toEqual(['/opt/y']);

@@ -16,6 +16,9 @@ const SYSTEM =
 const PLAIN =
   /^(?:touch|mkdir|rmdir|cp|mv|rm|ln|chmod|chown|chgrp|install|tee|truncate|mkfifo|mknod|dd|sed|cat|echo|printf|head|tail|sort|uniq|cut|tr|grep|date|test|\[|gzip|gunzip|xz|bzip2|patch|shred|split|ls|true|:)$/;
 
+const USERS = /^(?:useradd|adduser|usermod|userdel|deluser)$/;
+const SHELL = /^(?:ba|da|a|z|k)?sh$/;
+
 /** @param mounts what is mounted is in no image */
 export function unexplained(changes: readonly Change[], steps: readonly Step[], mounts: readonly string[]): string[] {
   const reach = reachOf(steps);
@@ -73,6 +76,12 @@ function addCommand(reach: Reach, command: SimpleCommand, { directory, user }: {
     else if (directory !== '/') reach.places.push(directory);
   }
   const name = programOf(command);
+  const script = SHELL.test(name) && command.words[1]?.value === '-c' ? command.words[2]?.value : undefined;
+  if (script !== undefined) {
+    for (const inner of simpleCommands(script)) addCommand(reach, inner, { directory, user });
+    return;
+  }
+  if (USERS.test(name)) reach.places.push('/home');
   if (SYSTEM.test(name)) reach.system = true;
   if (name === '' || PLAIN.test(name)) return;
   if (directory === '/') reach.anything = true;

@@ -116,6 +116,7 @@ async function carryImage(m: SourceMigration, target: ReplayTarget, { workload, 
   if (host.arch !== machine() || host.docker?.images.some(({ id }) => id === image.id)) return;
   const stream = await open(m, target, 'image');
   const done = drained(stream);
+  done.catch(() => {}); // Where the sending fails, too, nobody waits for it.
   const onProgress = m.progress('transfer', 'image', image.bytes);
   const { bytes } = await sendImage(m.docker, image, host.docker?.layers ?? [], stream, {
     signal: m.signal,
