@@ -7,6 +7,8 @@ import { eventSchema, migrationIdSchema } from '../migration/journal-records.ts'
 import type { Repointed } from '../migration/older-forwards.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { ArrivingTraffic, HostNetwork, OpenTarget } from '../migration/target-port.ts';
+import type { Fate } from '../replay/dockerfile/steps.ts';
+import type { OpenReplay } from '../replay/move/target-port.ts';
 import type { PathEnd } from '../traffic/path-rules.ts';
 import type { ForwardSummary } from './forwards.ts';
 import { defineProtocol } from './protocol.ts';
@@ -58,6 +60,20 @@ const openTarget = z.object({
   }),
   options,
   parents: z.record(text, device),
+});
+const openReplay = openTarget.pick({ id: true, workload: true });
+const replayOptions = z.object({
+  prompt: text.exactOptional(),
+  columns: z.number().int().min(2).max(10_000).exactOptional(),
+  keepFailed: z.boolean(),
+});
+const contextFile = z.object({
+  name: text,
+  /** In base64. */
+  content: z.string(),
+  mode: z.number().int(),
+  uid: z.number().int(),
+  gid: z.number().int(),
 });
 const listing = z.object({ path: z.string(), names: z.array(z.string()) });
 const span = z.object({
@@ -166,6 +182,30 @@ export const agentProtocol = defineProtocol({
       result: z.custom<MigrationResult>(),
     },
 
+    'replays.draft': {
+      params: z.object({ workload: text, to: text.exactOptional(), start: z.boolean(), options: replayOptions }),
+      result: z.object({
+        dockerfile: z.string(),
+        files: z.array(contextFile),
+        findings: z.array(z.custom<Finding>()),
+        commands: z.array(z.object({ text: z.string(), fate: z.custom<Fate>() })),
+      }),
+    },
+    /** Goes on under `migrations.watch`, `undo`, `list` and `show`. */
+    'replays.start': {
+      params: z.object({
+        workload: text,
+        to: text,
+        options: replayOptions.extend({
+          start: z.boolean(),
+          captureRest: z.boolean(),
+          require: z.number().min(0).max(100),
+          agreed: text.exactOptional(),
+        }),
+      }),
+      result: withId,
+    },
+
     'forwards.list': { params: nothing, result: z.object({ forwards: z.array(z.custom<ForwardSummary>()) }) },
     'forwards.remove': { params: withId, result: done },
     'forwards.repair': { params: withId, result: done },
@@ -222,6 +262,12 @@ export const agentProtocol = defineProtocol({
     'target.release': { params: withId, result: z.object({ spans: z.array(span), notes: z.array(z.string()) }) },
     'target.abort': { params: z.object({ id, reason: text }), result: z.object({ spans: z.array(span) }) },
     'target.resolve': { params: z.object({ id, keep: z.enum(['source', 'target']) }), result: done },
+    'replay.open': { params: openReplay as unknown as z.ZodType<OpenReplay, OpenReplay>, result: done },
+    'replay.finish': {
+      params: z.object({ id, start: z.boolean() }),
+      result: z.object({ image: z.string(), containerId: z.string().exactOptional(), notes: z.array(z.string()) }),
+    },
+    'replay.abort': { params: z.object({ id, reason: text }), result: done },
     'target.outcome': { params: withId, result: z.object({ outcome: z.enum(['committed', 'aborted', 'unknown']) }) },
   },
   notifications: { event: eventSchema },

@@ -24,7 +24,6 @@ import { makePlan } from '../migration/plan.ts';
 import { preflight, sourceHindrances } from '../migration/preflight.ts';
 import { recoverSource, recoverTarget, startedOf } from '../migration/recover.ts';
 import { surveyWorkload } from '../migration/survey.ts';
-import type { TargetPort } from '../migration/target-port.ts';
 import { untilDone } from '../migration/until-done.ts';
 import { Docker } from '../tools/docker.ts';
 import { readNetwork } from '../tools/ip-network.ts';
@@ -40,7 +39,9 @@ import { surveyHost } from './host-facts.ts';
 import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
 import type { Handlers } from './protocol.ts';
-import { remoteTarget } from './remote-target.ts';
+import { remoteTarget, type Target } from './remote-target.ts';
+import { draftReplay } from './replay-draft.ts';
+import { Replays } from './replays.ts';
 import { serve } from './server.ts';
 import { Targets } from './targets.ts';
 import { Turns } from './turns.ts';
@@ -90,7 +91,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   // A source that waits for its target's turn keeps no other source waiting for its own.
   const [trying, answering] = [new Turns(), new Turns()];
   const exclusively = <T>(work: () => Promise<T>): Promise<T> => trying.take(work);
-  const dialTarget = async (to: string): Promise<TargetPort> => {
+  const dialTarget = async (to: string): Promise<Target> => {
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
       version,
@@ -109,6 +110,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
 
   const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store };
   const targets = new Targets(common);
+  const replays = new Replays(common);
   const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
 
   const forwards = new Forwards({ store, run, docker, journalOf: (id) => migrations.recordsOf(id) });
@@ -146,7 +148,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       drayage: version,
       hostname: hostname(),
       machine,
-      busy: migrations.busy || targets.busy,
+      busy: migrations.busy || targets.busy || replays.busy,
       rssBytes: process.memoryUsage.rss(),
     }),
     'workloads.list': async (_, context) => ({ workloads: await listWorkloads(docker, hostFacts, context.signal) }),
@@ -159,6 +161,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'migrations.start': async (request) => {
       await recovering;
       return { id: await migrations.start(request) };
+    },
+    'replays.draft': (request, context) => draftReplay(docker, dialTarget, request, context.signal),
+    'replays.start': async (request) => {
+      await recovering;
+      return { id: await migrations.replay(request) };
     },
     'migrations.watch': async ({ id, from }, { connection, signal: asked }) => {
       const result = await migrations.watch(
@@ -210,7 +217,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       await recovering;
       return { outcome: await targets.outcome(id) };
     },
+    'replay.open': (request, { connection }) => replays.open(request, connection.closed),
+    'replay.finish': ({ id, start }) => replays.finish(id, start),
+    'replay.abort': ({ id, reason }) => replays.abort(id, reason),
   };
+  const replayMeta = z.object({ id: migrationIdSchema, meta: z.enum(['image', 'build', 'manifest']) });
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
   const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
     const { id, meta } = channelMeta.parse(raw);
@@ -221,6 +232,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     files: channel('files'),
     logs: channel('logs'),
     memory: channel('memory'),
+    replay: (stream: Duplex, raw: unknown) => {
+      const { id, meta } = replayMeta.parse(raw);
+      return replays.channel(stream, meta, id);
+    },
   };
 
   // What an agent that was killed has left. Without nft there is nothing.
@@ -235,7 +250,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     signal,
     onListening: () => void recover().then(() => forwards.keep(signal, log)),
   });
-  await Promise.all([migrations.stop(), targets.stop()]);
+  await Promise.all([migrations.stop(), targets.stop(), replays.stop()]);
   await docker[Symbol.asyncDispose]();
 }
 

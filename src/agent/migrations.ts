@@ -9,8 +9,9 @@ import { migrate } from '../migration/migrate.ts';
 import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
-import type { TargetPort } from '../migration/target-port.ts';
+import { type RebuildOptions, rebuild } from '../replay/move/rebuild.ts';
 import type { ForwardStore } from '../traffic/store.ts';
+import type { Target } from './remote-target.ts';
 
 export interface MigrationRequest {
   workload: string;
@@ -26,10 +27,24 @@ export interface MigrationsOptions {
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   exclusively: SourceMigration['exclusively'];
   /** Reaches the agent of a host as users name it. */
-  dialTarget: (to: string) => Promise<TargetPort>;
+  dialTarget: (to: string) => Promise<Target>;
   log: (line: string) => void;
   stopping: AbortSignal;
 }
+
+export interface ReplayRequest {
+  workload: string;
+  to: string;
+  options: RebuildOptions;
+}
+
+type Drive = (migration: SourceMigration, target: Target) => Promise<MigrationResult>;
+
+/** Of a move; a replay has options of its own. */
+const NOTHING_CARRIED: MigrateOptions = {
+  ...{ remove: false, carryBinds: false, dropConnections: false, dryRun: false },
+  handover: 'none',
+};
 
 interface Running {
   workload: string;
@@ -68,7 +83,17 @@ export class Migrations {
   }
 
   /** Begins a migration and returns its id at once; what becomes of it is told to those who watch. */
-  async start({ workload, to, options }: MigrationRequest): Promise<string> {
+  start(request: MigrationRequest): Promise<string> {
+    return this.#begin(request, (migration) => migrate(migration));
+  }
+
+  /** The same for a replay, which has a journal and events as any move. */
+  replay({ workload, to, options }: ReplayRequest): Promise<string> {
+    const request = { workload, to, options: NOTHING_CARRIED };
+    return this.#begin(request, (migration, target) => rebuild(migration, target.replay, options));
+  }
+
+  async #begin({ workload, to, options }: MigrationRequest, drive: Drive): Promise<string> {
     const { name } = parseWorkload(workload);
     const other = [...this.#running].find(([, running]) => running.workload === name);
     if (other !== undefined)
@@ -83,7 +108,7 @@ export class Migrations {
       done: Promise.resolve(),
     };
     this.#running.set(id, placeholder);
-    let target: TargetPort | undefined;
+    let target: Target | undefined;
     try {
       const { journalDir, dialTarget, hostFacts, exclusively, stopping, forwards, machine, hostname } = this.#options;
       target = await dialTarget(to);
@@ -106,7 +131,7 @@ export class Migrations {
       });
       migration.emit({ type: 'started', workload, source: this.#options.hostname, target: to, options });
       Object.assign(placeholder, { journal, migration });
-      placeholder.done = this.#drive(migration).finally(() => this.#running.delete(id));
+      placeholder.done = this.#drive(migration, drive(migration, target)).finally(() => this.#running.delete(id));
       return id;
     } catch (error) {
       this.#running.delete(id);
@@ -232,10 +257,10 @@ export class Migrations {
     }
   }
 
-  async #drive(migration: SourceMigration): Promise<void> {
+  async #drive(migration: SourceMigration, driven: Promise<MigrationResult>): Promise<void> {
     const { id, journal } = migration;
     try {
-      migration.emit(await migrate(migration));
+      migration.emit(await driven);
     } catch (error) {
       // Only what must not fail comes here: a journal that cannot be written. Recovery goes on from what it holds.
       this.#options.log(`migration ${id}: ${DrayageError.from(error).message}`);

@@ -13,6 +13,7 @@ import { hostCommand } from './host.ts';
 import { migrateCommand } from './migrate.ts';
 import { probeCommand } from './probe.ts';
 import { psCommand } from './ps.ts';
+import { replayCommand } from './replay.ts';
 import { resolveCommand } from './resolve.ts';
 import { setupCommand } from './setup.ts';
 import { showCommand } from './show.ts';
@@ -27,7 +28,7 @@ export function programOf(cli: Cli, lab: Command): Command {
     .enablePositionalOptions()
     .addHelpText('after', OVERVIEW);
   const groups: [string, Command[]][] = [
-    ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli)]],
+    ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli), replayCommand(cli)]],
     [
       'Look back:',
       [historyCommand(cli), showCommand(cli), watchCommand(cli), resolveCommand(cli), forwardsCommand(cli)],

@@ -19,6 +19,10 @@ export const PHASES = [
   'commit',
   'release',
   'undo',
+  // Of a replay, which rebuilds instead of moving: read the log, build the image, compare.
+  'read',
+  'build',
+  'verify',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -48,6 +52,8 @@ export interface MigrationResult {
   targetId?: string;
   /** Under which name the source's stopped copy is kept; absent where it was removed. */
   keptAs?: string;
+  /** The image that a replay has built, and how much of the file system is alike, in percent. */
+  rebuilt?: { image: string; score: number };
   /** Why it was undone, or what is unknown. */
   error?: SerializedError;
 }
@@ -60,8 +66,24 @@ export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; i
   | { type: 'progress'; phase: Phase; what: string; bytes: number; total?: number; rate?: number }
   | { type: 'span'; span: Span }
   | { type: 'note'; message: string }
+  | Proof
   | MigrationResult
 );
+
+/** What a replay has built, beside the container: paths with their modes, owners and content. */
+export interface Proof {
+  type: 'proof';
+  /** Percent of the paths that are alike; 100 only where all are. */
+  score: number;
+  /** Paths that were compared. */
+  paths: number;
+  /** By name; as many as a journal's record holds. */
+  differences: { path: string; what: string }[];
+  /** How many have been told by events before; absent for none. */
+  from?: number;
+  /** Paths that differ. */
+  differing: number;
+}
 
 /**
  * How the traffic follows the workload: the source forwards what comes to it (`forward`), the workload takes addresses of

@@ -125,6 +125,15 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
   z.looseObject({ ...common, type: z.literal('note'), message: z.string() }),
   z.looseObject({
     ...common,
+    type: z.literal('proof'),
+    score: z.number(),
+    paths: z.number(),
+    differing: z.number(),
+    from: z.number().exactOptional(),
+    differences: z.array(z.looseObject({ path: z.string(), what: z.string() })),
+  }),
+  z.looseObject({
+    ...common,
     type: z.literal('result'),
     outcome: z.enum(['committed', 'undone', 'unknown']),
     outageMs: ms.nullable(),
@@ -133,6 +142,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
     phases: z.array(z.looseObject({ name: phase, ms })),
     targetId: z.string().exactOptional(),
     keptAs: z.string().exactOptional(),
+    rebuilt: z.looseObject({ image: z.string(), score: z.number() }).exactOptional(),
     error: serializedError.exactOptional(),
   }),
 ]);

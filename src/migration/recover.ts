@@ -47,7 +47,7 @@ export async function recoverSource(
   const { id, journal, signal } = recovery;
   const { started, details } = startedOf(journal);
   if (started === undefined || details === undefined) {
-    finish(recovery, 'undone'); // Nothing had been touched.
+    finish(recovery, 'undone', restarted(started?.workload ?? 'it')); // Nothing had been touched here.
     return;
   }
   note(recovery, 'the agent was restarted and goes on from its journal');
@@ -145,8 +145,12 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   await untilDone(signal, () => restoreRestart(docker, details.containerId, details.restartPolicy));
   await untilDone(signal, () => reviveByPolicy(docker, details));
   await journal.append({ type: 'state', state: 'undone' });
-  const what = `The agent of the source was restarted while ${started.workload} was being moved.`;
-  finish(recovery, 'undone', new DrayageError('AGENT_RESTARTED', what));
+  finish(recovery, 'undone', restarted(started.workload));
+}
+
+function restarted(workload: string): DrayageError {
+  const what = `The agent of the source was restarted while ${workload} was being moved or rebuilt.`;
+  return new DrayageError('AGENT_RESTARTED', what);
 }
 
 /** A host that was restarted meanwhile did not start it, because its policy was off for the time of the freeze. */

@@ -37,17 +37,25 @@ export function renderPhases(story: Story, look: Look): string {
   return `${whole}\n  ${look.style.dim('the outage, enlarged')}\n${renderTimeline(inside, outage, outage, look)}`;
 }
 
-function headline(result: MigrationResult, { started }: Story, { style }: Look): string {
+function headline(result: MigrationResult, { started, phases }: Story, { style }: Look): string {
+  const isReplay = phases.some(({ name }) => name === 'read');
   const workload = style.bold(printable(started?.workload ?? result.id));
   const source = printable(started?.source ?? 'the source');
   const target = printable(started?.target ?? 'the target');
   switch (result.outcome) {
     case 'committed': {
+      if (result.rebuilt !== undefined) {
+        const { image, score } = result.rebuilt;
+        const runs = result.targetId === undefined ? 'is not started' : 'runs';
+        return `${style.green('✔')} ${workload} was rebuilt on ${style.bold(target)} as ${printable(image)}, ${score} % alike, and ${runs}; the one on ${source} is as it was`;
+      }
       const kept =
         result.keptAs === undefined ? `no copy is kept on ${source}` : `kept stopped on ${source} as ${result.keptAs}`;
       return `${style.green('✔')} ${workload} now runs on ${style.bold(target)} (${printable(kept)})`;
     }
     case 'undone':
+      if (isReplay)
+        return `${style.yellow('↩')} undone: ${workload} was not rebuilt; the one on ${source} is as it was`;
       return `${style.yellow('↩')} undone: ${workload} goes on running on ${style.bold(source)}, nothing is lost`;
     case 'unknown':
       return `${style.red('?')} in doubt: ${workload} is held still on ${source} until it is known whether it runs on ${target}`;
