@@ -32,16 +32,24 @@ export async function bootstrap(
 }
 
 /** Installs packages of Debian unstable into the tree of an older release, which otherwise stays what it is. */
-export async function addFromUnstable(
-  { run, mirror, log }: Debian,
-  tree: string,
-  packages: readonly string[],
-): Promise<void> {
+export async function addFromUnstable(debian: Debian, tree: string, packages: readonly string[]): Promise<void> {
   const etc = join(tree, 'etc/apt');
   const files = [
     // The Release file of unstable is valid for a week only; a mirror that stood still is good enough for a lab.
-    [join(etc, 'sources.list.d/unstable.list'), `deb [check-valid-until=no] ${mirror} sid main\n`],
+    [join(etc, 'sources.list.d/unstable.list'), `deb [check-valid-until=no] ${debian.mirror} sid main\n`],
     [join(etc, 'preferences.d/unstable'), 'Package: *\nPin: release n=sid\nPin-Priority: 100\n'],
+  ] as const;
+  for (const [path, text] of files) await writeFile(path, text, { mode: 0o755 });
+  const names = packages.map((name) => `${name}/sid`);
+  await inTree(debian, tree, ['apt-get', 'update', '-q']);
+  await inTree(debian, tree, ['apt-get', 'install', '-y', '-q', '--no-install-recommends', ...names]);
+  for (const [path] of files) await rm(path);
+}
+
+/** Runs a program in a tree, whose apt reaches the mirror meanwhile. */
+export async function inTree({ run, mirror, log }: Debian, tree: string, command: readonly string[]): Promise<void> {
+  const etc = join(tree, 'etc/apt');
+  const files = [
     [join(etc, 'apt.conf.d/lab'), (await aptOptions(run)).map((option) => `${option}\n`).join('')],
     // Nothing is started while it is installed.
     [join(tree, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n'],
@@ -49,14 +57,8 @@ export async function addFromUnstable(
   for (const [path, text] of files) await writeFile(path, text, { mode: 0o755 });
   await writeFile(join(etc, 'sources.list'), `deb ${mirror} trixie main\n`);
   await cp('/etc/resolv.conf', join(tree, 'etc/resolv.conf'));
-  const inTree = [...APART, `--mount-proc=${join(tree, 'proc')}`, 'chroot', tree];
-  const names = packages.map((name) => `${name}/sid`);
-  await logged(log, async () => {
-    await run('unshare', [...inTree, 'apt-get', 'update', '-q'], { env: APT_ENV });
-    await run('unshare', [...inTree, 'apt-get', 'install', '-y', '-q', '--no-install-recommends', ...names], {
-      env: APT_ENV,
-    });
-  });
+  const args = [...APART, `--mount-proc=${join(tree, 'proc')}`, 'chroot', tree, ...command];
+  await logged(log, () => run('unshare', args, { env: APT_ENV }));
   for (const [path] of files) await rm(path);
 }
 

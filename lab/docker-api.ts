@@ -15,7 +15,8 @@ export async function pingDocker(socket: string): Promise<boolean> {
 
 /** Gives the engine the image in an archive, as `docker load` does; no work where it has it already. */
 export async function loadImage(socket: string, archive: Readable): Promise<void> {
-  const call = request({ socketPath: socket, method: 'POST', path: '/images/load?quiet=1' });
+  // Not by the agent of all requests, which gives up after five seconds of silence: an engine may unpack for longer.
+  const call = request({ socketPath: socket, method: 'POST', path: '/images/load?quiet=1', agent: false });
   call.setHeader('Content-Type', 'application/x-tar');
   const [text] = await Promise.all([answerOf(call), pipeline(archive, call)]);
   // What fails after the first byte of the answer is told in its body, under a status of success.

@@ -1,8 +1,10 @@
-/** The images that a lab can have: each is a layer of busybox, which all share, and one of its own. */
+/** The images that a lab can have: most are a layer of busybox, which all share, and one of their own. */
 export interface ImageRecipe {
   /** A line for the help. */
   about: string;
   packages: readonly string[];
+  /** A whole Debian instead, with apt and a repository of these packages in /srv/repository. */
+  repository?: readonly string[];
   /** Files of lab/images, and their places in the image. */
   files: Readonly<Record<string, string>>;
   config: ImageConfig;
@@ -56,5 +58,12 @@ export const IMAGE_RECIPES: Readonly<Record<string, ImageRecipe>> = {
     packages: ['python3'],
     files: {},
     config: { Cmd: ['python3'], ExposedPorts: {} },
+  },
+  terminal: {
+    about: 'Debian to work in: bash, dash, zsh, vim, nano, less, top, Python, apt with packages of its own',
+    packages: ['zsh', 'vim-tiny', 'nano', 'less', 'procps', 'python3-minimal'],
+    repository: ['vim', 'tree', 'jq', 'sudo', 'file'],
+    files: { zshrc: 'root/.zshrc' },
+    config: { Cmd: ['bash'], ExposedPorts: {} },
   },
 };

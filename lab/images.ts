@@ -11,6 +11,7 @@ import { lock } from './lock.ts';
 import { debianMirror } from './mirror.ts';
 import { ensurePrograms, TO_BUILD } from './packages.ts';
 import { hashOf } from './recipe.ts';
+import { makeSystem } from './system-tree.ts';
 
 /**
  * The archive of an image by its name in the lab, built if it was not before. Its tag is NAME:latest.
@@ -33,9 +34,11 @@ export async function ensureImage(name: string, options: BaseOptions): Promise<s
   options.onProgress(`building image ${name} (once)`);
   const scratch = `${stem}.half-built`;
   await rm(scratch, { recursive: true, force: true });
-  const layers = [join(scratch, 'busybox'), join(scratch, name)] as const;
-  await makeBusyboxLayer(layers[0], base, options);
-  await makeOwnLayer(layers[1], recipe, files, options);
+  await mkdir(scratch, { recursive: true });
+  const layers =
+    recipe.repository === undefined ? [join(scratch, 'busybox'), join(scratch, name)] : [join(scratch, name)];
+  if (recipe.repository === undefined) await makeBusyboxLayer(join(scratch, 'busybox'), base, options);
+  await makeOwnLayer(join(scratch, name), recipe, files, options);
   const parts = { reference: `${name}:latest`, layers, config: recipe.config };
   await writeArchive(options.run, archive, join(scratch, 'archive'), parts);
   await rm(scratch, { recursive: true });
@@ -74,10 +77,12 @@ async function makeBusyboxLayer(tree: string, base: string, { run }: BaseOptions
 
 async function makeOwnLayer(tree: string, recipe: ImageRecipe, files: Files, options: BaseOptions): Promise<void> {
   const { run, store, onProgress } = options;
-  if (recipe.packages.length > 0) {
-    await ensurePrograms(run, TO_BUILD, onProgress);
-    const debian = { run, mirror: await debianMirror(options.mirror), log: join(store, 'build.log') };
-    await bootstrap(debian, tree, { suite: 'trixie', variant: 'extract', packages: recipe.packages });
+  const { repository } = recipe;
+  if (recipe.packages.length > 0) await ensurePrograms(run, TO_BUILD, onProgress);
+  const debian = async () => ({ run, mirror: await debianMirror(options.mirror), log: join(store, 'build.log') });
+  if (repository !== undefined) await makeSystem(await debian(), tree, recipe.packages, repository);
+  else if (recipe.packages.length > 0) {
+    await bootstrap(await debian(), tree, { suite: 'trixie', variant: 'extract', packages: recipe.packages });
     // What mmdebstrap leaves of its own work, and links and files that the layer below has.
     for (const name of [
       'bin',

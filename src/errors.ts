@@ -474,6 +474,68 @@ export const ERRORS = {
     meaning: 'The report could not be written; what was measured is shown here all the same.',
     remedy: 'Name a file in a directory that exists and may be written to: -o FILE.',
   },
+
+  // A replay of a terminal's log.
+  REPLAY_NO_LOG: {
+    exit: 66,
+    meaning: 'The log of the terminal cannot be read, so what was typed cannot be found out.',
+    remedy: 'Name the file that docker inspect tells as LogPath, and run the command as root.',
+  },
+  REPLAY_NOT_A_LOG: {
+    exit: 65,
+    meaning: 'A log of the json-file driver has one JSON object a line; this file has none.',
+    remedy:
+      'Name the file that docker inspect tells as LogPath; a container with another log driver has to be started anew with --log-driver json-file, and its session repeated.',
+  },
+  REPLAY_LOG_DRIVER: {
+    exit: 65,
+    meaning: 'Only the json-file driver keeps what stood on the terminal as it came.',
+    remedy: 'Start the container with --log-driver json-file -it, and work in it with docker attach.',
+  },
+  REPLAY_EMPTY_LOG: {
+    exit: 65,
+    meaning:
+      'Nothing was written to the terminal: either nobody worked in it, or only by docker exec, which leaves no log.',
+    remedy: 'Work in the container with docker attach, or move its files with drayage migrate.',
+  },
+  REPLAY_NO_PROMPT: {
+    exit: 65,
+    meaning: 'Commands are found by the prompt of the shell, and none of the known kinds is there.',
+    remedy:
+      "Give the prompt as a regular expression: --prompt 'REGEX'. If the container runs no shell, there is nothing to replay.",
+  },
+  REPLAY_NO_TERMINAL: {
+    exit: 65,
+    meaning: 'Without a terminal there is no prompt and no echo of what was typed, so its log has no commands.',
+    remedy: 'Move the container itself with drayage migrate; a container for docker attach is started with -it.',
+  },
+  REPLAY_PROMPT_REGEX: {
+    exit: 2,
+    meaning: 'The prompt is given as a regular expression of JavaScript, matched at the begin of lines.',
+    remedy: "For instance --prompt '[^$]*[$] ' for all up to a dollar sign and a blank.",
+  },
+  REPLAY_OUTPUT: {
+    exit: 73,
+    meaning: 'The Dockerfile could not be written.',
+    remedy: 'Name a directory that may be made or is empty: -o DIRECTORY.',
+  },
+  REPLAY_CHANGED: {
+    exit: 75,
+    meaning: 'What would be built is not what you have agreed to, so nothing was.',
+    remedy: 'Run the command again to see the Dockerfile as it is now.',
+  },
+  REPLAY_BUILD_FAILED: {
+    exit: 4,
+    meaning:
+      'A step of the Dockerfile failed on the target. Nothing is left there, and the container runs on as it was.',
+    remedy:
+      'Take the Dockerfile with -o DIRECTORY, mend the step that failed and build it yourself; or see what is missing there: network, packages.',
+  },
+  REPLAY_NOT_ALIKE: {
+    exit: 4,
+    meaning: 'The image that was built differs from the container by more than was allowed, so it was removed again.',
+    remedy: 'See the differences by name; --capture-rest carries exactly those files over.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 interface ErrorEntry {

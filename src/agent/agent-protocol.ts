@@ -9,6 +9,8 @@ import type { Repointed } from '../migration/older-forwards.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { Decision } from '../migration/strategy.ts';
 import type { ArrivingTraffic, HostNetwork, OpenTarget } from '../migration/target-port.ts';
+import type { Fate } from '../replay/dockerfile/steps.ts';
+import type { OpenReplay } from '../replay/move/target-port.ts';
 import type { PathEnd } from '../traffic/path-rules.ts';
 import type { ForwardSummary } from './forwards.ts';
 import { defineProtocol } from './protocol.ts';
@@ -112,6 +114,20 @@ const archiveFile = z.object({
   key: z.union([passphrase, z.object({ identities: z.array(text).min(1).max(100) })]).exactOptional(),
 });
 const exported = z.object({ workload: text, image: z.boolean(), options });
+const openReplay = openTarget.pick({ id: true, workload: true });
+const replayOptions = z.object({
+  prompt: text.exactOptional(),
+  columns: z.number().int().min(2).max(10_000).exactOptional(),
+  keepFailed: z.boolean(),
+});
+const contextFile = z.object({
+  name: text,
+  /** In base64. */
+  content: z.string(),
+  mode: z.number().int(),
+  uid: z.number().int(),
+  gid: z.number().int(),
+});
 const listing = z.object({ path: z.string(), names: z.array(z.string()) });
 const span = z.object({
   name: z.string(),
@@ -246,6 +262,30 @@ export const agentProtocol = defineProtocol({
     },
     'archives.undo': { params: archiveFile, result: withId },
 
+    'replays.draft': {
+      params: z.object({ workload: text, to: text.exactOptional(), start: z.boolean(), options: replayOptions }),
+      result: z.object({
+        dockerfile: z.string(),
+        files: z.array(contextFile),
+        findings: z.array(z.custom<Finding>()),
+        commands: z.array(z.object({ text: z.string(), fate: z.custom<Fate>() })),
+      }),
+    },
+    /** Goes on under `migrations.watch`, `undo`, `list` and `show`. */
+    'replays.start': {
+      params: z.object({
+        workload: text,
+        to: text,
+        options: replayOptions.extend({
+          start: z.boolean(),
+          captureRest: z.boolean(),
+          require: z.number().min(0).max(100),
+          agreed: text.exactOptional(),
+        }),
+      }),
+      result: withId,
+    },
+
     'forwards.list': { params: nothing, result: z.object({ forwards: z.array(z.custom<ForwardSummary>()) }) },
     'forwards.remove': { params: withId, result: done },
     'forwards.repair': { params: withId, result: done },
@@ -326,6 +366,12 @@ export const agentProtocol = defineProtocol({
     'target.release': { params: withId, result: z.object({ spans: z.array(span), notes: z.array(z.string()) }) },
     'target.abort': { params: z.object({ id, reason: text }), result: z.object({ spans: z.array(span) }) },
     'target.resolve': { params: z.object({ id, keep: z.enum(['source', 'target']) }), result: done },
+    'replay.open': { params: openReplay as unknown as z.ZodType<OpenReplay, OpenReplay>, result: done },
+    'replay.finish': {
+      params: z.object({ id, start: z.boolean() }),
+      result: z.object({ image: z.string(), containerId: z.string().exactOptional(), notes: z.array(z.string()) }),
+    },
+    'replay.abort': { params: z.object({ id, reason: text }), result: done },
     'target.outcome': { params: withId, result: z.object({ outcome: z.enum(['committed', 'aborted', 'unknown']) }) },
   },
   notifications: { event: eventSchema, terminal: z.object({ name: text, output: z.base64() }) },

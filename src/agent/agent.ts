@@ -47,7 +47,9 @@ import { machineId } from './machine-id.ts';
 import { Migrations } from './migrations.ts';
 import type { ArchiveFile } from './opened-archive.ts';
 import type { Handlers } from './protocol.ts';
-import { remoteTarget } from './remote-target.ts';
+import { remoteTarget, type Target } from './remote-target.ts';
+import { draftReplay } from './replay-draft.ts';
+import { Replays } from './replays.ts';
 import { serve } from './server.ts';
 import { Targets } from './targets.ts';
 import { Terminals } from './terminals.ts';
@@ -98,8 +100,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   // A source that waits for its target's turn keeps no other source waiting for its own.
   const [trying, answering] = [new Turns(), new Turns()];
   const exclusively = <T>(work: () => Promise<T>): Promise<T> => trying.take(work);
-  const dialTarget = async (to: string): Promise<TargetPort> => {
-    if (to.startsWith(ARCHIVE)) return archiveOutcome(to.slice(ARCHIVE.length));
+  const dialHost = async (to: string): Promise<Target> => {
     const connection = await connectSsh(to, {
       protocol: agentProtocol,
       version,
@@ -115,6 +116,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     }
     return remoteTarget(connection);
   };
+  const dialTarget = async (to: string): Promise<TargetPort> =>
+    to.startsWith(ARCHIVE) ? archiveOutcome(to.slice(ARCHIVE.length)) : dialHost(to);
 
   const terminals = new Terminals(run);
   const relays = new Relays(join(stateDir, 'relays'));
@@ -124,7 +127,8 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     return { ...(await surveySurroundings(question, asked)), relayed };
   };
   const targets = new Targets(common);
-  const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget });
+  const replays = new Replays(common);
+  const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget, dialHost });
 
   const forwards = new Forwards({ store, relays, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
@@ -174,7 +178,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       drayage: version,
       hostname: hostname(),
       machine,
-      busy: migrations.busy || targets.busy,
+      busy: migrations.busy || targets.busy || replays.busy,
       rssBytes: process.memoryUsage.rss(),
     }),
     'workloads.list': async ({ processes = false }, { signal: asked }) => {
@@ -192,6 +196,11 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'migrations.start': async (request) => {
       await recovering;
       return { id: await migrations.start(request) };
+    },
+    'replays.draft': (request, context) => draftReplay(docker, dialHost, request, context.signal),
+    'replays.start': async (request) => {
+      await recovering;
+      return { id: await migrations.replay(request) };
     },
     'migrations.watch': async ({ id, from }, { connection, signal: asked }) => {
       const result = await migrations.watch(
@@ -265,11 +274,15 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       await recovering;
       return { outcome: await targets.outcome(id) };
     },
+    'replay.open': (request, { connection }) => replays.open(request, connection.closed),
+    'replay.finish': ({ id, start }) => replays.finish(id, start),
+    'replay.abort': ({ id, reason }) => replays.abort(id, reason),
   };
   const fileOf = ({ path, token = '', key }: { path: string; token?: string; key?: Key }): ArchiveFile => ({
     path: path === '-' ? streams.spooled(token) : path,
     key,
   });
+  const replayMeta = z.object({ id: migrationIdSchema, meta: z.enum(['image', 'build', 'manifest']) });
   const channelMeta = z.object({ id: migrationIdSchema, meta: z.unknown() });
   const channel = (purpose: 'image' | 'files' | 'logs' | 'memory') => (stream: Duplex, raw: unknown) => {
     const { id, meta } = channelMeta.parse(raw);
@@ -281,6 +294,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     logs: channel('logs'),
     memory: channel('memory'),
     ...streams.handlers,
+    replay: (stream: Duplex, raw: unknown) => {
+      const { id, meta } = replayMeta.parse(raw);
+      return replays.channel(stream, meta, id);
+    },
   };
 
   // What an agent that was killed has left. Without nft there is nothing.
@@ -299,7 +316,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
       void relays.keep(signal);
     },
   });
-  await Promise.all([migrations.stop(), targets.stop()]);
+  await Promise.all([migrations.stop(), targets.stop(), replays.stop()]);
   await docker[Symbol.asyncDispose]();
 }
 

@@ -7,8 +7,9 @@ import type { Run } from '../exec/run.ts';
 import type { JournalRecord } from '../migration/journal-records.ts';
 import { giveUpHold, type Repairable, repairForward, unknownForward } from '../migration/repair.ts';
 import { type Docker, isNotFound } from '../tools/docker.ts';
-import type { Flow } from '../traffic/facts.ts';
-import { type SourceSide, yieldAddresses } from '../traffic/forward.ts';
+import type { ContainerSummary } from '../tools/docker-types.ts';
+import type { Flow, HostPort } from '../traffic/facts.ts';
+import { givePorts, type SourceSide, yieldAddresses } from '../traffic/forward.ts';
 import type { Relays } from '../traffic/relays.ts';
 import { carried, type ForwardStore, reinstall, removeForward } from '../traffic/store.ts';
 import { peersOf } from '../traffic/workload.ts';
@@ -115,13 +116,13 @@ export class Forwards {
     }
   }
 
-  /** The engine gives addresses of containers that have moved away to others: they are theirs then. */
+  /** The engine gives addresses and ports of containers that have moved away to others: they are theirs then. */
   async #watch(signal: AbortSignal, log: (line: string) => void): Promise<void> {
     while (!signal.aborted) {
       try {
-        const connections = await this.#docker.networkConnections({ signal });
+        const changes = await this.#docker.networkChanges({ signal });
         await this.#yield(log);
-        for await (const _ of connections) await this.#yield(log);
+        for await (const _ of changes) await this.#yield(log);
       } catch {
         // The engine is away, and comes back.
       }
@@ -135,13 +136,15 @@ export class Forwards {
         const forward = (await this.#store.list()).find((one) => one.role === role && one.id === id);
         if (forward?.role !== 'source' || forward.side.hop === 'home') return;
         const yielded = yieldedBridges(forward.side, await this.#neighbours(forward.side));
-        if (yielded.length === (forward.side.yielded ?? []).length) return;
-        const side = { ...forward.side, yielded };
+        const given = givenPorts(forward.side, await this.#published());
+        const [isYielded, isGiven] = [differ(yielded, forward.side.yielded), differ(given, forward.side.given)];
+        if (!isYielded && !isGiven) return;
+        const side = { ...forward.side, yielded, given };
         await this.#store.put({ ...forward, side });
-        await yieldAddresses(this.#run, side);
-        log(
-          `forward ${id}: another container has an address of ${forward.workload} now; its ports are forwarded still`,
-        );
+        if (isYielded) await yieldAddresses(this.#run, side);
+        else await givePorts(this.#run, side);
+        const what = isYielded ? 'an address' : 'ports';
+        log(`forward ${id}: other containers have ${what} of ${forward.workload}, or have them no more`);
       });
     }
   }
@@ -156,6 +159,12 @@ export class Forwards {
       }),
     );
     return all.flat();
+  }
+
+  /** Ports of this host that lead to running containers; those of unfinished copies are not there yet. */
+  async #published(): Promise<HostPort[]> {
+    const running = (await this.#docker.containers()).filter(({ Id, State }) => State === 'running' && !isGuarded(Id));
+    return running.flatMap(({ Ports = [] }) => Ports.flatMap(hostPortOf));
   }
 
   async #connections(workload: string): Promise<Flow[]> {
@@ -189,6 +198,28 @@ export function yieldedBridges(
     addresses.some(({ bridge, address }) => bridge === other.bridge && address === other.address),
   );
   return [...new Set([...yielded, ...taken.map(({ bridge }) => bridge)])];
+}
+
+/** Pure: of the ports that are forwarded, those that lead to somebody else on this host now. */
+export function givenPorts({ published }: Pick<SourceSide, 'published'>, taken: readonly HostPort[]): HostPort[] {
+  return taken.filter(({ protocol, hostAddress, hostPort }) =>
+    published.some(
+      (one) =>
+        one.protocol === protocol &&
+        one.hostPort === hostPort &&
+        (one.hostAddress === undefined || hostAddress === undefined || one.hostAddress === hostAddress),
+    ),
+  );
+}
+
+function hostPortOf({ IP, PublicPort, Type }: NonNullable<ContainerSummary['Ports']>[number]): HostPort[] {
+  if (PublicPort === undefined || (Type !== 'tcp' && Type !== 'udp')) return [];
+  const everywhere = IP === undefined || IP === '0.0.0.0' || IP === '::';
+  return [{ protocol: Type, hostPort: PublicPort, ...(everywhere ? {} : { hostAddress: IP }) }];
+}
+
+function differ(now: readonly unknown[], before: readonly unknown[] = []): boolean {
+  return JSON.stringify(now) !== JSON.stringify(before);
 }
 
 /** Which connection it is, whoever looks. */

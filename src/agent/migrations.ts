@@ -10,8 +10,10 @@ import { assertInDoubt, resolveSource } from '../migration/resolve.ts';
 import { SourceMigration } from '../migration/source-migration.ts';
 import { parseWorkload } from '../migration/survey.ts';
 import type { TargetPort } from '../migration/target-port.ts';
+import { type RebuildOptions, rebuild } from '../replay/move/rebuild.ts';
 import type { Relays } from '../traffic/relays.ts';
 import type { ForwardStore } from '../traffic/store.ts';
+import type { Target } from './remote-target.ts';
 
 export interface MigrationRequest {
   workload: string;
@@ -29,11 +31,13 @@ export interface MigrationsOptions {
   exclusively: SourceMigration['exclusively'];
   /** Reaches the agent of a host as users name it. */
   dialTarget: (to: string) => Promise<TargetPort>;
+  /** The same where it can be nothing but a host. */
+  dialHost: (to: string) => Promise<Target>;
   log: (line: string) => void;
   stopping: AbortSignal;
 }
 
-/** What is another for a migration of which one end is an archive. */
+/** What is another for a migration that is no move to another host. */
 export interface MigrationWay {
   dial: () => Promise<TargetPort>;
   /** Default `dial`. */
@@ -45,6 +49,19 @@ export interface MigrationWay {
   /** For the head of the journal. */
   header?: { archive: string };
 }
+
+export interface ReplayRequest {
+  workload: string;
+  to: string;
+  options: RebuildOptions;
+}
+
+/** Of a move; a replay has options of its own. */
+const NOTHING_CARRIED: MigrateOptions = {
+  ...{ strategy: 'live', allowRestart: false, replaceFiles: false },
+  ...{ remove: false, carryBinds: false, dropConnections: false, dryRun: false },
+  handover: 'none',
+};
 
 interface Running {
   workload: string;
@@ -80,6 +97,20 @@ export class Migrations {
 
   get busy(): boolean {
     return this.#running.size > 0;
+  }
+
+  /** As `start`, for a replay, which has a journal and events as any move. */
+  replay({ workload, to, options }: ReplayRequest): Promise<string> {
+    const { dialHost } = this.#options;
+    const { promise: dialled, resolve } = Promise.withResolvers<Target>();
+    const dial = async (): Promise<Target> => {
+      const target = await dialHost(to);
+      resolve(target);
+      return target;
+    };
+    const drive = async (m: SourceMigration) => rebuild(m, (await dialled).replay, options);
+    const redial = () => dialHost(to);
+    return this.start({ workload, to, options: NOTHING_CARRIED }, { dial, redial, drive });
   }
 
   /** Begins a migration and returns its id at once; what becomes of it is told to those who watch. */

@@ -1,10 +1,14 @@
 /** The target of a migration, on another host: TargetPort over the agents' connection. */
 import type { TargetPort } from '../migration/target-port.ts';
+import type { ReplayTarget } from '../replay/move/target-port.ts';
 import type { AgentProtocol } from './agent-protocol.ts';
 import { openChannel } from './channels.ts';
 import type { Connection } from './connection.ts';
 
-export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort {
+/** A host that workloads can be moved to, and rebuilt on. */
+export type Target = TargetPort & { replay: ReplayTarget };
+
+export function remoteTarget(connection: Connection<AgentProtocol>): Target {
   const cancellable = (port: TargetPort) => (port.signal === undefined ? {} : { signal: port.signal });
   return {
     survey() {
@@ -54,5 +58,15 @@ export function remoteTarget(connection: Connection<AgentProtocol>): TargetPort 
     resolve: (id, keep) => connection.call('target.resolve', { id, keep }),
     lost: connection.closed,
     close: () => connection.close(),
+    replay: remoteReplay(connection),
+  };
+}
+
+function remoteReplay(connection: Connection<AgentProtocol>): ReplayTarget {
+  return {
+    open: (request) => connection.call('replay.open', request),
+    channel: (id, what) => openChannel(connection, 'replay', { id, meta: what }),
+    finish: (id, start) => connection.call('replay.finish', { id, start }),
+    abort: (id, reason) => connection.call('replay.abort', { id, reason }),
   };
 }

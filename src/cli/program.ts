@@ -17,6 +17,7 @@ import { inspectCommand } from './inspect.ts';
 import { migrateCommand } from './migrate.ts';
 import { probeCommand } from './probe.ts';
 import { psCommand } from './ps.ts';
+import { replayCommand } from './replay.ts';
 import { resolveCommand } from './resolve.ts';
 import { setupCommand } from './setup.ts';
 import { showCommand } from './show.ts';
@@ -31,7 +32,7 @@ export function programOf(cli: Cli, lab: Command): Command {
     .enablePositionalOptions()
     .addHelpText('after', OVERVIEW);
   const groups: [string, Command[]][] = [
-    ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli), attachCommand(cli)]],
+    ['Move:', [psCommand(cli), checkCommand(cli), migrateCommand(cli), attachCommand(cli), replayCommand(cli)]],
     ['Without a network:', [exportCommand(cli), snapshotCommand(cli), importCommand(cli), inspectCommand(cli)]],
     [
       'Look back:',

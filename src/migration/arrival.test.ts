@@ -44,6 +44,7 @@ const arrival = arrivalOf({
   ...{ id: 'x', workload: 'docker:web', bridges: new Map([['bridge', 'docker0']]) },
   moved: { '172.17.0.2': '172.17.0.5' },
   taken: new Set(['172.17.0.4']),
+  published: [{ protocol: 'tcp', hostPort: 8080, address: '172.17.0.2', port: 80 }],
   traffic: {
     ...{ addresses: [{ ...AT, port: 'veth1' }], flows: [], hop: HOP, only: 'all', older: [] },
     from: { name: 'a', machine: 'm' },
@@ -62,6 +63,16 @@ it('packets for it go to the address that it got; what it says by that one to th
   expect(rules('arrived_0')).toContain('fwd ip to 172.17.0.5 device "docker0"');
   expect(rules('from_other')).toContain('ip daddr 172.17.0.2');
   expect(rules('from_workload')).toMatch(/ip saddr 172\.17\.0\.5 .*@own_0 ip saddr set 172\.17\.0\.2/);
+});
+
+it('a client that asks this host itself is answered from here, also where it has used that port by way of the other', () => {
+  const { chains } = targetTable(side, { outer: ['eth0'], inner: ['docker0'], uplinks: ['eth0', 'eth1'] });
+  const [asked, other] = ['from_clients', 'from_other'].map((name) => chains.find((chain) => chain.name === name));
+  expect(asked?.hook).toMatchObject({ devices: ['eth0', 'eth1'] });
+  expect(asked?.hook?.priority).toBeLessThan(other?.hook?.priority ?? Number.NaN);
+  expect(asked?.rules.join('\n')).toMatch(
+    /tcp dport 8080 tcp flags & \(syn \| ack\) == syn delete @via_0 \{ ip saddr \. meta l4proto \. th sport \. 80 \}/,
+  );
 });
 
 it('the copy, its bridge, its neighbours and the stand-ins know each other, by what they speak', () => {

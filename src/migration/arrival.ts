@@ -1,7 +1,7 @@
 /** How a workload's traffic arrives with it, on the target: rules for what comes by way of each host that it was on. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from '../exec/run.ts';
-import type { WorkloadAddress } from '../traffic/facts.ts';
+import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
 import { removeTarget, type TargetSide } from '../traffic/forward.ts';
 import type { ForwardStore, StoredForward } from '../traffic/store.ts';
 import type { JournalRecord } from './journal-records.ts';
@@ -20,6 +20,8 @@ interface ArrivalOptions {
   id: string;
   workload: string;
   traffic: ArrivingTraffic;
+  /** Ports that lead to it, here as there. */
+  published: readonly PublishedPort[];
   /** By which address the copy is found in the place of one that it did not get; null where by none. */
   moved: Readonly<Record<string, string | null>>;
   /** Those of others on its networks here. */
@@ -29,7 +31,7 @@ interface ArrivalOptions {
 }
 
 /** Pure. Neighbours that stayed keep their addresses, but for those that somebody has here. */
-export function arrivalOf({ id, workload, traffic, moved, taken, bridges }: ArrivalOptions): Arrival {
+export function arrivalOf({ id, workload, traffic, published, moved, taken, bridges }: ArrivalOptions): Arrival {
   const copies = new Set(Object.values(moved));
   const here = (addresses: readonly WorkloadAddress[]): WorkloadAddress[] =>
     addresses.flatMap(({ port: _, by: __, network = '', ...one }) => {
@@ -43,6 +45,7 @@ export function arrivalOf({ id, workload, traffic, moved, taken, bridges }: Arri
   const own: TargetSide = {
     id,
     addresses: here(addresses),
+    published,
     flows,
     hop,
     rank: older.length,
@@ -57,6 +60,7 @@ export function arrivalOf({ id, workload, traffic, moved, taken, bridges }: Arri
             ...{ id: one.id, workload: one.workload, peer: one.peer },
             side: {
               ...{ id: one.id, addresses: here(one.addresses), flows: one.flows, hop: one.hop, rank: one.rank },
+              published,
               ...(one.tunnel && { tunnel: one.tunnel }),
             },
           },

@@ -13,8 +13,8 @@ interface Conclusion {
   targetId?: string;
   /** Why it is undone, where the target did not commit. */
   refused: (reason: string) => DrayageError;
-  /** What becomes of the source's copy after the commit. */
-  release: () => Promise<{ keptAs?: string }>;
+  /** What becomes of the source's copy after the commit, which is `recorded` beside its first steps. */
+  release: (recorded: Promise<void>) => Promise<{ keptAs?: string }>;
 }
 
 /** After the target has answered, or its journal has. */
@@ -31,9 +31,10 @@ export async function concluded(
   if (answer.outcome === 'aborted') return undone(m, undo, refused(answer.reason));
   const outageMs = stoppedAtMs === null ? null : m.trace.now() - answer.sinceMs - stoppedAtMs;
   const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
-  await untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
+  // Clients wait; whoever finds only the intent asks the target.
+  const recorded = untilDone(m.stopping, () => m.journal.append(committed), m.noteRetry);
   undo.clear();
-  const kept = await m.phase('release', release);
+  const kept = await m.phase('release', () => release(recorded));
   return result(m, 'committed', { outageMs, ...copy, ...kept });
 }
 

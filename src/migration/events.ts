@@ -21,6 +21,10 @@ export const PHASES = [
   'commit',
   'release',
   'undo',
+  // Of a replay, which rebuilds instead of moving: read the log, build the image, compare.
+  'read',
+  'build',
+  'verify',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -53,6 +57,8 @@ export interface MigrationResult {
   targetId?: string;
   /** Under which name the source's stopped copy is kept; absent where it was removed. */
   keptAs?: string;
+  /** The image that a replay has built, and how much of the file system is alike, in percent. */
+  rebuilt?: { image: string; score: number };
   /** Why it was undone, or what is unknown. */
   error?: SerializedError;
 }
@@ -67,8 +73,24 @@ export type MigrationEvent = { /** Unix time in milliseconds. */ time: number; i
   | { type: 'note'; message: string }
   /** It has stopped until somebody removes what is in its way. */
   | { type: 'waiting'; error: SerializedError }
+  | Proof
   | MigrationResult
 );
+
+/** What a replay has built, beside the container: paths with their modes, owners and content. */
+export interface Proof {
+  type: 'proof';
+  /** Percent of the paths that are alike; 100 only where all are. */
+  score: number;
+  /** Paths that were compared. */
+  paths: number;
+  /** By name; as many as a journal's record holds. */
+  differences: { path: string; what: string }[];
+  /** How many have been told by events before; absent for none. */
+  from?: number;
+  /** Paths that differ. */
+  differing: number;
+}
 
 /**
  * How the traffic follows the workload: the source forwards what comes to it (`forward`), the workload takes addresses of

@@ -137,6 +137,15 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
   z.looseObject({ ...common, type: z.literal('waiting'), error: serializedError }),
   z.looseObject({
     ...common,
+    type: z.literal('proof'),
+    score: z.number(),
+    paths: z.number(),
+    differing: z.number(),
+    from: z.number().exactOptional(),
+    differences: z.array(z.looseObject({ path: z.string(), what: z.string() })),
+  }),
+  z.looseObject({
+    ...common,
     type: z.literal('result'),
     outcome: z.enum(['committed', 'undone', 'unknown']),
     outageMs: ms.nullable(),
@@ -145,6 +154,7 @@ export const eventSchema: z.ZodType<MigrationEvent> = z.discriminatedUnion('type
     phases: z.array(z.looseObject({ name: phase, ms })),
     targetId: z.string().exactOptional(),
     keptAs: z.string().exactOptional(),
+    rebuilt: z.looseObject({ image: z.string(), score: z.number() }).exactOptional(),
     error: serializedError.exactOptional(),
   }),
 ]);

@@ -69,7 +69,7 @@ async function moveLive(m: SourceMigration, facts: Facts): Promise<MigrationResu
     stoppedAtMs: oneWay ? null : frozen.atMs,
     ...(!oneWay && { targetId: prepared.containerId }),
     refused: (reason) => new DrayageError('COMMIT_REFUSED', `The target did not commit: ${reason}.`),
-    release: () => retire(m, prepared, forward),
+    release: (recorded) => retire(m, prepared, { forward, recorded }),
   });
 }
 

@@ -53,7 +53,7 @@ export async function recoverSource(
   const { id, journal, signal } = recovery;
   const { started, details } = startedOf(journal);
   if (started === undefined || details === undefined) {
-    finish(recovery, 'undone'); // Nothing had been touched.
+    finish(recovery, 'undone', restarted(started?.workload ?? 'it')); // Nothing had been touched here.
     return;
   }
   note(recovery, 'the agent was restarted and goes on from its journal');
@@ -180,8 +180,12 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
     if (details.restart?.running !== false) await untilDone(signal, () => reviveByPolicy(docker, details));
   }
   await journal.append({ type: 'state', state: 'undone' });
-  const what = `The agent of the source was restarted while ${started.workload} was being moved.`;
-  finish(recovery, 'undone', new DrayageError('AGENT_RESTARTED', what));
+  finish(recovery, 'undone', restarted(started.workload));
+}
+
+function restarted(workload: string): DrayageError {
+  const what = `The agent of the source was restarted while ${workload} was being moved or rebuilt.`;
+  return new DrayageError('AGENT_RESTARTED', what);
 }
 
 /** A tree of processes goes back to where it was; after a restart of the host there is nothing of it. */

@@ -4,6 +4,7 @@ import { fromJournal, type Resource, toJournal } from './resource.ts';
 const resources: Resource[] = [
   { kind: 'stage', path: '/run/drayage/stage/m1' },
   { kind: 'image', id: 'sha256:1', tags: ['web:1'] },
+  { kind: 'built', name: 'drayage-replay/web:m1' },
   { kind: 'network', name: 'front' },
   { kind: 'volume', name: 'data' },
   { kind: 'directory', path: '/srv/web' },

@@ -5,7 +5,7 @@
 import { access, rm } from 'node:fs/promises';
 import { z } from 'zod';
 import { removeGuard } from '../engines/docker/guard.ts';
-import { removeReceivedImage } from '../engines/docker/images.ts';
+import { removeBuiltImage, removeReceivedImage } from '../engines/docker/images.ts';
 import { abortLeftRendezvous, removeRendezvous } from '../engines/docker/rendezvous.ts';
 import { removeCgroup } from '../engines/process/own-cgroup.ts';
 import { takeBackFiles } from '../engines/process/place-files.ts';
@@ -21,6 +21,8 @@ import type { Resource as JournalResource } from './journal-records.ts';
 const resourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stage'), path: z.string() }),
   z.object({ kind: z.literal('image'), id: z.string(), tags: z.array(z.string()) }),
+  // Of a replay: the image of a step by its id, or the last one by the tag that only this replay uses.
+  z.object({ kind: z.literal('built'), name: z.string() }),
   z.object({ kind: z.literal('network'), name: z.string() }),
   z.object({ kind: z.literal('volume'), name: z.string() }),
   z.object({ kind: z.literal('directory'), path: z.string() }),
@@ -59,6 +61,8 @@ export function toJournal(resource: Resource): JournalResource {
       return { ...resource, key: `${resource.kind}:${resource.path}` };
     case 'image':
       return { ...resource, key: `image:${resource.id}` };
+    case 'built':
+      return { ...resource, key: `built:${resource.name}` };
     case 'network':
     case 'volume':
       return { ...resource, key: `${resource.kind}:${resource.name}` };
@@ -91,6 +95,8 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
       return unmountTmpfs(run, resource.path);
     case 'image':
       return removeReceivedImage(docker, resource);
+    case 'built':
+      return removeBuiltImage(docker, resource.name);
     case 'network':
       return ignoreMissing(docker.removeNetwork(resource.name));
     case 'volume':

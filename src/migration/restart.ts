@@ -55,7 +55,7 @@ export async function moveByRestart(m: SourceMigration, facts: ContainerFacts): 
     stoppedAtMs: isRunning ? stopped.atMs : null,
     targetId: prepared.containerId,
     refused: (reason) => failure ?? new DrayageError('NOT_HEALTHY', reason),
-    release: () => retire(m, prepared, forward),
+    release: (recorded) => retire(m, prepared, { forward, recorded }),
   });
 }
 

@@ -25,17 +25,18 @@ const RELEASE_PATIENCE_MS = 15_000;
 /**
  * After the commit: the target's copy becomes an ordinary container, the source's is killed without running again and
  * kept under another name, or removed. Repeated until it succeeds, or told as a note and left to the next start.
+ * @param recorded when the commit is in the journal; before it nothing of the source is touched
  */
 export async function retire(
   m: SourceMigration,
   { started, handover, addresses, relay }: Pick<Prepared, 'started' | 'handover' | 'addresses' | 'relay'>,
-  forward: SourceSide | undefined,
+  { forward, recorded }: { forward: SourceSide | undefined; recorded: Promise<void> },
 ): Promise<{ keptAs?: string }> {
-  const failures: unknown[] = [];
   // First of all: clients wait.
   const following = addresses && followAddresses(m, addresses);
-  if (handover !== undefined && forward !== undefined) failures.push(...(await switchTraffic(m, handover, forward)));
-  await following;
+  const switching = handover !== undefined && forward !== undefined ? switchTraffic(m, handover, forward) : [];
+  const [switched] = await Promise.all([switching, following, recorded]);
+  const failures: unknown[] = [...switched];
   const released = m.target.release(m.id).then(
     ({ spans, notes }) => {
       m.trace.adopt(spans, m.targetOffsetMs);

@@ -23,7 +23,7 @@ import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import { mountTmpfs } from '../tools/tmpfs.ts';
-import type { Flow } from '../traffic/facts.ts';
+import type { Flow, PublishedPort } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
 import type { Relays } from '../traffic/relays.ts';
@@ -185,6 +185,11 @@ export class TargetSession {
     return new ContainerCopy({ ...common, ...forContainer });
   }
 
+  #published(): readonly PublishedPort[] {
+    const { workload } = this.#request;
+    return isTree(workload) ? [] : (workload.traffic?.published ?? []);
+  }
+
   #workloadName(): string {
     const { engine, name } = this.#request.workload.ref;
     return `${engine}:${name}`;
@@ -299,6 +304,7 @@ export class TargetSession {
       id: this.id,
       workload: this.#workloadName(),
       traffic,
+      published: this.#published(),
       moved,
       taken: new Set(neighbours.map(({ address }) => address)),
       bridges,

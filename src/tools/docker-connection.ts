@@ -65,8 +65,8 @@ export class DockerConnection implements AsyncDisposable {
   }
 
   /** Resolves when the answer begins. */
-  stream(what: string, path: string, options: Call = {}): Promise<Readable> {
-    return this.#timed(what, options, () => this.#call(what, 'GET', path, options));
+  stream(what: string, path: string, options: Call & { method?: Method } = {}): Promise<Readable> {
+    return this.#timed(what, options, () => this.#call(what, options.method ?? 'GET', path, options));
   }
 
   async #call(what: string, method: Method, path: string, options: Call): Promise<Body> {

@@ -166,8 +166,16 @@ export type ContainerSummary = Open<{
 
 export type ImageSummary = Open<{ Id: string; RepoTags: string[] | null; RepoDigests: string[] | null }>;
 
+/** `GET /containers/{id}/changes`. */
+export interface Change {
+  Path: string;
+  /** Modified, added or deleted. */
+  Kind: 0 | 1 | 2;
+}
+
 export type ImageInspect = Open<{
   Id: string;
+  Config?: ContainerConfig | null;
   RepoTags: string[] | null;
   RepoDigests: string[] | null;
   Size: number;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import { type Call, type CallOptions, DockerConnection, type DockerOptions, type Method } from './docker-connection.ts';
 import type {
+  Change,
   ContainerCreateBody,
   ContainerInspect,
   ContainerSummary,
@@ -135,6 +136,32 @@ export class Docker implements AsyncDisposable {
     return this.#do('update', 'POST', `/containers/${quote(id)}/update`, { ...options, body: change });
   }
 
+  /** Paths of the writable layer; none where nothing was changed. */
+  async changes(id: string, options?: CallOptions): Promise<Change[]> {
+    const path = `/containers/${quote(id)}/changes`;
+    return (await this.#connection.json<Change[] | null>('diff', 'GET', path, { ...options, unlimited: true })) ?? [];
+  }
+
+  /** The container's file system as a tar stream, without what is mounted into it; also of one that never ran. */
+  exportContainer(id: string, options?: CallOptions): Promise<Readable> {
+    return this.#connection.stream('export', `/containers/${quote(id)}/export`, { ...options, unlimited: true });
+  }
+
+  /** One path of the container, a directory with all that is in it, as a tar stream. */
+  archive(id: string, path: string, options?: CallOptions): Promise<Readable> {
+    return this.#connection.stream('cp', `/containers/${quote(id)}/archive?path=${quote(path)}`, options);
+  }
+
+  /**
+   * Builds an image with the engine's classic builder, which needs no session; the answer is its progress, one JSON
+   * object a line: `stream`, `aux.ID` and `error`, which comes with status 200.
+   * @param context a tar stream with the Dockerfile
+   */
+  build(context: Readable, tag: string, options?: CallOptions): Promise<Readable> {
+    const call = { ...options, method: 'POST' as const, body: context, unlimited: true };
+    return this.#connection.stream('build', `/build?t=${quote(tag)}&rm=1&forcerm=1`, call);
+  }
+
   /** Images with a name and, with `all`, those that only are parents of others. */
   images(options: CallOptions & { all?: boolean } = {}): Promise<ImageSummary[]> {
     return this.#connection.json('images', 'GET', `/images/json?all=${options.all ?? false}`, options);
@@ -162,18 +189,22 @@ export class Docker implements AsyncDisposable {
     return this.#do('tag', 'POST', `/images/${quote(id)}/tag?${query}`, options);
   }
 
-  /** Removes a tag, and with its last tag the image; never one that a container uses. */
-  removeImage(name: string, options?: CallOptions): Promise<void> {
-    return this.#do('rmi', 'DELETE', `/images/${quote(name)}`, { ...options, unlimited: true });
+  /** Removes a tag, and with its last tag the image and its parents without a tag; never one that a container uses. */
+  removeImage(
+    name: string,
+    { keepParents = false, ...options }: CallOptions & { keepParents?: boolean } = {},
+  ): Promise<void> {
+    const path = `/images/${quote(name)}?noprune=${keepParents}`;
+    return this.#do('rmi', 'DELETE', path, { ...options, unlimited: true });
   }
 
   networks(options?: CallOptions): Promise<NetworkInspect[]> {
     return this.#connection.json('network ls', 'GET', '/networks', options);
   }
 
-  /** A line of JSON for every container that is connected to a network, from now on; ends with the engine. */
-  networkConnections(options?: CallOptions): Promise<Readable> {
-    const filters = JSON.stringify({ type: ['network'], event: ['connect'] });
+  /** A line of JSON for every container that is connected to a network, starts or ends, from now on; ends with the engine. */
+  networkChanges(options?: CallOptions): Promise<Readable> {
+    const filters = JSON.stringify({ type: ['network', 'container'], event: ['connect', 'start', 'die'] });
     return this.#connection.stream('events', `/events?filters=${encodeURIComponent(filters)}`, {
       ...options,
       unlimited: true,

@@ -2,12 +2,15 @@
 
 export type Protocol = 'tcp' | 'udp';
 
-/** A port of the host that leads to one of the workload. */
-export interface PublishedPort {
+export interface HostPort {
   protocol: Protocol;
   /** Absent where every address of the host takes it. */
   hostAddress?: string;
   hostPort: number;
+}
+
+/** A port of the host that leads to one of the workload. */
+export interface PublishedPort extends HostPort {
   /** The workload's own. */
   address: string;
   port: number;

@@ -11,7 +11,7 @@ import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
 import { learnedSets, type SourceForward } from './source-address.ts';
-import { localTables, sourceTable, widenTable } from './source-rules.ts';
+import { giveRules, localTables, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn, type StandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
 import { dropTunnel, ensureTunnel, type Tunnel } from './tunnel.ts';
@@ -90,6 +90,11 @@ export async function yieldAddresses(run: Run, side: SourceSide): Promise<void> 
     if (side.yielded?.includes(standIn.bridge)) await removeStandIn(run, standIn);
   }
   await applyNft(run, sourceRules(side, await readNetwork(run)));
+}
+
+/** Ports in `given` are other containers' from now on, and no others any more; what is open goes on. */
+export async function givePorts(run: Run, side: SourceSide): Promise<void> {
+  await applyNft(run, giveRules(side, localAddresses(await readNetwork(run))));
 }
 
 /**
@@ -174,7 +179,9 @@ export function targetRules(side: TargetSide, network: Network, lanes: readonly 
   const outer = [side.hop.device, ...onward, ...ends(lanes, 'uplink')].filter(present);
   const bridges = [...new Set(side.addresses.map(({ bridge }) => bridge))];
   const inner = [...bridges, ...bridges.map((_, index) => standInDevices(side.id, index).end)].filter(present);
-  return replaceTable(targetTable(side, { outer: [...new Set(outer)], inner }));
+  // Where the workload is here no more, nobody asks for it.
+  const uplinks = side.onward === undefined ? ingressDevices(network).map(({ name }) => name) : [];
+  return replaceTable(targetTable(side, { outer: [...new Set(outer)], inner, uplinks }));
 }
 
 export async function removeTarget(run: Run, side: Pick<TargetSide, 'id' | 'addresses' | 'tunnel'>): Promise<void> {

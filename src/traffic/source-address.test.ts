@@ -3,7 +3,7 @@ import { standInDevices } from './names.ts';
 import { learnedSets, type SourceForward, sourceAddresses } from './source-address.ts';
 import { answerChain, answerEntry } from './source-answers.ts';
 import { entry } from './source-arriving.ts';
-import { localTables } from './source-rules.ts';
+import { giveRules, localTables } from './source-rules.ts';
 
 const HOP = { device: 'eth0', via: { 4: '10.0.0.9' } };
 const FORWARD: SourceForward = {
@@ -60,4 +60,23 @@ it('where another container has got the address only what was published is forwa
   expect(entry(part).join()).toContain('dport');
   expect(answerEntry(part)).toMatch(/^meta iifname "/);
   expect(localTables(yielded, local)).toEqual([]);
+});
+
+it('a port is given away and taken back at each of the addresses that it leads from, and for programs of this host', () => {
+  const given = [
+    { protocol: 'tcp', hostPort: 8080 },
+    { protocol: 'udp', hostAddress: '10.0.0.2', hostPort: 53 },
+  ] as const;
+  const name = 'drayage_source_x';
+  const all = giveRules({ ...FORWARD, given }, local)
+    .replaceAll(/drayage_source_\w+/g, name)
+    .split('\n');
+  const elements = '{ 10.0.0.1 . tcp . 8080, 10.0.0.2 . tcp . 8080, 10.0.0.2 . udp . 53 }';
+  expect(all).toEqual(
+    ['netdev NAME given_0', 'netdev NAME given_1', 'ip NAME given'].flatMap((set) => [
+      `flush set ${set.replace('NAME', name)}`,
+      `add element ${set.replace('NAME', name)} ${elements}`,
+    ]),
+  );
+  expect(giveRules(FORWARD, local)).not.toContain('add element');
 });

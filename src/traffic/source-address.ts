@@ -4,7 +4,7 @@
  */
 import type { Route } from '../tools/ip-network.ts';
 import { type Family, familyOf, NFT_WORDS } from './address.ts';
-import type { Flow, Hop, PublishedPort, WorkloadAddress } from './facts.ts';
+import type { Flow, Hop, HostPort, PublishedPort, WorkloadAddress } from './facts.ts';
 import { standInDevices } from './names.ts';
 import { elements } from './rule-words.ts';
 
@@ -20,6 +20,8 @@ export interface SourceForward {
   only?: 'open';
   /** Bridges on which another container has got one of the workload's addresses: there these are not the workload's. */
   yielded?: readonly string[];
+  /** Ports of this host that other containers publish by now: what is opened from then on is theirs. */
+  given?: readonly HostPort[];
   /** The host's own address by which clients know the workload, where nothing was learned of them. */
   primary: { 4?: string; 6?: string };
 }
@@ -41,6 +43,8 @@ export interface SourceAddress extends WorkloadAddress {
   /** Tells its sets and chains from those of other addresses. */
   name(what: string): string;
   doors: readonly Door[];
+  /** The host's own addresses, of its family. */
+  local: readonly string[];
   /** Ports of the host that lead to it. */
   ports: readonly PublishedPort[];
   /** Connections that the workload opened, and that NAT changed. */
@@ -75,7 +79,7 @@ export function sourceAddresses(
     const standIn = standInAt(forward, at.bridge, inner ?? []);
     return {
       ...at,
-      ...{ forward, family, name, ports },
+      ...{ forward, family, name, ports, local: own },
       isYielded: isYielded(forward, at),
       doors: doorsOf(ports, own, forward.primary[family]).map((door, n) => ({ ...door, set: name(`through_${n}`) })),
       opened: forward.flows.flatMap((flow) =>
@@ -94,7 +98,7 @@ export function isYielded({ yielded = [] }: Pick<SourceForward, 'yielded'>, { br
 }
 
 /** Who knows it how, with what was open at the freeze. */
-export function addressSets({ forward, address, family, name, doors, opened }: SourceAddress): string[] {
+export function addressSets({ forward, address, family, name, doors, opened, local }: SourceAddress): string[] {
   const { type } = NFT_WORDS[family];
   // Whom: the other end's address, protocol and port, and the workload's port.
   const key = `${type} . inet_proto . inet_service . inet_service`;
@@ -114,6 +118,8 @@ export function addressSets({ forward, address, family, name, doors, opened }: S
       ];
     }),
     `set ${name('direct')} { type ${key}; ${bounds} ${elements(direct.map(whom))} }`,
+    `set ${name('theirs')} { type ${key}; ${bounds} }`,
+    `set ${name('given')} { type ${type} . inet_proto . inet_service; ${elements(givenElements(forward, local, family))} }`,
     ...(opened.length === 0
       ? []
       : [
@@ -126,6 +132,18 @@ export function addressSets({ forward, address, family, name, doors, opened }: S
           `map ${name('opened_port')} { type ${key} : inet_service; ${elements(opened.map((f) => `${whom(f)} : ${f.known.port}`))} }`,
         ]),
   ];
+}
+
+/** Address, protocol and port of each that is given away, as sets have them. */
+export function givenElements(
+  { given = [] }: Pick<SourceForward, 'given'>,
+  local: readonly string[],
+  family: Family,
+): string[] {
+  return given.flatMap(({ protocol, hostAddress, hostPort }) => {
+    const asked = hostAddress === undefined ? local : [hostAddress];
+    return asked.filter((one) => familyOf(one) === family).map((one) => `${one} . ${protocol} . ${hostPort}`);
+  });
 }
 
 /** A set of clients that know a port of the workload by one address and port of the host. */

@@ -9,6 +9,7 @@ export function entry(at: SourceAddress): string[] {
   const { family, ports, address, name, isYielded } = at;
   return [
     ...openedEntry(at),
+    ...(ports.length === 0 ? [] : [`${asked(at)} @${name('given')} jump ${name('given')}`]),
     ...ports.map(
       ({ protocol, hostAddress, hostPort }, index) =>
         `${toHost(family, hostAddress)} ${protocol} dport ${hostPort} goto ${name(`port_${index}`)}`,
@@ -47,7 +48,21 @@ export function arrivingChains(at: SourceAddress): NftChain[] {
     name: name('home'),
     rules: ['counter name to_target', `fwd ${ip} to ${address} device ${quote(bridge)}`],
   };
-  return [...(forward.hop === 'home' ? [home] : []), ...portChains(at), directly(at)];
+  return [...(forward.hop === 'home' ? [home] : []), given(at), ...portChains(at), directly(at)];
+}
+
+/** Of a port that another container publishes by now: connections that were opened to it go no further. */
+function given({ family, name }: SourceAddress): NftChain {
+  const { ip } = NFT_WORDS[family];
+  const asking = `${ip} saddr . meta l4proto . th sport . th dport`;
+  return {
+    name: name('given'),
+    rules: [
+      `tcp flags & (syn | ack) == syn update @${name('theirs')} { ${asking} timeout ${idle('tcp')} } accept`,
+      `meta l4proto { tcp, udp } ${asking} @${name('theirs')} accept`,
+      'meta l4proto udp accept',
+    ],
+  };
 }
 
 function portChains(at: SourceAddress): NftChain[] {
@@ -85,6 +100,10 @@ function openedEntry(at: SourceAddress): string[] {
     (protocol) =>
       `meta l4proto ${protocol} ${protocol} dport set ${key} map @${at.name('opened')} ${ip} daddr set ${at.address} ${there(at)}`,
   );
+}
+
+function asked({ family }: SourceAddress): string {
+  return `meta l4proto { tcp, udp } ${NFT_WORDS[family].ip} daddr . meta l4proto . th dport`;
 }
 
 function there({ forward, name, family }: SourceAddress): string {

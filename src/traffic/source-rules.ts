@@ -9,9 +9,10 @@ import { contains, type Family, familyOf, NFT_WORDS } from './address.ts';
 import type { PublishedPort } from './facts.ts';
 import { tableName } from './names.ts';
 import { routeRules } from './routes.ts';
-import { overHop, PASS_DISCOVERY, toHost } from './rule-words.ts';
+import { elements, overHop, PASS_DISCOVERY, toHost } from './rule-words.ts';
 import {
   addressSets,
+  givenElements,
   isYielded,
   type SourceForward,
   type SourceSurroundings,
@@ -80,20 +81,49 @@ export function localTables(of: SourceForward, local: readonly string[]): NftTab
   if (of.only === 'open') return [];
   const forward = { ...of, published: of.published.filter((port) => !isPortYielded(of, port)) };
   return ([4, 6] as const).flatMap((family) => {
+    const { ip, type } = NFT_WORDS[family];
     const rules = localRules(forward, family);
     if (rules.length === 0) return [];
+    const given = `meta l4proto { tcp, udp } ${ip} daddr . meta l4proto . th dport @${GIVEN} accept`;
     const chains = [
       // Before Docker's own, -100, which leads to the workload's old place.
-      { name: 'own', hook: { type: 'nat', hook: 'output', priority: -110 } as const, rules },
+      { name: 'own', hook: { type: 'nat', hook: 'output', priority: -110 } as const, rules: [given, ...rules] },
       {
         name: 'heard',
         hook: { type: 'nat', hook: 'input', priority: 100 } as const,
         rules: heard(forward, family, local),
       },
     ];
-    return [{ family: NFT_WORDS[family].ip, name: tableName('source', forward.id), objects: [], chains }];
+    const set = `set ${GIVEN} { type ${type} . inet_proto . inet_service; ${elements(givenElements(of, local, family))} }`;
+    return [{ family: ip, name: tableName('source', forward.id), objects: [set], chains }];
   });
 }
+
+/** The commands by which tables that are in place give away the ports in `given`, and no others any more. */
+export function giveRules(forward: SourceForward, local: readonly string[]): string {
+  const name = tableName('source', forward.id);
+  const sets = [
+    ...sourceAddresses(forward, { local }).map((at) => ({
+      family: at.family,
+      set: `netdev ${name} ${at.name('given')}`,
+    })),
+    ...localTables(forward, local).map(({ family }) => ({
+      family: family === 'ip' ? (4 as const) : (6 as const),
+      set: `${family} ${name} ${GIVEN}`,
+    })),
+  ];
+  return sets
+    .flatMap(({ family, set }) => {
+      const given = givenElements(forward, local, family);
+      return [
+        `flush set ${set}`,
+        ...(given.length === 0 ? [] : [`add element ${set} { ${[...new Set(given)].join(', ')} }`]),
+      ];
+    })
+    .join('\n');
+}
+
+const GIVEN = 'given';
 
 /** They would lead to whoever has the workload's address here now. */
 function isPortYielded(forward: SourceForward, { address }: PublishedPort): boolean {

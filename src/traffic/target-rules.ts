@@ -6,9 +6,9 @@
  */
 import { type NftTable, quote } from '../tools/nft.ts';
 import { familyOf, NFT_WORDS } from './address.ts';
-import type { Flow, Hop, WorkloadAddress } from './facts.ts';
+import type { Flow, Hop, PublishedPort, WorkloadAddress } from './facts.ts';
 import { tableName } from './names.ts';
-import { elements, idle, overHop, PASS_DISCOVERY } from './rule-words.ts';
+import { elements, idle, overHop, PASS_DISCOVERY, toHost } from './rule-words.ts';
 
 export interface TargetForward {
   id: string;
@@ -17,6 +17,8 @@ export interface TargetForward {
   flows: readonly Flow[];
   /** To the other host. */
   hop: Hop;
+  /** Ports of this host that lead to it. */
+  published?: readonly PublishedPort[];
   /** Where the workload has moved on: its packets are passed to there until the other host knows. */
   onward?: Hop;
   /** The other host forwards for connections that were open at the move, and for no others. */
@@ -32,7 +34,15 @@ export interface TargetSurroundings {
   outer: readonly string[];
   /** By which those of the workload come: its bridges, stand-ins. */
   inner: readonly string[];
+  /** By which clients come that ask this host itself: its uplinks and bridges. */
+  uplinks?: readonly string[];
 }
+
+/**
+ * A client that asks this host itself may do so by a port that it has used by way of the other host: it is answered as it
+ * asked.
+ */
+const OPENING = 'tcp flags & (syn | ack) == syn';
 
 /** A chain that drops nothing once the workload runs. */
 const SEALED = 'sealed';
@@ -40,7 +50,7 @@ const SEALED = 'sealed';
 /** Before those of a source: what only passes is not taken for what is asked of this host. */
 const PRIORITY = -510;
 
-export function targetTable(forward: TargetForward, { outer, inner }: TargetSurroundings): NftTable {
+export function targetTable(forward: TargetForward, { outer, inner, uplinks = [] }: TargetSurroundings): NftTable {
   const priority = PRIORITY + (forward.rank ?? 0);
   const parts = forward.addresses.map((address, index) => addressRules(forward, address, index));
   return {
@@ -54,6 +64,16 @@ export function targetTable(forward: TargetForward, { outer, inner }: TargetSurr
       })),
       ...parts.map((part) => part.arrived),
       { name: SEALED, rules: forward.sealed === true ? forward.addresses.map(dropped) : [] },
+      ...(uplinks.length === 0
+        ? []
+        : [
+            {
+              name: 'from_clients',
+              // Before what comes from the other host, which is learned after it.
+              hook: { type: 'filter', hook: 'ingress', priority: priority - 20, devices: uplinks } as const,
+              rules: parts.flatMap((part) => part.fromClients),
+            },
+          ]),
       {
         name: 'from_other',
         hook: { type: 'filter', hook: 'ingress', priority, devices: outer },
@@ -116,6 +136,15 @@ function addressRules(forward: TargetForward, at: WorkloadAddress, index: number
           : overHop(forward.onward, family)),
       ],
     },
+    fromClients: [
+      `${ip} daddr ${at.address} ${OPENING} delete @${via} { ${asking} }`,
+      ...(forward.published ?? [])
+        .filter((one) => one.address === at.address)
+        .map(({ protocol, hostAddress, hostPort, port }) => {
+          const opening = protocol === 'tcp' ? ` ${OPENING}` : '';
+          return `${toHost(family, hostAddress)} ${protocol} dport ${hostPort}${opening} delete @${via} { ${ip} saddr . meta l4proto . th sport . ${port} }`;
+        }),
+    ],
     fromOther: [
       `${from}${ip} daddr ${at.address} goto arrived_${index}`,
       ...(forward.onward === undefined ? [] : [answer]),

@@ -1,6 +1,7 @@
 /** What clients see of a move: connections and requests go on at the address that they know, and nobody is refused. */
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
+import { Client } from './clients.ts';
 import { brokenAt, docker, forwards, logs, Pair, runContainer, running, trafficOf, until } from './harness.ts';
 import { expectUnnoticed, interrupted, SERVER, underProbe } from './probe.ts';
 import { DOCKERS } from './setup.ts';
@@ -8,6 +9,21 @@ import { DOCKERS } from './setup.ts';
 /** A forward for connections only ends some time after the last of them. */
 const EXPIRY_MS = 90_000;
 const ADDRESS = '{{.NetworkSettings.Networks.bridge.IPAddress}}';
+
+/** Connections from one port, each ended by a reset, so that the next one may have it at once. */
+const BY_TURNS = `
+import socket, struct, sys
+for host in sys.argv[1:]:
+    connection = socket.socket()
+    connection.settimeout(5)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    connection.bind(('', 40123))
+    connection.connect((host, 7007))
+    connection.sendall(b'hi\\n')
+    print(connection.recv(9).decode(), end='')
+    connection.close()
+`;
 
 describe.each(DOCKERS)('Docker %i', (version) => {
   let pair: Pair;
@@ -68,6 +84,41 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await docker(a, 'inspect', '-f', ADDRESS, 'next')).toBe(address);
     await until('it serves', async () => (await get(pair, 8081)) === 'me');
     expect(await get(pair)).toBe('ok');
+    expect(await pair.leftovers()).toEqual([]);
+  });
+
+  test('a client that asks one host and the other by turns, by the same port of its own, is answered by each', async () => {
+    const { a, b, lab } = pair;
+    await serve(pair);
+    await pair.move(a, 'web', '--remove');
+    const hosts = [a, b, a, b].map(({ address }) => address);
+    const { stdout } = await lab.host('c').run('python3', ['-c', BY_TURNS, ...hosts], { timeoutMs: 30_000 });
+    expect(stdout).toBe('hi\n'.repeat(hosts.length));
+  });
+
+  test('another container that publishes its port gets what is opened from then on, for as long as it runs', async () => {
+    const { a, lab } = pair;
+    await serve(pair);
+    const early = await Client.open(lab.host('c'), 'count', { host: a.address, port: 7007 });
+    await pair.move(a, 'web', '--remove');
+    const late = await Client.open(lab.host('c'), 'count', { host: a.address, port: 7007 });
+    await runContainer(a, 'next', 'python', {
+      flags: ['-p', '8080:80', '-p', '7007:7'],
+      command: ['python3', '-u', '-c', SERVER.replace('ok\\n', 'me\\n')],
+    });
+    await until('it serves', async () => (await get(pair)) === 'me');
+    const theirs = await Client.open(lab.host('c'), 'count', { host: a.address, port: 7007 });
+    // Programs of the host itself, too.
+    expect(
+      (await a.run('busybox', ['wget', '-q', '-T', '3', '-O', '-', `http://${a.address}:8080/`])).stdout.trim(),
+    ).toBe('me');
+    for (const client of [early, late, theirs]) {
+      const { longestGapMs: _, ...seen } = await client.end();
+      expect(seen).toEqual({ sent: seen.sent, received: seen.sent });
+      expect(seen.sent).toBeGreaterThan(2);
+    }
+    await docker(a, 'rm', '-f', 'next');
+    await until('it is forwarded again', async () => (await get(pair)) === 'ok');
     expect(await pair.leftovers()).toEqual([]);
   });
 

@@ -2,7 +2,7 @@
  * A migration while it goes on: one line a phase. Pure: events in, finished lines out, and the text of the line that is
  * still changing. What writes them to a terminal is progress.ts.
  */
-import type { MigrationEvent, Phase } from '../../migration/events.ts';
+import type { MigrationEvent, Phase, Proof } from '../../migration/events.ts';
 import { type Look, pad, padLeft, printable } from './style.ts';
 import { formatBytes, formatMs, formatRate } from './units.ts';
 
@@ -22,6 +22,8 @@ interface ActivePhase {
 
 export const NOTHING_YET: Live = { active: [], bytes: {} };
 
+const SHOWN_DIFFERENCES = 20;
+
 /** What the phases do, for people who see them for the first time. */
 const DOES: Record<Phase, string> = {
   survey: 'look at the workload and both hosts',
@@ -38,6 +40,9 @@ const DOES: Record<Phase, string> = {
   commit: 'hand over',
   release: 'let it go, clean up',
   undo: 'back to where it was',
+  read: 'find what was typed, write the Dockerfile',
+  build: 'build the image on the target',
+  verify: 'compare its files with those of the container',
 };
 
 /** The next state, and the lines that will not change any more. */
@@ -65,6 +70,8 @@ export function advance(live: Live, event: MigrationEvent, look: Look): { live: 
         live: { ...live, active: [] },
         lines: [`${look.style.yellow('waits')} ${printable(event.error.message)}`],
       };
+    case 'proof':
+      return { live, lines: proofLines(event, look) };
     case 'result':
       return { live: NOTHING_YET, lines: [] };
     case 'started':
@@ -86,6 +93,18 @@ export function current(
   const { name, since, progress } = phase;
   const about = [progress === undefined ? DOES[name] : printable(progress.what), ...amounts(progress)].join(' · ');
   return line(style.cyan(spinner), name, Math.max(0, now - since), style.dim(cut(about, width - 25)));
+}
+
+/** The score, and the first differences by name. */
+function proofLines({ score, paths, differing, differences, from = 0 }: Proof, { style }: Look): string[] {
+  if (from > 0) return [];
+  const shown = differences.slice(0, SHOWN_DIFFERENCES);
+  const lines = shown.map(
+    ({ path, what }) => `  ${style.yellow('≠')} ${printable(path)} ${style.dim(printable(what))}`,
+  );
+  const more = differing - shown.length;
+  if (more > 0) lines.push(style.dim(`  and ${more} more; all of them: --json`));
+  return [`${style.bold(`${score} %`)} of ${paths} paths are alike`, ...lines];
 }
 
 /** No tick: the phase has ended, whether well or not is told by what comes next. */

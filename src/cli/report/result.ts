@@ -39,7 +39,8 @@ export function renderPhases(story: Story, look: Look): string {
 }
 
 function headline(result: MigrationResult, story: Story, { style }: Look): string {
-  const { started } = story;
+  const { started, phases } = story;
+  const isReplay = phases.some(({ name }) => name === 'read');
   const workload = style.bold(printable(started?.workload ?? result.id));
   const source = printable(started?.source ?? 'the source');
   const target = printable(started?.target ?? 'the target');
@@ -47,12 +48,19 @@ function headline(result: MigrationResult, story: Story, { style }: Look): strin
   if (archived !== undefined) return archived;
   switch (result.outcome) {
     case 'committed': {
+      if (result.rebuilt !== undefined) {
+        const { image, score } = result.rebuilt;
+        const runs = result.targetId === undefined ? 'is not started' : 'runs';
+        return `${style.green('✔')} ${workload} was rebuilt on ${style.bold(target)} as ${printable(image)}, ${score} % alike, and ${runs}; the one on ${source} is as it was`;
+      }
       const kept =
         result.keptAs === undefined ? `no copy is kept on ${source}` : `kept stopped on ${source} as ${result.keptAs}`;
       const now = neverRan(story) ? 'is now stopped on' : 'now runs on';
       return `${style.green('✔')} ${workload} ${now} ${style.bold(target)} (${printable(kept)})`;
     }
     case 'undone':
+      if (isReplay)
+        return `${style.yellow('↩')} undone: ${workload} was not rebuilt; the one on ${source} is as it was`;
       return `${style.yellow('↩')} undone: ${workload} ${goneBack(story)} ${style.bold(source)}${wasStopped(story) ? '' : ', nothing is lost'}`;
     case 'unknown':
       return `${style.red('?')} in doubt: ${workload} is held still on ${source} until it is known whether it runs on ${target}`;

@@ -38,6 +38,10 @@ export function storyOf(id: string, events: readonly MigrationEvent[]): Story {
       case 'result':
         story.result = event;
         break;
+      case 'proof':
+        if (!event.from)
+          story.notes.push(`${event.score} % of ${event.paths} paths are alike, ${event.differing} differ`);
+        break;
       case 'progress':
       case 'waiting':
         break;

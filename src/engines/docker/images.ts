@@ -1,10 +1,14 @@
 /** An image on its way to another engine: `docker save`, without what is there, into `docker load`. */
 import { Readable, type Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
 import { type Docker, isNotFound } from '../../tools/docker.ts';
 import type { WorkloadFacts } from '../facts.ts';
 import { missingLayers } from './layers.ts';
 import { reduceSave } from './save-stream.ts';
+
+const BUILD_ATTEMPTS = 20;
+const BUILD_WAIT_MS = 250;
 
 export interface SendImageOptions {
   signal?: AbortSignal;
@@ -79,6 +83,17 @@ export async function removeReceivedImage(docker: Docker, { id, tags }: Received
   if (left !== undefined && (left.RepoTags ?? []).length === 0) await removeUnused(docker, id);
 }
 
+/**
+ * Undo of a step of a build. The image that it was made of, which may have no name, stays, and so does what somebody
+ * uses by now. A build that was cut short needs a moment to remove its own container.
+ */
+export async function removeBuiltImage(docker: Docker, name: string): Promise<void> {
+  for (let attempt = 0; attempt < BUILD_ATTEMPTS; attempt++) {
+    if (await isRemoved(docker, name, { keepParents: true })) return;
+    await sleep(BUILD_WAIT_MS);
+  }
+}
+
 async function load(docker: Docker, input: Readable, signal: AbortSignal | undefined): Promise<string> {
   let broken: unknown;
   const watched = async function* (): AsyncGenerator<Buffer> {
@@ -106,12 +121,18 @@ async function idOf(docker: Docker, name: string, signal?: AbortSignal): Promise
 }
 
 async function removeUnused(docker: Docker, name: string): Promise<void> {
+  await isRemoved(docker, name);
+}
+
+/** False where a container uses it, or another image is made of it: not ours, which are removed before. */
+async function isRemoved(docker: Docker, name: string, options?: { keepParents: boolean }): Promise<boolean> {
   try {
-    await docker.removeImage(name);
+    await docker.removeImage(name, options);
   } catch (error) {
-    // A container uses it: not ours, which is removed before.
-    if (!isNotFound(error) && !(error instanceof DrayageError && error.code === 'DOCKER_REFUSED')) throw error;
+    if (error instanceof DrayageError && error.code === 'DOCKER_REFUSED') return false;
+    if (!isNotFound(error)) throw error;
   }
+  return true;
 }
 
 function nothingIfNotFound(error: unknown): undefined {
