@@ -1,6 +1,7 @@
 /** A build context: the Dockerfile and its files, as the tar stream that a builder takes, or as a directory. */
 import { createHash } from 'node:crypto';
-import { chmod, type FileHandle, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
@@ -11,8 +12,8 @@ import { REST } from './proof/rest.ts';
 export interface BuildContext {
   dockerfile: string;
   context: ReadonlyMap<string, ContextFile>;
-  /** An archive that becomes the last layer. */
-  rest?: FileHandle;
+  /** Path of an archive that becomes the last layer. */
+  rest?: string;
 }
 
 /** A stream that fails with what could not be read. */
@@ -57,7 +58,7 @@ export function fingerprint({ dockerfile, context }: Pick<BuildContext, 'dockerf
     .digest('hex');
 }
 
-async function addFile(archive: Pack, name: string, file: FileHandle): Promise<void> {
-  const { size } = await file.stat();
-  await pipeline(file.createReadStream({ start: 0, autoClose: false }), archive.entry({ name, size, mode: 0o644 }));
+async function addFile(archive: Pack, name: string, path: string): Promise<void> {
+  const { size } = await stat(path);
+  await pipeline(createReadStream(path), archive.entry({ name, size, mode: 0o644 }));
 }

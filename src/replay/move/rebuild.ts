@@ -4,7 +4,7 @@
  *
  *   survey ─ read ─ transfer ─ build ─ verify ─ (build ─ verify with the rest) ─ commit
  */
-import type { FileHandle } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
 import { machine } from 'node:os';
 import { addAbortSignal, type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -132,7 +132,7 @@ function build(
   m: SourceMigration,
   target: ReplayTarget,
   draft: Pick<ReplayDraft, 'dockerfile' | 'context'>,
-  rest?: FileHandle,
+  rest?: string,
 ): Promise<void> {
   return m.phase('build', async () => {
     const stream = await open(m, target, 'build');
@@ -201,13 +201,13 @@ async function withRest(
   await using file = await namelessFile();
   if (hasRest(differences)) {
     const exported = await m.docker.exportContainer(source.workload.id, { signal: m.signal });
-    for (const path of await writeRest(exported, differences, file.createWriteStream({ autoClose: false }))) {
+    for (const path of await writeRest(exported, differences, createWriteStream(file.path))) {
       m.emit({ type: 'note', message: `there is a secret in ${path}, which the last layer carries` });
     }
   }
   const lines = restLines(differences, await userOf(m, source, dockerfile));
   const draft = { dockerfile: `${dockerfile}${lines.join('\n')}\n`, context };
-  await build(m, target, draft, hasRest(differences) ? file : undefined);
+  await build(m, target, draft, hasRest(differences) ? file.path : undefined);
   return verify(m, target, source);
 }
 

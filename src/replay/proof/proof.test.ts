@@ -1,21 +1,13 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { validate } from 'dockerfile-utils';
 import { type Header, pack } from 'tar-stream';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { buildLines } from '../move/build-progress.ts';
+import { namelessFile } from '../nameless-file.ts';
 import { compare } from './compare.ts';
 import { entriesOf, type Manifest } from './manifest.ts';
 import { restLines, writeRest } from './rest.ts';
-
-let dir: string;
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'drayage-proof-'));
-});
-afterEach(() => rm(dir, { recursive: true }));
 
 type File = Partial<Header> & { name: string; text?: string };
 
@@ -106,9 +98,9 @@ test('the rest is exactly what differs, with modes and owners, and what is too m
     tar([...FILES.slice(0, 2), { name: 'new', type: 'directory' }, { name: 'new/x y', text: '' }]),
   );
   const { differences } = compare(container, built);
-  const file = join(dir, 'rest.tar');
-  await writeRest(tar(FILES), differences, createWriteStream(file));
-  const rest = await manifest(createReadStream(file));
+  await using file = await namelessFile();
+  await writeRest(tar(FILES), differences, createWriteStream(file.path));
+  const rest = await manifest(createReadStream(file.path));
   expect([...rest.keys()]).toEqual(['/etc/b', '/etc/hard', '/etc/soft']);
   expect(rest.get('/etc/b')).toEqual(container.get('/etc/b'));
   const removal = 'RUN ["rm","-rf","/new"]';
