@@ -18,7 +18,10 @@ export async function loadImage(socket: string, archive: Readable): Promise<void
   // Not by the agent of all requests, which gives up after five seconds of silence: an engine may unpack for longer.
   const call = request({ socketPath: socket, method: 'POST', path: '/images/load?quiet=1', agent: false });
   call.setHeader('Content-Type', 'application/x-tar');
-  const [text] = await Promise.all([answerOf(call), pipeline(archive, call)]);
+  // The answer counts: the engine may give it, and hang up, before it has taken the padding behind the archive's end.
+  // Whatever else ends the sending ends the call, and with it the wait for its answer.
+  pipeline(archive, call).catch(() => {});
+  const text = await answerOf(call);
   // What fails after the first byte of the answer is told in its body, under a status of success.
   const failure = /"error":"((?:[^"\\]|\\.)*)"/.exec(text);
   if (failure !== null) throw new Error(`docker load: ${failure[1]}`);

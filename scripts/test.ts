@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline';
 
 /** About as long as each other: the fault matrix, and all else. */
 const LANES = {
-  faults: ['test/lab/faults-26.test.ts', 'test/lab/faults-28.test.ts'],
-  others: ['--exclude', 'test/lab/faults-2*.test.ts'],
+  faults: ['test/lab/faults-26.test.ts', 'test/lab/faults-28.test.ts', 'test/lab/replay-faults.test.ts'],
+  others: ['--exclude', 'test/lab/{faults-2*,replay-faults}.test.ts'],
 };
 
 const [first, ...rest] = process.argv.slice(2);
