@@ -21,6 +21,9 @@ it('parseConntrack reads both kinds of lines, and shortens addresses', () => {
   expect(tcp6?.reply.source).toBe('fd31::10');
   expect(udp).toMatchObject({ protocol: 'udp', state: '' });
   expect(none).toBeUndefined();
+  for (const over of ['TIME_WAIT', 'CLOSE']) {
+    expect(parseConntrack(PROC.replaceAll('ESTABLISHED', over)).map(({ protocol }) => protocol)).toEqual(['udp']);
+  }
   expect(parseConntrack(CONNTRACK)).toMatchObject([{ state: 'SYN_SENT', original: { sourcePort: 60526 } }]);
 });
 

@@ -18,7 +18,10 @@ export interface TrackedFlow {
   reply: TrackedEnd;
 }
 
-/** The flows of some addresses; null where neither way is there. Tables may be large: they are sifted before they are read. */
+/**
+ * The flows of some addresses that are not over; null where neither way is there. Tables may be large: they are sifted
+ * before they are read.
+ */
 export async function trackedFlows(run: Run, addresses: readonly string[]): Promise<TrackedFlow[] | null> {
   const patterns = addresses.flatMap((address) => [
     ...['-e', `src=${inFull(address)} `],
@@ -44,10 +47,12 @@ export async function trackedFlows(run: Run, addresses: readonly string[]): Prom
 
 /**
  * `ipv4 2 tcp 6 431999 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… [ASSURED] mark=0 use=1`;
- * conntrack leaves out the two leading words.
+ * conntrack leaves out the two leading words. What is over is left out: of a busy server there are thousands, and
+ * clients wait while this is read.
  */
 export function parseConntrack(text: string): TrackedFlow[] {
   return text.split('\n').flatMap((line) => {
+    if (line.includes(' TIME_WAIT src=') || line.includes(' CLOSE src=')) return [];
     const protocol = /^(?:ipv[46]\s+\d+\s+)?(tcp|udp)\s+\d+\s+/.exec(line)?.[1];
     if (protocol === undefined) return [];
     const ends = [...line.matchAll(/src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)/g)].map(

@@ -9,7 +9,7 @@ import {
   parseUnixSockets,
 } from './proc-net.ts';
 
-it('parseInetSockets reads IPv4', () => {
+it('parseInetSockets reads IPv4, without what is over', () => {
   const sockets = parseInetSockets(TCP);
   expect(sockets.map(({ local, state, received, inode }) => [formatEndpoint(local), state, received, inode])).toEqual([
     ['0.0.0.0:7002', 'LISTEN', 0, 120816],

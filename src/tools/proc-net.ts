@@ -36,10 +36,17 @@ export interface InetSocket {
   inode: number;
 }
 
-/** `tcp`, `tcp6`, `udp`, `udp6`. */
+/** In the column of states, and nowhere else: other numbers of two digits are part of longer words. */
+const TIME_WAIT = ' 06 ';
+
+/**
+ * `tcp`, `tcp6`, `udp`, `udp6`. Connections in TIME-WAIT are left out: no process holds them, a busy server has
+ * thousands, and clients wait while this is read.
+ */
 export function parseInetSockets(text: string): InetSocket[] {
   const sockets: InetSocket[] = [];
   for (const line of text.split('\n').slice(1)) {
+    if (line.includes(TIME_WAIT)) continue;
     const [, local = '', remote = '', state = '', queues = '', , repeats = '', , , inode = ''] = line
       .trim()
       .split(/\s+/);
