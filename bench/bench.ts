@@ -3,10 +3,11 @@
  * and the floor. Writes bench/results.json.
  */
 import { parseArgs } from 'node:util';
+import { ARCHIVE, measureArchives } from './archives.ts';
 import { measureMoves } from './moves.ts';
-import { measureProcesses, PROCESS_SCENARIOS, type ProcessScenario } from './processes.ts';
-import { type Entry, movesTable, save, webTable } from './results.ts';
-import { SCENARIOS, type Scenario, WEB } from './scenarios.ts';
+import { measureProcesses, PROCESS_SCENARIOS } from './processes.ts';
+import { archiveTable, type Entry, movesTable, save, webTable } from './results.ts';
+import { SCENARIOS, WEB } from './scenarios.ts';
 import { measureWeb } from './web.ts';
 
 const { values, positionals } = parseArgs({
@@ -15,7 +16,7 @@ const { values, positionals } = parseArgs({
 });
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) refuse(`--runs takes a number from 1 on, not ${values.runs}`);
-const all = [...SCENARIOS, ...PROCESS_SCENARIOS, WEB];
+const all = [...SCENARIOS, ...PROCESS_SCENARIOS, ARCHIVE, WEB];
 const chosen = positionals.length === 0 ? all : positionals.map(scenarioNamed);
 const progress = (line: string) => void process.stderr.write(`bench: ${line}\n`);
 
@@ -24,12 +25,16 @@ const processes = PROCESS_SCENARIOS.filter((scenario) => chosen.includes(scenari
 const entries: Entry[] = withoutClients.length > 0 ? await measureMoves(withoutClients, runs, progress) : [];
 if (processes.length > 0) entries.push(...(await measureProcesses(processes, runs, progress)));
 if (entries.length > 0) await save(entries);
+const archive = chosen.includes(ARCHIVE) ? await measureArchives(runs, progress) : undefined;
+if (archive !== undefined) await save([archive]);
 const web = chosen.includes(WEB) ? await measureWeb(runs, progress) : undefined;
 if (web !== undefined) await save([web]);
-process.stdout.write(movesTable(web === undefined ? entries : [...entries, web]));
+const moves = web === undefined ? entries : [...entries, web];
+if (moves.length > 0) process.stdout.write(movesTable(moves));
+if (archive !== undefined) process.stdout.write(`\n${archiveTable(archive)}`);
 if (web !== undefined) process.stdout.write(`\n${webTable(web)}`);
 
-function scenarioNamed(name: string): Scenario | ProcessScenario {
+function scenarioNamed(name: string): (typeof all)[number] {
   return (
     all.find((each) => each.name === name) ??
     refuse(`no scenario ${name}; there are ${all.map((each) => each.name).join(', ')}`)

@@ -27,11 +27,27 @@ export interface WebEntry extends Entry, WebFigures {
   baseline: WebFigures;
 }
 
+/** Milliseconds of whole commands; zstd's are of all that the archive holds, read from memory. */
+export interface ArchiveEntry {
+  scenario: string;
+  runs: number;
+  exportMs: Summary;
+  importMs: Summary;
+  zstdMs: Summary;
+  /** Not compressed. */
+  contentBytes: number;
+  archiveBytes: number;
+  /** How fast, of what zstd does. */
+  exportVsZstd: number;
+  importVsZstd: number;
+  agentPeakRssMb: number;
+}
+
 const PATH = 'bench/results.json';
 
 /** Entries of scenarios that were not run this time stay. */
-export async function save(entries: readonly Entry[]): Promise<void> {
-  const before = existsSync(PATH) ? (JSON.parse(await readFile(PATH, 'utf8')) as Entry[]) : [];
+export async function save(entries: readonly (Entry | ArchiveEntry)[]): Promise<void> {
+  const before = existsSync(PATH) ? (JSON.parse(await readFile(PATH, 'utf8')) as typeof entries) : [];
   const kept = before.filter((old) => !entries.some((entry) => entry.scenario === old.scenario));
   const text = JSON.stringify([...kept, ...entries], null, 2);
   // Lists of figures are a line each.
@@ -59,6 +75,20 @@ export function movesTable(entries: readonly Entry[]): string {
     ...[Math.round(entry.bytes / 1e6), entry.agentPeakRssMb].map(String),
   ]);
   return table([head, ...rows]);
+}
+
+export function archiveTable(entry: ArchiveEntry): string {
+  const { exportMs, importMs, zstdMs, contentBytes } = entry;
+  const row = (title: string, { median, p90 }: Summary, of: string) => {
+    const rate = `${Math.round(contentBytes / median / 1000)} MB/s`;
+    return [title, ms(median), ms(p90), rate, of];
+  };
+  return table([
+    [entry.scenario, 'median', 'p90', 'rate', 'of zstd'],
+    row('export', exportMs, String(entry.exportVsZstd)),
+    row('import', importMs, String(entry.importVsZstd)),
+    row('zstd -1 | cat', zstdMs, '1'),
+  ]);
 }
 
 /** What clients saw, a column for each way to move it. */

@@ -15,6 +15,15 @@ export interface Scenario extends Workload {
   about: string;
 }
 
+export const MEM512: Scenario = {
+  name: 'mem512',
+  about: '512 MB of incompressible memory, some of it changing',
+  image: 'memory',
+  flags: [],
+  command: ['mem.py', '512', '100'],
+  ready: /^step \d+/m,
+};
+
 /** Those that are moved without clients. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -39,14 +48,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
     ready: /Ready to accept connections/,
   },
-  {
-    name: 'mem512',
-    about: '512 MB of incompressible memory, some of it changing',
-    image: 'memory',
-    flags: [],
-    command: ['mem.py', '512', '100'],
-    ready: /^step \d+/m,
-  },
+  MEM512,
 ];
 
 /** Moved under load. */

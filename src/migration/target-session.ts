@@ -228,7 +228,7 @@ export class TargetSession {
   async #restore(traffic: ArrivingTraffic | undefined): Promise<void> {
     await this.#memory;
     await this.settle();
-    await this.#maker.complete(this.#abort.signal);
+    await this.#trace.step('complete files', () => this.#maker.complete(this.#abort.signal));
     await this.#relays.pause(this.#workloadName());
     const rendezvous = this.#rendezvous as Rendezvous;
     const addresses = [...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()];
