@@ -89,9 +89,7 @@ describe('processes', () => {
 
   test('a C program that only the source has tells of its own gaps', async () => {
     const { a, b } = pair;
-    await ensurePrograms(runner(), { cc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' }, () => {});
-    await runner()('cc', ['-O2', '-static', '-o', join(scratch, 'gaps'), join(PROGRAMS, 'gaps.c')]);
-    await copyFile(join(scratch, 'gaps'), a.path(`${HOME}/gaps`));
+    await compile('gaps', a);
     const pid = await start(a, `exec ${HOME}/gaps`);
     await until('it runs', async () => (await lines(a, 'log')).length > 0);
     for (const [from, to] of there(a, b)) {
@@ -124,8 +122,9 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
-  test('locks, a deleted file, a zombie and a timer go along', async () => {
+  test('locks, a deleted file, a zombie, a timer, a watch, a signal that waits and Unix sockets go along', async () => {
     const { a, b } = pair;
+    await compile('watch', a);
     await copyFile(join(PROGRAMS, 'holder.py'), a.path(`${HOME}/holder.py`));
     const pid = await start(a, `exec python3 ${HOME}/holder.py`);
     await until('it counts', async () => (await lines(a, 'log')).length > 3);
@@ -147,6 +146,7 @@ describe('processes', () => {
       expect((await to.run('sh', ['-c', `ps -o stat= --ppid ${pid}`])).stdout).toMatch(/^Z/);
     }
     await kill(a, pid);
+    await a.run('pkill', ['-x', 'watch']);
     await cleanEverywhere();
   });
 
@@ -367,6 +367,13 @@ describe('processes', () => {
     await kill(a, pid);
     await cleanEverywhere();
   });
+
+  /** A program that only this host has. */
+  async function compile(name: string, host: LabHost): Promise<void> {
+    await ensurePrograms(runner(), { cc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' }, () => {});
+    await runner()('cc', ['-O2', '-static', '-o', join(scratch, name), join(PROGRAMS, `${name}.c`)]);
+    await copyFile(join(scratch, name), host.path(`${HOME}/${name}`));
+  }
 
   function nextPid(): number {
     lastPid += 1000;
