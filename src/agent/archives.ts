@@ -110,7 +110,7 @@ export class Archives {
   }
 
   /** Begins an import, or goes on with one that found no room. @returns its id, and how many events are old */
-  async import(file: ArchiveFile, chosen: ImportChoice, spooled: boolean): Promise<{ id: string; from: number }> {
+  async import(file: ArchiveFile, chosen: ImportChoice): Promise<{ id: string; from: number }> {
     const manifest = withChoice(await this.#verify(file), chosen);
     const waiting = this.#waiting.get(manifest.id);
     if (waiting !== undefined) {
@@ -119,7 +119,7 @@ export class Archives {
       return { id: waiting.id, from: events.length };
     }
     await this.#assertNew(manifest);
-    return { id: await this.#begin(manifest, file, spooled), from: 0 };
+    return { id: await this.#begin(manifest, file), from: 0 };
   }
 
   /** Takes back an import that waits for room. */
@@ -132,14 +132,14 @@ export class Archives {
     return waiting.id;
   }
 
-  #begin(manifest: Manifest, file: ArchiveFile, spooled: boolean): Promise<string> {
+  #begin(manifest: Manifest, file: ArchiveFile): Promise<string> {
     const { migrations, localTarget, self } = this.#options;
     let current = file;
     const { engine, name } = manifest.workload.ref;
     const request = { workload: `${engine}:${name}`, to: self.name, options: manifest.options };
     return migrations.start(request, {
       dial: async () => localTarget(),
-      from: `${ARCHIVE}${spooled ? '-' : file.path}`,
+      from: `${ARCHIVE}${file.spooled ? '-' : file.path}`,
       header: { archive: manifest.id },
       drive: async (m) => {
         const room = (error: DrayageError): Promise<void> =>
@@ -147,6 +147,7 @@ export class Archives {
             this.#waiting.set(manifest.id, {
               id: m.id,
               goOn: (other) => {
+                if (other.path !== current.path) void removeSpooled(current);
                 current = other;
                 this.#waiting.delete(manifest.id);
                 resolve();
@@ -158,7 +159,7 @@ export class Archives {
           return await replay(m, { manifest, read: () => readFileArchive(current), room });
         } finally {
           this.#waiting.delete(manifest.id);
-          if (spooled) await rm(current.path, { force: true });
+          await removeSpooled(current);
         }
       },
     });
@@ -198,6 +199,11 @@ export class Archives {
       throw new DrayageError('ARCHIVE_IMPORTED', `${workload.ref.name} of this archive was imported here before.`);
     }
   }
+}
+
+/** Never a file of the user's. */
+async function removeSpooled({ path, spooled = false }: ArchiveFile): Promise<void> {
+  if (spooled) await rm(path, { force: true });
 }
 
 function withChoice(manifest: Manifest, chosen: ImportChoice): Manifest {
