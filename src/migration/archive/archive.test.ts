@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Duplex, duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
@@ -109,6 +109,9 @@ test('what became of an export that was cut short', async () => {
   expect(existsSync(partialOf(path))).toBe(false);
   writeFileSync(path, '');
   expect(await archiveOutcome(path).outcome(ID)).toBe('committed');
+  linkSync(path, partialOf(path));
+  expect(await archiveOutcome(path).outcome(ID)).toBe('committed');
+  expect(existsSync(partialOf(path))).toBe(false);
 });
 
 test('values of the environment are shown only where asked for', async () => {
