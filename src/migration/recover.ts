@@ -20,7 +20,7 @@ import { finishHandover, removeLeftHold, undoHandover } from './recover-handover
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
-import { startAgain, wasStopped } from './stop.ts';
+import { giveNameBack, startAgain, wasStopped } from './stop.ts';
 import { endStragglers } from './stragglers.ts';
 import type { TargetPort } from './target-port.ts';
 import { endLeftTrial, wasTried } from './trial.ts';
@@ -171,6 +171,8 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   await endStragglers(details.stage);
   thaw(details.cgroupPath);
   await leaveOwnCgroup(details);
+  const told = await untilDone(signal, () => giveNameBack(docker, details, recovery.id));
+  if (told !== undefined) note(recovery, told);
   if (wasStopped(journal)) await untilDone(signal, () => startAgain(docker, details));
   await untilDone(signal, () => undoHandover(run, journal.records));
   await recoverPorts(run, journal.records, undefined);

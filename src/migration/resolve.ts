@@ -16,7 +16,7 @@ import { recoverPorts } from './port-handover.ts';
 import { endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
-import { startAgain, wasStopped } from './stop.ts';
+import { giveNameBack, startAgain, wasStopped } from './stop.ts';
 
 /**
  * On the source: thaws its copy, or retires it and forwards its traffic to the target, as after a commit.
@@ -31,14 +31,13 @@ export async function resolveSource(
   if (started === undefined || details === undefined) throw notInDoubt(id, journal);
   await using docker = new Docker({});
   const run = runner();
+  const tell = (message: string): void =>
+    journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
   let result: MigrationResult;
   if (keep === 'target') {
     const { workload, target, options } = started;
     const [failure] = await finishHandover(run, journal.records, forwards, target);
-    if (failure !== undefined) {
-      const message = toldOf(notSwitched({ id, workload }, failure));
-      journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
-    }
+    if (failure !== undefined) tell(toldOf(notSwitched({ id, workload }, failure)));
     const kept = await retireCopy({ docker, journal, options, id }, details);
     await recoverPorts(run, journal.records, relays);
     // What is left of it, forwards repair removes.
@@ -47,6 +46,8 @@ export async function resolveSource(
   } else {
     thaw(details.cgroupPath);
     await leaveOwnCgroup(details);
+    const told = await giveNameBack(docker, details, id);
+    if (told !== undefined) tell(told);
     if (wasStopped(journal)) await startAgain(docker, details);
     await undoHandover(run, journal.records);
     await recoverPorts(run, journal.records, undefined);
