@@ -78,12 +78,13 @@ export class PackedSource
     const missed = [...pathsOf(after)].filter((path) => !this.#packed.has(path));
     const paths = new Set([...diff.changed, ...withOtherNames([...mapped, ...missed], after)]);
     if (paths.size === 0) return { changed: 0, deleted: diff.deleted.length, bytes: 0 };
-    const directories = new Set([...diff.directories, ...[...paths].filter((path) => after.directories.has(path))]);
+    // The root as well: to unpack touches it.
+    const directories = new Set(['', ...diff.directories, ...[...paths].filter((path) => after.directories.has(path))]);
     const listings = [...directories].map((path) => ({ path, names: namesOf(after.directories.get(path)) }));
     const changes: Changes = { listings, paths: [...paths].filter((path) => !directories.has(path)) };
     const list = await this.#options.open('changes');
     await writeChanges(list, changes);
-    const bytes = await this.#pack('final', { paths });
+    const bytes = await this.#pack('final', { paths: paths.add('') });
     return { changed: paths.size, deleted: diff.deleted.length, bytes };
   }
 
