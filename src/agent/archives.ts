@@ -1,5 +1,4 @@
 /** Exports and imports: migrations of which one end is an archive. */
-import { rm } from 'node:fs/promises';
 import { encrypted, type Lock } from '../archive/encryption.ts';
 import { fileOutput, streamOutput } from '../archive/output.ts';
 import { type HostFacts, isTree } from '../engines/facts.ts';
@@ -133,7 +132,12 @@ export class Archives {
   }
 
   #begin(manifest: Manifest, file: ArchiveFile): Promise<string> {
-    const { migrations, localTarget, self } = this.#options;
+    const { migrations, localTarget, self, streams } = this.#options;
+    // Never a file of the user's.
+    const hold = ({ path, spooled = false }: ArchiveFile): void => void (spooled && streams.keep(path));
+    const release = async ({ path, spooled = false }: ArchiveFile): Promise<void> => {
+      if (spooled) await streams.remove(path);
+    };
     let current = file;
     const { engine, name } = manifest.workload.ref;
     const request = { workload: `${engine}:${name}`, to: self.name, options: manifest.options };
@@ -142,13 +146,15 @@ export class Archives {
       from: `${ARCHIVE}${file.spooled ? '-' : file.path}`,
       header: { archive: manifest.id },
       drive: async (m) => {
+        hold(current);
         const room = (error: DrayageError): Promise<void> =>
           untilAborted(m.signal, (resolve) => {
             this.#waiting.set(manifest.id, {
               id: m.id,
               goOn: (other) => {
-                if (other.path !== current.path) void removeSpooled(current);
+                if (other.path !== current.path) void release(current);
                 current = other;
+                hold(current);
                 this.#waiting.delete(manifest.id);
                 resolve();
               },
@@ -159,7 +165,7 @@ export class Archives {
           return await replay(m, { manifest, read: () => readFileArchive(current), room });
         } finally {
           this.#waiting.delete(manifest.id);
-          await removeSpooled(current);
+          await release(current);
         }
       },
     });
@@ -199,11 +205,6 @@ export class Archives {
       throw new DrayageError('ARCHIVE_IMPORTED', `${workload.ref.name} of this archive was imported here before.`);
     }
   }
-}
-
-/** Never a file of the user's. */
-async function removeSpooled({ path, spooled = false }: ArchiveFile): Promise<void> {
-  if (spooled) await rm(path, { force: true });
 }
 
 function withChoice(manifest: Manifest, chosen: ImportChoice): Manifest {
