@@ -128,7 +128,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   };
   const targets = new Targets(common);
   const replays = new Replays(common);
-  const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget, dialHost });
+  const migrations = new Migrations({
+    ...{ ...common, hostname: hostname(), machine, dialTarget, dialHost },
+    resolveHere: (id, keep) => targets.resolve(id, keep),
+  });
 
   const forwards = new Forwards({ store, relays, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 

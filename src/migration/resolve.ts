@@ -28,7 +28,7 @@ export async function resolveSource(
   { keep, forwards, relays }: { keep: 'source' | 'target'; forwards: ForwardStore; relays: Relays },
 ): Promise<MigrationResult> {
   const { started, details } = startedOf(journal);
-  if (started === undefined || details === undefined) throw notInDoubt(id, journal);
+  if (started === undefined || details === undefined) throw notInDoubt(id, lastState(journal.records));
   await using docker = new Docker({});
   const run = runner();
   const tell = (message: string): void =>
@@ -62,11 +62,12 @@ export async function resolveSource(
 
 /** @throws DrayageError NOT_IN_DOUBT where the source's journal knows the outcome. */
 export function assertInDoubt(id: string, journal: Journal): void {
-  if (lastState(journal.records) !== 'unknown') throw notInDoubt(id, journal);
+  const state = lastState(journal.records);
+  if (state !== 'unknown') throw notInDoubt(id, state);
 }
 
-function notInDoubt(id: string, journal: Journal): DrayageError {
-  return new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${lastState(journal.records)}).`);
+export function notInDoubt(id: string, outcome: string | undefined): DrayageError {
+  return new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${outcome}).`);
 }
 
 /**

@@ -1,9 +1,11 @@
 /** An import that a restart of the agent cut short: what became of its copy is what became of it. */
 
 import { DrayageError } from '../../errors.ts';
+import type { MigrationResult } from '../events.ts';
 import type { Journal } from '../journal.ts';
-import type { JournalRecord } from '../journal-records.ts';
+import { eventsOf, type JournalRecord } from '../journal-records.ts';
 import { endingOf } from '../recover.ts';
+import { notInDoubt } from '../resolve.ts';
 import type { TargetOutcome } from '../target-port.ts';
 
 /** Id of the archive that an import is of; undefined for other migrations. */
@@ -18,10 +20,28 @@ export async function recoverImport(
 ): Promise<void> {
   const outcome = await outcomeOf();
   const error = new DrayageError('AGENT_RESTARTED', 'The agent was restarted in the middle of the import.');
+  const unknown = new DrayageError('OUTCOME_UNKNOWN', 'It cannot be told whether the copy of the import has run.');
   const ending = {
     committed: () => endingOf(id, journal, 'committed'),
     aborted: () => endingOf(id, journal, 'undone', { error: error.toJSON() }),
-    unknown: () => endingOf(id, journal, 'unknown', { error: error.toJSON() }),
+    unknown: () => endingOf(id, journal, 'unknown', { error: unknown.toJSON() }),
   }[outcome]();
   journal.appendLazy({ type: 'event', event: { time: Date.now(), ...ending } });
+}
+
+/**
+ * As a human decided: the copy is kept, or is taken away, and the archive may be imported again.
+ * @throws DrayageError NOT_IN_DOUBT
+ */
+export async function resolveImport(
+  { id, journal }: { id: string; journal: Journal },
+  keep: 'source' | 'target',
+  resolveHere: (id: string, keep: 'source' | 'target') => Promise<void>,
+): Promise<MigrationResult> {
+  const ended = eventsOf(journal.records).findLast((event) => event.type === 'result');
+  if (ended?.outcome !== 'unknown') throw notInDoubt(id, ended?.outcome ?? 'unfinished');
+  await resolveHere(id, keep);
+  const ending = endingOf(id, journal, keep === 'target' ? 'committed' : 'undone');
+  journal.appendLazy({ type: 'event', event: { time: Date.now(), ...ending } });
+  return ending;
 }
