@@ -177,7 +177,7 @@ export class Archives {
     try {
       const through = lock && (await encrypted(output.stream, lock));
       return new ArchiveTarget({
-        ...{ output, hostFacts, self, drayage: version },
+        ...{ output, hostFacts, self, drayage: version, assertOpenable },
         ...(through && { through }),
         ...(image ? {} : await imageOf(workload)),
       });
@@ -215,9 +215,9 @@ function withChoice(manifest: Manifest, chosen: ImportChoice): Manifest {
 function assertOpenable({ id, workload, options }: Manifest): void {
   const parsed = openTarget.safeParse({ id, workload, options, parents: {} });
   if (parsed.success) return;
-  throw new DrayageError('ARCHIVE_DAMAGED', 'What the archive says of its workload is not to be understood.', {
-    cause: parsed.error,
-  });
+  const [{ path, message } = { path: [], message: '' }] = parsed.error.issues;
+  const what = `What the archive says of its workload is not to be understood: ${path.join('.')}: ${message}.`;
+  throw new DrayageError('ARCHIVE_DAMAGED', what, { cause: parsed.error });
 }
 
 async function imageOf(workload: string): Promise<Pick<ArchiveTargetOptions, 'image'>> {

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { runner } from '../exec/run.ts';
-import { applyChanges, unpackTree, writeChanges } from './packed.ts';
+import { applyChanges, divided, unpackTree, writeChanges } from './packed.ts';
 import { PackedSource } from './packed-source.ts';
 import { describeTree } from './testing/describe-tree.ts';
 import { mutate, mutations } from './testing/mutate.ts';
@@ -87,6 +87,32 @@ test('a list of changes that leads out of the tree through a link is refused', a
     await expect(applyChanges({ root, stream })).rejects.toMatchObject({ code: 'FILES_UNSAFE_PATH' });
   }
   expect(existsSync(`${directory.path}/outside/file`)).toBe(true);
+});
+
+test('a list of changes is divided between directories, all of it in its order', () => {
+  const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
+  const listings = [60_000, 60_000, 250_000, 3].map((count, i) => ({ path: `d${i}`, names: names(count) }));
+  const changes = { listings, paths: names(150_000) };
+  const parts = [...divided(changes)];
+  expect(parts.map((part) => [part.listings.length, part.paths.length])).toEqual([
+    [1, 0],
+    [1, 0],
+    [1, 0],
+    [1, 99_996],
+    [0, 50_004],
+  ]);
+  expect(parts.flatMap((part) => part.listings)).toEqual(listings);
+  expect(parts.flatMap((part) => part.paths)).toEqual(changes.paths);
+});
+
+test('a list of changes that has no end is refused', async () => {
+  using directory = scratch();
+  const stream = Readable.from(
+    (function* () {
+      for (;;) yield Buffer.alloc(64 << 20, ' ');
+    })(),
+  );
+  await expect(applyChanges({ root: directory.path, stream })).rejects.toMatchObject({ code: 'FILES_TRANSFER' });
 });
 
 test('a second tar does not go through the links of the first, with names or with hard links', async () => {

@@ -19,6 +19,28 @@ const changesSchema = z.object({
 });
 export type Changes = z.infer<typeof changesSchema>;
 
+/** A directory's listing is not divided. Names of 255 bytes, written as escapes, still make a list that is taken. */
+const NAMES_PER_LIST = 100_000;
+const MAX_LIST_BYTES = 256 << 20;
+
+/** To be applied one after another. */
+export function* divided({ listings, paths }: Changes): Generator<Changes> {
+  let part: Changes = { listings: [], paths: [] };
+  let names = 0;
+  for (const one of [...listings, ...paths]) {
+    const more = typeof one === 'string' ? 1 : one.names.length + 1;
+    if (names > 0 && names + more > NAMES_PER_LIST) {
+      yield part;
+      part = { listings: [], paths: [] };
+      names = 0;
+    }
+    names += more;
+    if (typeof one === 'string') part.paths.push(one);
+    else part.listings.push(one);
+  }
+  yield part;
+}
+
 export async function writeChanges(stream: Writable, changes: Changes): Promise<void> {
   stream.end(JSON.stringify(changes));
   await finished(stream, { readable: false });
@@ -37,7 +59,7 @@ export interface UnpackOptions {
  * @throws DrayageError FILES_UNSAFE_PATH, FILES_TRANSFER
  */
 export async function applyChanges({ root, stream, signal }: UnpackOptions): Promise<void> {
-  const parsed = changesSchema.safeParse(parse(await buffer(stream)));
+  const parsed = changesSchema.safeParse(parse(await buffer(limited(stream))));
   if (!parsed.success) throw new DrayageError('FILES_TRANSFER', 'The list of changed files is none.');
   const { listings, paths } = parsed.data;
   await pruneTree({ root, listings, ...(signal === undefined ? {} : { signal }) });
@@ -173,6 +195,15 @@ function makeRoom(top: Inside, path: BytePath, isDirectory: boolean): void {
     if (there !== undefined && !(isDirectory && there.isDirectory())) here.remove(name);
   } finally {
     opened.dispose();
+  }
+}
+
+async function* limited(stream: Readable): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > MAX_LIST_BYTES) throw new DrayageError('FILES_TRANSFER', 'The list of changed files is too long.');
+    yield piece;
   }
 }
 

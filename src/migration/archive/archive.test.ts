@@ -90,6 +90,22 @@ test('what was altered since it was checked is found before it runs', async () =
   expect(target.calls).not.toContain('commit');
 });
 
+test('what no import would take is not written: limits of its own, and of an archive', async () => {
+  using directory = scratch();
+  const target = await writing(`${directory.path}/web.drayage`);
+  const long = { descriptors: ['x'.repeat(65 << 20)] };
+  await expect(target.begin(ID, long)).rejects.toMatchObject({ code: 'ARCHIVE_WRITE' });
+  await target.abort(ID, 'told so');
+  const refuse = (): never => {
+    throw new DrayageError('ARCHIVE_DAMAGED', 'too many files');
+  };
+  const refused = writing(`${directory.path}/web.drayage`, OPTIONS, refuse);
+  await expect(refused).rejects.toMatchObject({
+    code: 'ARCHIVE_WRITE',
+    message: expect.stringMatching(/too many files/),
+  });
+});
+
 test('an export that is undone leaves no file', async () => {
   using directory = scratch();
   const path = `${directory.path}/web.drayage`;
@@ -158,11 +174,15 @@ const MANIFEST: Manifest = {
   ...{ host: goodHost('a'), workload: goodWorkload(), options: OPTIONS, image: true },
 };
 
-async function writing(path: string, options: MigrateOptions = OPTIONS): Promise<ArchiveTarget> {
+async function writing(
+  path: string,
+  options: MigrateOptions = OPTIONS,
+  assertOpenable: (manifest: Manifest) => void = () => {},
+): Promise<ArchiveTarget> {
   const target = new ArchiveTarget({
     output: await fileOutput(path),
     hostFacts: async () => goodHost('a'),
-    ...{ self: { name: 'a', machine: 'm' }, drayage: '1' },
+    ...{ self: { name: 'a', machine: 'm' }, drayage: '1', assertOpenable },
   });
   await target.survey();
   await target.open({
