@@ -9,6 +9,7 @@ import { ARCHIVE, archiveOutcome } from '../migration/archive/archive-outcome.ts
 import { ArchiveTarget, type ArchiveTargetOptions } from '../migration/archive/archive-target.ts';
 import { checkImport } from '../migration/archive/import-findings.ts';
 import type { Manifest } from '../migration/archive/manifest.ts';
+import { occupiedBinds } from '../migration/archive/occupied-binds.ts';
 import { archiveOf } from '../migration/archive/recover-import.ts';
 import { replay } from '../migration/archive/replay.ts';
 import type { MigrateOptions } from '../migration/events.ts';
@@ -105,7 +106,8 @@ export class Archives {
     await this.#assertNew(manifest);
     const here = this.#options.localTarget();
     here.signal = signal;
-    return { manifest, findings: checkImport(manifest, await surveyTarget(manifest.workload, here)) };
+    const [host, occupied] = await Promise.all([surveyTarget(manifest.workload, here), occupiedBinds(manifest)]);
+    return { manifest, findings: checkImport(manifest, host, occupied) };
   }
 
   /** Begins an import, or goes on with one that found no room. @returns its id, and how many events are old */

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Duplex, duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
 import { expect, test } from 'vitest';
-import { goodHost, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
+import { goodHost, goodInspect, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
 import { fileOutput, partialOf } from '../../archive/output.ts';
 import { DrayageError } from '../../errors.ts';
 import { LogSync } from '../../files/logs.ts';
@@ -19,6 +19,7 @@ import { ArchiveTarget } from './archive-target.ts';
 import { checkImport } from './import-findings.ts';
 import { lookInto, withoutValues } from './inside.ts';
 import type { Manifest } from './manifest.ts';
+import { occupiedBinds } from './occupied-binds.ts';
 import { type ArchiveSource, replay } from './replay.ts';
 
 const IMAGE = randomBytes(100_000);
@@ -155,7 +156,7 @@ test('nothing is known of the host that an archive is for, but for what it must 
 test('what stands against an import', () => {
   const target = goodHost('b');
   const codes = (manifest: Partial<Manifest>, host = target) =>
-    checkImport({ ...MANIFEST, ...manifest }, host).map(({ code }) => code);
+    checkImport({ ...MANIFEST, ...manifest }, host, []).map(({ code }) => code);
   expect(codes({})).toEqual([]);
   // An archive is older, and may be of another version.
   expect(codes({ host: { ...goodHost('a'), time: target.time - 86_400_000, drayage: '0.0.1' } })).toEqual([]);
@@ -167,6 +168,26 @@ test('what stands against an import', () => {
   expect(codes({}, { ...target, docker: target.docker && { ...target.docker, names: ['web'] } })).toContain(
     'NAME_TAKEN',
   );
+});
+
+test('what an import deletes at the paths of binds costs a word, and so does a privileged container', async () => {
+  using directory = scratch();
+  const [full, empty] = [`${directory.path}/full`, `${directory.path}/empty`];
+  for (const path of [full, empty]) mkdirSync(path);
+  writeFileSync(`${full}/precious`, '');
+  writeFileSync(`${directory.path}/file`, '');
+  const binds = ['full', 'empty', 'file', 'none'].map((name) => {
+    const path = `${directory.path}/${name}`;
+    return { key: `bind:${path}`, kind: 'bind' as const, path, bytes: 0, entries: 0 };
+  });
+  const manifest = { ...MANIFEST, workload: { ...goodWorkload(), files: binds } };
+  expect(await occupiedBinds(manifest)).toEqual([]);
+  const occupied = await occupiedBinds({ ...manifest, options: { ...OPTIONS, carryBinds: true } });
+  expect(occupied).toEqual([full, `${directory.path}/file`]);
+  const inspect = goodInspect();
+  inspect.HostConfig.Privileged = true;
+  const findings = checkImport({ ...MANIFEST, workload: { ...goodWorkload(), inspect } }, goodHost('b'), occupied);
+  expect(findings.map(({ code }) => code)).toEqual(['PRIVILEGED', 'BIND_CARRIED', 'BIND_CARRIED']);
 });
 
 const MANIFEST: Manifest = {

@@ -164,7 +164,7 @@ function noRoom(error: unknown): DrayageError | undefined {
 }
 
 function assertImportable(m: SourceMigration, manifest: Manifest, host: HostFacts): void {
-  const findings = checkImport(manifest, host);
+  const findings = checkImport(manifest, host, []); // What is to be agreed to was.
   m.emit({ type: 'findings', findings });
   const [first] = findings.filter(({ severity }) => severity === 'blocks');
   if (first === undefined) return;
