@@ -76,6 +76,17 @@ test.each(['create', 'begin', 'restore', 'channel memory'])('where %s fails, all
   expect(target.calls).not.toContain('commit');
 });
 
+test('where the copy itself finds no room, the import is undone: there is no going on with half of it', async () => {
+  using directory = scratch();
+  const target = new FakeTarget();
+  target.failing = 'create';
+  target.failure = new DrayageError('DOCKER_REFUSED', 'no space left on device');
+  const room = async (): Promise<void> => expect.unreachable();
+  const result = await imported(directory.path, await archived(directory.path), target, room);
+  expect(result).toMatchObject({ outcome: 'undone', error: { code: 'DOCKER_REFUSED' } });
+  expect(target.calls.at(-1)).toBe('abort');
+});
+
 test('what was altered since it was checked is found before it runs', async () => {
   using directory = scratch();
   const path = await archived(directory.path);
@@ -286,6 +297,7 @@ class FakeTarget implements TargetPort {
   opened: OpenTarget | undefined;
   descriptors: string[] | undefined;
   failing: string | undefined;
+  failure = new DrayageError('RESTORE_FAILED', 'As told.');
   /** Finds no room. */
   full: ChannelPurpose | undefined;
 
@@ -390,6 +402,6 @@ class FakeTarget implements TargetPort {
 
   #note(call: string): void {
     this.calls.push(call);
-    if (call === this.failing) throw new DrayageError('RESTORE_FAILED', 'As told.');
+    if (call === this.failing) throw this.failure;
   }
 }

@@ -60,12 +60,14 @@ export async function replay(m: SourceMigration, archive: ArchiveSource): Promis
 /** Puts every stream in its place, again from the start of those that had no room. @returns for the start of the copy */
 async function unpack(m: SourceMigration, archive: ArchiveSource): Promise<string[]> {
   const done = new Set<string>();
-  let created = false;
-  const create = async (): Promise<void> => {
-    if (created) return;
-    created = true;
-    const { notes } = await m.trace.step('create copy', () => m.target.create(m.id));
-    for (const message of notes) m.emit({ type: 'note', message });
+  let created: Promise<void> | undefined;
+  let isCreateFailed = false;
+  const create = (): Promise<void> => {
+    created ??= createCopy(m).catch((error: unknown) => {
+      isCreateFailed = true;
+      throw error;
+    });
+    return created;
   };
   for (;;) {
     try {
@@ -74,12 +76,18 @@ async function unpack(m: SourceMigration, archive: ArchiveSource): Promise<strin
       return descriptors;
     } catch (error) {
       m.checkpoint();
-      const reason = noRoom(error);
+      // What is half made cannot be gone on with.
+      const reason = isCreateFailed ? undefined : noRoom(error);
       if (reason === undefined) throw error;
       await archive.room(reason);
       m.checkpoint();
     }
   }
+}
+
+async function createCopy(m: SourceMigration): Promise<void> {
+  const { notes } = await m.trace.step('create copy', () => m.target.create(m.id));
+  for (const message of notes) m.emit({ type: 'note', message });
 }
 
 async function pour(
