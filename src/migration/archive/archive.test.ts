@@ -87,6 +87,18 @@ test('where the copy itself finds no room, the import is undone: there is no goi
   expect(target.calls.at(-1)).toBe('abort');
 });
 
+test('an undo does not wait for a target that takes nothing more', async () => {
+  using directory = scratch();
+  const target = new FakeTarget();
+  target.stuck = 'tar';
+  const path = await archived(directory.path);
+  const asked = new DrayageError('CANCELLED', 'as asked');
+  const onBegin = (m: SourceMigration): void => void setTimeout(() => m.cancel(asked), 100);
+  const result = await imported(directory.path, path, target, undefined, onBegin);
+  expect(result).toMatchObject({ outcome: 'undone', error: { code: 'CANCELLED' } });
+  expect(target.calls.at(-1)).toBe('abort');
+});
+
 test('what was altered since it was checked is found before it runs', async () => {
   using directory = scratch();
   const path = await archived(directory.path);
@@ -267,6 +279,7 @@ async function imported(
   room: ArchiveSource['room'] = async (error) => {
     throw error;
   },
+  onBegin: (m: SourceMigration) => void = () => {},
 ) {
   await using journal = await Journal.create(directory, ID, 'source');
   const never = new AbortController().signal;
@@ -281,6 +294,7 @@ async function imported(
     ...{ self: { name: 'b', machine: 'n' }, claim: () => {}, hostFacts: async () => goodHost('b') },
     exclusively: (work) => work(),
   });
+  onBegin(m);
   const read = () => createReadStream(path) as AsyncIterable<Buffer>;
   const result = await replay(m, { manifest: MANIFEST, read, room });
   await m.close();
@@ -298,6 +312,8 @@ class FakeTarget implements TargetPort {
   descriptors: string[] | undefined;
   failing: string | undefined;
   failure = new DrayageError('RESTORE_FAILED', 'As told.');
+  /** Takes nothing. */
+  stuck: ChannelPurpose | undefined;
   /** Finds no room. */
   full: ChannelPurpose | undefined;
 
@@ -322,6 +338,7 @@ class FakeTarget implements TargetPort {
       far.once('data', () => near.destroy(new DrayageError('FILES_NO_SPACE', 'No space left on device')));
       return near;
     }
+    if (this.stuck === purpose) return near;
     const received = buffer(far.iterator({ destroyOnReturn: false }) as unknown as NodeJS.ReadableStream);
     this.#contents.set(purpose, received);
     received.then(

@@ -101,6 +101,11 @@ async function pour(
   const progress = m.progress('prepare', 'archive');
   let descriptors: string[] | undefined;
   m.bytes = 0;
+  // An undo does not wait for an engine or a tar that takes its time over what it has.
+  const end = (): void => {
+    for (const stream of open.values()) stream.destroy(m.cancelled);
+  };
+  m.signal.addEventListener('abort', end);
   try {
     for await (const entry of readArchive(archive.read(), { wants: (stream) => !done.has(stream) })) {
       m.checkpoint();
@@ -115,6 +120,7 @@ async function pour(
       if (entry.bytes !== undefined) await put(m, entry, { heads, open, done, create });
     }
   } finally {
+    m.signal.removeEventListener('abort', end);
     for (const stream of open.values()) stream.destroy();
   }
   if (descriptors === undefined)
@@ -142,6 +148,7 @@ async function put(
     stream = await m.channel(head.purpose, head.meta);
     stream.on('error', () => {}); // The next write tells.
     open.set(name, stream);
+    m.checkpoint();
   }
   await written(stream, bytes ?? Buffer.alloc(0));
   if (!last) return;
