@@ -168,6 +168,19 @@ test('values of the environment are shown only where asked for', async () => {
   ]);
 });
 
+test.each(['contents', 'environment'])('%s that an archive only pretends to have are told as damage', async (what) => {
+  using directory = scratch();
+  const path = `${directory.path}/web.drayage`;
+  const target = await writing(path, OPTIONS, ({ workload }) => {
+    if (what === 'environment') Object.assign(workload, { inspect: { Config: { Env: 7 } } });
+  });
+  await target.describe({ processes: what === 'contents' ? [null as never] : [], sockets: [] });
+  await target.begin(ID, { descriptors: [] });
+  expect(await target.commit()).toMatchObject({ outcome: 'running' });
+  const looking = lookInto(createReadStream(path), undefined);
+  await expect(looking).rejects.toMatchObject({ code: 'ARCHIVE_DAMAGED' });
+});
+
 test('nothing is known of the host that an archive is for, but for what it must have', () => {
   const host = goodHost('a');
   const any = anyHost(host, { id: 'sha256:1111', tags: [] });
