@@ -35,6 +35,18 @@ test.each([
   expect([existsSync(one), existsSync(other)]).toEqual([!first, !second]);
 });
 
+test.each([
+  ['opened', 'WORKLOAD_BUSY'],
+  ['running', 'ARCHIVE_IMPORTED'],
+] as const)('an archive whose import is %s is not imported again: %s', async (state, code) => {
+  using directory = scratch();
+  await archived(`${directory.path}/one`);
+  await using journal = await Journal.create(directory.path, ID, 'target', { archive: ID });
+  await journal.append({ type: 'state', state });
+  const host = new Host(directory.path);
+  await expect(host.archives.import({ path: `${directory.path}/one` }, {})).rejects.toMatchObject({ code });
+});
+
 /** With one import at a time. */
 class Host {
   readonly archives: Archives;

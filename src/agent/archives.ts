@@ -48,6 +48,9 @@ export interface ArchivesOptions {
   journalDir: string;
 }
 
+/** States of a target whose copy has run, or may have. */
+const IMPORTED = ['committed', 'running', 'released', 'unknown'];
+
 /** Of a tree of processes: what only the host knows that it comes to. */
 export type ImportChoice = Partial<Pick<MigrateOptions, 'replaceFiles' | 'pidNamespace' | 'privateRoot'>>;
 
@@ -203,7 +206,10 @@ export class Archives {
     if (kind === 'snapshot' || this.#waiting.has(id)) return;
     for (const entry of await Journal.list(this.#options.journalDir)) {
       if (entry.side !== 'target' || 'error' in entry) continue;
-      if (archiveOf(entry.records) !== id || lastState(entry.records) === 'aborted') continue;
+      const state = lastState(entry.records);
+      if (archiveOf(entry.records) !== id || state === 'aborted') continue;
+      if (!IMPORTED.includes(state ?? ''))
+        throw new DrayageError('WORKLOAD_BUSY', `${workload.ref.name} is being imported already, by ${entry.id}.`);
       throw new DrayageError('ARCHIVE_IMPORTED', `${workload.ref.name} of this archive was imported here before.`);
     }
   }

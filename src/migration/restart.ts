@@ -15,6 +15,7 @@ import type { MigrationResult } from './events.ts';
 import type { ContainerFacts } from './facts.ts';
 import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
 import { type PreparedRestart, prepareRestart } from './prepare-restart.ts';
+import { TARGET } from './prepared.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { assertState, type Stopped, sendDifferences, stopWorkload, takeName, tellIfStarted } from './stop.ts';
@@ -54,6 +55,7 @@ export async function moveByRestart(m: SourceMigration, facts: ContainerFacts): 
     failure = DrayageError.from(error);
     answer = await endThere(m, failure);
   }
+  if (answer.outcome === 'aborted') undo.drop(TARGET); // It has undone it, and knows nothing of it any more.
   return concluded(m, undo, answer, {
     stoppedAtMs: isRunning ? stopped.atMs : null,
     targetId: prepared.containerId,

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { DrayageError } from '../../errors.ts';
 import { scratch } from '../../files/testing/rig.ts';
 import { Journal, journalPath } from '../journal.ts';
 import { eventsOf } from '../journal-records.ts';
 import type { TargetOutcome } from '../target-port.ts';
-import { recoverImport, resolveImport } from './recover-import.ts';
+import { ofImport, recoverImport, resolveImport } from './recover-import.ts';
 
 const ID = '20261121-120000-abcd';
 
@@ -21,6 +22,15 @@ test.each([
   await journal.close();
   const records = await Journal.read(journalPath(directory.path, ID, 'source'));
   expect(eventsOf(records).at(-1)).toMatchObject({ type: 'result', outcome });
+});
+
+test('no import is told that its workload runs on somewhere', () => {
+  for (const code of ['COMMIT_REFUSED', 'RESTORE_FAILED', 'AGENT_RESTARTED'] as const) {
+    const error = ofImport(new DrayageError(code, 'As told.'));
+    expect(error).toMatchObject({ code, message: 'As told.', meaning: expect.not.stringMatching(/runs? on/) });
+  }
+  const other = new DrayageError('ARCHIVE_DAMAGED', 'As told.');
+  expect(ofImport(other)).toBe(other);
 });
 
 test('one whose outcome is known is not', async () => {

@@ -14,6 +14,13 @@ export function archiveOf(records: readonly JournalRecord[]): string | undefined
   return header?.type === 'header' ? (header.data as { archive?: string } | undefined)?.archive : undefined;
 }
 
+/** What the table of errors says of a source that runs on is not so: there is none. */
+export function ofImport(error: DrayageError): DrayageError {
+  if (!/runs? on/.test(error.meaning)) return error;
+  const meaning = 'The import was undone: nothing is left here, and the archive is as it was.';
+  return new DrayageError(error.code, error.message, { meaning, remedy: error.remedy, cause: error });
+}
+
 export async function recoverImport(
   { id, journal }: { id: string; journal: Journal },
   outcomeOf: () => Promise<TargetOutcome>,
@@ -23,7 +30,7 @@ export async function recoverImport(
   const unknown = new DrayageError('OUTCOME_UNKNOWN', 'It cannot be told whether the copy of the import has run.');
   const ending = {
     committed: () => endingOf(id, journal, 'committed'),
-    aborted: () => endingOf(id, journal, 'undone', { error: error.toJSON() }),
+    aborted: () => endingOf(id, journal, 'undone', { error: ofImport(error).toJSON() }),
     unknown: () => endingOf(id, journal, 'unknown', { error: unknown.toJSON() }),
   }[outcome]();
   journal.appendLazy({ type: 'event', event: { time: Date.now(), ...ending } });

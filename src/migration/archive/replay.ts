@@ -17,6 +17,7 @@ import { parentsThere } from '../plan.ts';
 import type { SourceMigration } from '../source-migration.ts';
 import { checkImport } from './import-findings.ts';
 import { DOCUMENTS, type Manifest, type StreamHead, startSchema, streamSchema } from './manifest.ts';
+import { ofImport } from './recover-import.ts';
 
 export interface ArchiveSource {
   manifest: Manifest;
@@ -32,13 +33,13 @@ export async function replay(m: SourceMigration, archive: ArchiveSource): Promis
   try {
     const host = await m.phase('survey', () => surveyTarget(manifest.workload, m.target));
     await m.phase('preflight', async () => assertImportable(m, manifest, host));
-    began = true;
     const { workload, options } = manifest;
     await m.target.open({
       ...{ id: m.id, workload, archive: manifest.id },
       options: { ...options, dropConnections: true },
       parents: isTree(workload) ? {} : parentsThere({ workload, source: manifest.host, target: host }),
     });
+    began = true;
     const descriptors = await m.phase('prepare', () => unpack(m, archive));
     m.checkpoint();
     await m.phase('restore', async () => {
@@ -187,7 +188,7 @@ function assertImportable(m: SourceMigration, manifest: Manifest, host: HostFact
 }
 
 async function undone(m: SourceMigration, began: boolean, cause: unknown): Promise<MigrationResult> {
-  const error = m.cancelled ?? DrayageError.from(cause);
+  const error = ofImport(m.cancelled ?? DrayageError.from(cause));
   if (began) {
     await m.phase('undo', () =>
       m.target.abort(m.id, error.message).catch((failure: unknown) => {
