@@ -7,6 +7,7 @@ import { runner } from '../exec/run.ts';
 import { anyHost, nothingOf } from '../migration/archive/any-host.ts';
 import { ARCHIVE, archiveOutcome } from '../migration/archive/archive-outcome.ts';
 import { ArchiveTarget, type ArchiveTargetOptions } from '../migration/archive/archive-target.ts';
+import { checkStream } from '../migration/archive/export-findings.ts';
 import { checkImport } from '../migration/archive/import-findings.ts';
 import type { Manifest } from '../migration/archive/manifest.ts';
 import { occupiedBinds } from '../migration/archive/occupied-binds.ts';
@@ -72,7 +73,12 @@ export class Archives {
 
   /** What stands against an export, and what it will hold. */
   async checkExport(
-    { workload, image, options }: Pick<ExportRequest, 'workload' | 'image' | 'options'>,
+    {
+      workload,
+      image,
+      options,
+      toStream,
+    }: Pick<ExportRequest, 'workload' | 'image' | 'options'> & { toStream: boolean },
     signal: AbortSignal,
   ): Promise<{ findings: Finding[]; plan: Plan }> {
     await using docker = new Docker({});
@@ -83,7 +89,8 @@ export class Archives {
     const known = anyHost(host, image || isTree(facts) ? undefined : facts.image);
     const target = isTree(facts) ? { ...known, tree: nothingOf(facts) } : known;
     const surveyed = { workload: facts, source: host, target };
-    return { findings: preflight(surveyed, options), plan: makePlan(surveyed, options) };
+    const streamed = checkStream(facts.ref.name, toStream, options.leaveRunning);
+    return { findings: [...preflight(surveyed, options), ...streamed], plan: makePlan(surveyed, options) };
   }
 
   /** @throws DrayageError ARCHIVE_EXISTS, ARCHIVE_WRITE, USAGE before anything is touched */

@@ -16,6 +16,7 @@ import type { ChannelPurpose, OpenTarget, TargetPort } from '../target-port.ts';
 import { anyHost } from './any-host.ts';
 import { archiveOutcome } from './archive-outcome.ts';
 import { ArchiveTarget } from './archive-target.ts';
+import { checkStream } from './export-findings.ts';
 import { checkImport } from './import-findings.ts';
 import { lookInto, withoutValues } from './inside.ts';
 import type { Manifest } from './manifest.ts';
@@ -204,6 +205,11 @@ test('what stands against an import', () => {
   expect(codes({}, { ...target, docker: target.docker && { ...target.docker, names: ['web'] } })).toContain(
     'NAME_TAKEN',
   );
+});
+
+test('an export to a pipe costs a word, a snapshot does not', () => {
+  expect(checkStream('web', true).map(({ code, severity }) => [code, severity])).toEqual([['STREAM_UNSEEN', 'costs']]);
+  expect([...checkStream('web', true, true), ...checkStream('web', false)]).toEqual([]);
 });
 
 test('what an import deletes at the paths of binds costs a word, and so does a privileged container', async () => {
