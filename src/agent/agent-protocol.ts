@@ -241,7 +241,7 @@ export const agentProtocol = defineProtocol({
     },
 
     'archives.checkExport': {
-      params: exported,
+      params: exported.extend({ toStream: z.boolean() }),
       result: z.object({ findings: z.array(z.custom<Finding>()), plan: z.custom<Plan>() }),
     },
     'archives.export': {

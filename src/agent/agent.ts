@@ -128,7 +128,10 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   };
   const targets = new Targets(common);
   const replays = new Replays(common);
-  const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget, dialHost });
+  const migrations = new Migrations({
+    ...{ ...common, hostname: hostname(), machine, dialTarget, dialHost },
+    resolveHere: (id, keep) => targets.resolve(id, keep),
+  });
 
   const forwards = new Forwards({ store, relays, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
@@ -226,7 +229,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'archives.checkImport': (file, context) => archives.checkImport(fileOf(file), file.chosen ?? {}, context.signal),
     'archives.import': async (file) => {
       await recovering;
-      return archives.import(fileOf(file), file.chosen ?? {}, file.path === '-');
+      return archives.import(fileOf(file), file.chosen ?? {});
     },
     'archives.undo': async (file) => ({ id: await archives.undo(fileOf(file)) }),
 
@@ -279,7 +282,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'replay.abort': ({ id, reason }) => replays.abort(id, reason),
   };
   const fileOf = ({ path, token = '', key }: { path: string; token?: string; key?: Key }): ArchiveFile => ({
-    path: path === '-' ? streams.spooled(token) : path,
+    ...(path === '-' ? { path: streams.spooled(token), spooled: true } : { path }),
     key,
   });
   const replayMeta = z.object({ id: migrationIdSchema, meta: z.enum(['image', 'build', 'manifest']) });

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
+import { archiveOf, resolveImport } from '../migration/archive/recover-import.ts';
 import type { MigrateOptions, MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
 import { Journal, type JournalEntry, journalPath } from '../migration/journal.ts';
 import { eventsOf, type JournalRecord, lastState } from '../migration/journal-records.ts';
@@ -29,6 +30,8 @@ export interface MigrationsOptions {
   hostname: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   exclusively: SourceMigration['exclusively'];
+  /** Ends an import of this host whose outcome is unknown, as `Targets.resolve`. */
+  resolveHere: (id: string, keep: 'source' | 'target') => Promise<void>;
   /** Reaches the agent of a host as users name it. */
   dialTarget: (to: string) => Promise<TargetPort>;
   /** The same where it can be nothing but a host. */
@@ -230,6 +233,8 @@ export class Migrations {
     const path = journalPath(this.#options.journalDir, id, 'source');
     const journal = await Journal.reopen(path).catch(notThere(id));
     try {
+      if (archiveOf(journal.records) !== undefined)
+        return await resolveImport({ id, journal }, keep, this.#options.resolveHere);
       assertInDoubt(id, journal);
       const started = eventsOf(journal.records).find((event) => event.type === 'started');
       if (started !== undefined) await this.#tellTarget(started.target, id, keep);

@@ -95,6 +95,7 @@ export class Targets {
       await journal.close();
       return 'aborted';
     }
+    if (records.length === 0) return 'aborted'; // A crash before the header: nothing was done, and no other begins it.
     const state = lastState(records);
     if (state === 'running' || state === 'released') return 'committed';
     if (state === 'aborted' || state === 'unknown') return state;

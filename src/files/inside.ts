@@ -11,6 +11,7 @@ import {
   lstatSync,
   openSync,
   readdirSync,
+  renameSync,
   rmdirSync,
   type Stats,
   unlinkSync,
@@ -80,6 +81,11 @@ export class Inside {
     }
     rmdirSync(this.#at(name));
     return removed;
+  }
+
+  /** Puts what has this name into another directory, where nothing has it. */
+  move(name: BytePath, to: Inside): void {
+    renameSync(this.#at(checkName(name)), to.#at(name));
   }
 
   [Symbol.dispose](): void {

@@ -63,7 +63,7 @@ export async function retire(
   return kept;
 }
 
-/** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
+/** Kills the frozen copy, renames it where it is not yet, or removes it. Nothing happens for what has been done before. */
 export async function retireCopy(
   m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
   { containerId, name, cgroupPath, volumes, homes, limited = [], written = [] }: StartedData,
@@ -81,11 +81,9 @@ export async function retireCopy(
   try {
     await m.docker.wait(containerId, { signal: AbortSignal.timeout(30_000) });
     if (m.options.remove) await removeCopy(m.docker, containerId, volumes);
-    else await m.docker.rename(containerId, keptAs);
+    else if ((await m.docker.inspect(containerId)).Name !== `/${keptAs}`) await m.docker.rename(containerId, keptAs);
   } catch (error) {
-    const { Name: current } = await m.docker.inspect(containerId).catch(() => ({ Name: undefined }));
-    // Gone with --rm, or done already by an agent that crashed afterwards.
-    if (current !== `/${keptAs}` && !isNotFound(error)) throw error;
+    if (!isNotFound(error)) throw error; // Gone with --rm.
   }
   const isKept = await m.docker.inspect(containerId).then(
     () => true,
