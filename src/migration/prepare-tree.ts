@@ -2,7 +2,14 @@
 import { join } from 'node:path';
 import type { ProcessTreeFacts } from '../engines/facts.ts';
 import type { FileState } from '../engines/process/compare-files.ts';
-import { assertWhole, enterCgroup, leaveCgroup, planCgroup, untilStill } from '../engines/process/own-cgroup.ts';
+import {
+  assertWhole,
+  enterCgroup,
+  leaveCgroup,
+  planCgroup,
+  sourceCgroup,
+  untilStill,
+} from '../engines/process/own-cgroup.ts';
 import { CARRIED } from '../engines/process/tree-copy.ts';
 import { type UsedFile, usedFiles } from '../engines/process/used-files.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
@@ -26,7 +33,7 @@ export async function prepareTree(
   undo: UndoStack,
 ): Promise<Prepared> {
   const { pid, terminals } = facts.workload;
-  const cgroup = await planCgroup(`drayage-${m.id}-source`, pid, m.signal);
+  const cgroup = await planCgroup(sourceCgroup(m.id), pid, m.signal);
   const workload = { ...facts.workload, cgroupPath: cgroup.path };
   const started = startedTree(m.id, workload, cgroup);
   const { stage } = started;

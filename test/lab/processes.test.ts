@@ -286,6 +286,32 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  test('what another migration has frozen stays frozen, also as a child of what is to be moved', async () => {
+    const { a } = pair;
+    const parent = await start(a, 'sh -c "echo \\$\\$ >child; while :; do sleep 0.1; done" & wait');
+    const child = await until('its child runs', async () => Number((await a.run('cat', [`${HOME}/child`])).stdout));
+    // As one leaves it that is in doubt. The hosts of a lab share the machine's cgroups.
+    const cgroup = `/sys/fs/cgroup/freezer/drayage-doubt${process.pid}-source`;
+    await a.run('sh', [
+      '-c',
+      `mkdir ${cgroup}; echo ${child} >${cgroup}/cgroup.procs; echo FROZEN >${cgroup}/freezer.state`,
+    ]);
+    try {
+      for (const pid of [child, parent]) {
+        expect(codes(await pair.migrate(a, `process:${pid}`)), `process ${pid}`).toContain('WORKLOAD_BUSY');
+        const { stdout } = await a.run('sh', ['-c', `cat ${cgroup}/freezer.state /proc/${child}/cgroup`]);
+        expect(stdout).toMatch(/^FROZEN$/m);
+        expect(stdout).toContain('-source');
+      }
+    } finally {
+      const home = '/sys/fs/cgroup/freezer/cgroup.procs';
+      const leave = `for pid in $(cat ${cgroup}/cgroup.procs); do echo $pid >${home}; done`;
+      await a.run('sh', ['-c', `echo THAWED >${cgroup}/freezer.state; ${leave}; sleep 0.5; ${leave}; rmdir ${cgroup}`]);
+    }
+    for (const pid of [parent, child]) await kill(a, pid);
+    await cleanEverywhere();
+  });
+
   test('numbers that are taken do not matter in a namespace of their own', async () => {
     const { a, b } = pair;
     await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
 import { parseStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
+import { isFrozen } from '../freezer.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
@@ -27,16 +28,25 @@ export interface OwnCgroup {
 const ROUNDS = 100;
 const REMOVE_MS = 2000;
 const STILL_MS = 100;
+/** Of a tree that is being moved: named after the migration. */
+const SOURCE = /(?:^|\/)drayage-([^/]+)-source(?:\/|$)/;
+
+/** The name of such a cgroup. */
+export function sourceCgroup(id: string): string {
+  return `drayage-${id}-source`;
+}
 
 /**
  * Where the tree's own cgroup will be, and where its processes are now; nothing is made.
- * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here
+ * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here, WORKLOAD_BUSY as assertFree
  */
 export async function planCgroup(name: string, root: number, signal: AbortSignal): Promise<OwnCgroup> {
   const homes: Record<string, string> = {};
   for (const pid of treeOf(await listProcesses(signal), root)) {
     const home = homeOf(pid);
-    if (home !== undefined) homes[pid] = home;
+    if (home === undefined) continue;
+    assertFree(pid, home);
+    homes[pid] = home;
   }
   const home = homes[root];
   if (home === undefined) throw new DrayageError('FREEZE_FAILED', `The cgroup of process ${root} is not to be seen.`);
@@ -45,7 +55,7 @@ export async function planCgroup(name: string, root: number, signal: AbortSignal
 
 /**
  * Moves the tree into its cgroup, while it runs: what it forks from then on is born there.
- * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved
+ * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved, WORKLOAD_BUSY as assertFree
  */
 export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, root: number, signal: AbortSignal): Promise<void> {
   await mkdir(path, { recursive: true });
@@ -56,9 +66,34 @@ export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, root: numbe
     const ended = new Set(processes.filter(({ state }) => /[ZX]/.test(state)).map(({ pid }) => pid));
     const outside = treeOf(processes, root).filter((pid) => !inside.has(pid) && !ended.has(pid));
     if (outside.length === 0) return;
-    for (const pid of outside) moveTo(path, pid);
+    for (const pid of outside) {
+      // Nothing is waited for in between: another migration may take it at any time.
+      const home = homeOf(pid);
+      if (home === undefined || home === path) continue;
+      assertFree(pid, home);
+      moveTo(path, pid);
+    }
   }
   throw new DrayageError('FREEZE_FAILED', `Process ${root} forks faster than its children can be collected.`);
+}
+
+/**
+ * What another migration has is left alone, also where that is in doubt and no migration is under way any more: a task
+ * that leaves a frozen cgroup runs on, and the same may run on the other host by then.
+ * @throws DrayageError WORKLOAD_BUSY
+ */
+export function assertFree(pid: number, home: string): void {
+  const id = SOURCE.exec(home)?.[1];
+  if (id !== undefined) {
+    throw new DrayageError('WORKLOAD_BUSY', `Process ${pid} is being moved, by migration ${id}.`, {
+      remedy: `Wait for it (drayage watch ${id}). If its outcome is unknown, decide: drayage resolve ${id} --keep source, or --keep target.`,
+    });
+  }
+  if (!isFrozen(home)) return;
+  throw new DrayageError('WORKLOAD_BUSY', `Process ${pid} is in a frozen cgroup, ${home}.`, {
+    meaning: 'Somebody keeps it from running, and moving it would let it run on.',
+    remedy: 'See what has frozen it, and have it thawed by that; then run the command again.',
+  });
 }
 
 /** Gives the processes back, also those born meanwhile, and removes the cgroup. May be repeated. */
