@@ -156,8 +156,8 @@ function restartIn(journal: Journal): { running: boolean } | undefined {
   return (data as { restart?: { running: boolean } } | undefined)?.restart;
 }
 
-/** Also where its guard has been removed since. */
-function containerOf(journal: Journal): string | undefined {
+/** What the copy's processes are known by. Also where its guard has been removed since. */
+export function containerOf(journal: Journal): string | undefined {
   for (const record of journal.records) {
     if (record.type !== 'acquired' || !['guard', 'rendezvous'].includes(record.resource.kind)) continue;
     const resource = fromJournal(record.resource);
