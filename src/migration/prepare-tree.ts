@@ -33,13 +33,13 @@ export async function prepareTree(
   undo: UndoStack,
 ): Promise<Prepared> {
   const { pid, terminals } = facts.workload;
-  const cgroup = await planCgroup(sourceCgroup(m.id), pid, m.signal);
+  const cgroup = await planCgroup(sourceCgroup(m.id), facts.workload, m.signal);
   const workload = { ...facts.workload, cgroupPath: cgroup.path };
   const started = startedTree(m.id, workload, cgroup);
   const { stage } = started;
   await beginOnTarget(m, { workload, options: m.options, parents: {} }, started, undo);
   undo.push('the cgroup', () => leaveCgroup(cgroup));
-  await enterCgroup(cgroup, pid, m.signal);
+  await enterCgroup(cgroup, workload, m.signal);
   const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
   for (const message of notes) m.emit({ type: 'note', message });
   m.checkpoint();

@@ -14,7 +14,13 @@ import { isFrozen } from '../freezer.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
-import { treeOf } from './tree.ts';
+import { type Candidate, treeOf } from './tree.ts';
+
+/** The process at the top of a tree; `id` has its pid and when it was started, as in ProcessTreeFacts. */
+export interface TreeTop {
+  pid: number;
+  id: string;
+}
 
 /** What is needed to give the processes back to the cgroups that they were in. */
 export interface OwnCgroup {
@@ -38,11 +44,12 @@ export function sourceCgroup(id: string): string {
 
 /**
  * Where the tree's own cgroup will be, and where its processes are now; nothing is made.
- * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here, WORKLOAD_BUSY as assertFree
+ * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here, TREE_CHANGED, WORKLOAD_BUSY as assertFree
  */
-export async function planCgroup(name: string, root: number, signal: AbortSignal): Promise<OwnCgroup> {
+export async function planCgroup(name: string, top: TreeTop, signal: AbortSignal): Promise<OwnCgroup> {
+  const root = top.pid;
   const homes: Record<string, string> = {};
-  for (const pid of treeOf(await listProcesses(signal), root)) {
+  for (const { pid } of membersOf(await listProcesses(signal), top)) {
     const home = homeOf(pid);
     if (home === undefined) continue;
     assertFree(pid, home);
@@ -55,18 +62,16 @@ export async function planCgroup(name: string, root: number, signal: AbortSignal
 
 /**
  * Moves the tree into its cgroup, while it runs: what it forks from then on is born there.
- * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved, WORKLOAD_BUSY as assertFree
+ * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved, TREE_CHANGED, WORKLOAD_BUSY as assertFree
  */
-export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, root: number, signal: AbortSignal): Promise<void> {
+export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, top: TreeTop, signal: AbortSignal): Promise<void> {
   await mkdir(path, { recursive: true });
   for (let round = 0; round < ROUNDS; round++) {
     const inside = new Set(await tasksOf(path));
-    const processes = await listProcesses(signal);
-    // One that has ended and is still to be waited for is in no cgroup any more.
-    const ended = new Set(processes.filter(({ state }) => /[ZX]/.test(state)).map(({ pid }) => pid));
-    const outside = treeOf(processes, root).filter((pid) => !inside.has(pid) && !ended.has(pid));
+    const members = membersOf(await listProcesses(signal), top);
+    const outside = members.filter((one) => isAlive(one) && !inside.has(one.pid));
     if (outside.length === 0) return;
-    for (const pid of outside) {
+    for (const { pid } of outside) {
       // Nothing is waited for in between: another migration may take it at any time.
       const home = homeOf(pid);
       if (home === undefined || home === path) continue;
@@ -74,7 +79,7 @@ export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, root: numbe
       moveTo(path, pid);
     }
   }
-  throw new DrayageError('FREEZE_FAILED', `Process ${root} forks faster than its children can be collected.`);
+  throw new DrayageError('FREEZE_FAILED', `Process ${top.pid} forks faster than its children can be collected.`);
 }
 
 /**
@@ -153,15 +158,50 @@ function isOnProcessor(pid: number): boolean {
   }
 }
 
-/** @throws DrayageError TREE_CHANGED where the cgroup holds what does not descend from the process at the top. */
+/**
+ * The process at the top is in there since `enterCgroup`, so it is the same. One that is about to end may have left its
+ * cgroup and not its parent: it is waited for.
+ * @throws DrayageError TREE_CHANGED where cgroup and tree do not hold the same
+ */
 export async function assertWhole(path: string, root: number, signal: AbortSignal): Promise<void> {
-  const tree = new Set(treeOf(await listProcesses(signal), root));
-  const inside = await tasksOf(path);
-  const stray = inside.filter((pid) => !tree.has(pid));
-  const [first] = stray;
-  if (first === undefined && inside.includes(root)) return;
-  const what = first === undefined ? `Process ${root} has ended` : `Process ${first} has lost its parent meanwhile`;
-  throw new DrayageError('TREE_CHANGED', `${what}.`);
+  const deadline = performance.now() + STILL_MS;
+  for (;;) {
+    const change = changeOf(await tasksOf(path), await listProcesses(signal), root);
+    if (change === undefined) return;
+    if (performance.now() > deadline) throw new DrayageError('TREE_CHANGED', change);
+    await sleep(5);
+  }
+}
+
+/** Pure: how the cgroup with these pids differs from the tree, in words; undefined where it does not. */
+export function changeOf(
+  inside: readonly number[],
+  processes: readonly Pick<Candidate, 'pid' | 'parent' | 'state'>[],
+  root: number,
+): string | undefined {
+  if (!inside.includes(root)) return `Process ${root} has ended.`;
+  const tree = new Set(treeOf(processes, root));
+  const stray = inside.find((pid) => !tree.has(pid));
+  if (stray !== undefined) return `Process ${stray} has lost its parent meanwhile.`;
+  const left = processes.find((one) => tree.has(one.pid) && isAlive(one) && !inside.includes(one.pid));
+  return left && `Process ${left.pid} was put into another cgroup meanwhile.`;
+}
+
+/** Pure. @throws DrayageError TREE_CHANGED where the pid is another process's by now */
+export function membersOf<P extends Pick<Candidate, 'pid' | 'parent' | 'startedAt'>>(
+  processes: readonly P[],
+  { pid, id }: TreeTop,
+): P[] {
+  const root = processes.find((one) => one.pid === pid);
+  if (root === undefined || `${pid}-${root.startedAt}` !== id)
+    throw new DrayageError('TREE_CHANGED', `Process ${pid} has ended.`);
+  const tree = new Set(treeOf(processes, pid));
+  return processes.filter((one) => tree.has(one.pid));
+}
+
+/** One that has ended and is still to be waited for is in no cgroup any more. */
+function isAlive({ state }: Pick<Candidate, 'state'>): boolean {
+  return !/[ZX]/.test(state);
 }
 
 /** Directories whose `cgroup.procs` takes a process out of whatever cgroups the agent itself is in. */
