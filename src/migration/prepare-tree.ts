@@ -26,6 +26,7 @@ import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { startedTree } from './started.ts';
 import type { UndoStack } from './undo.ts';
+import { untilDone } from './until-done.ts';
 
 export async function prepareTree(
   m: SourceMigration,
@@ -38,7 +39,7 @@ export async function prepareTree(
   const started = startedTree(m.id, workload, cgroup);
   const { stage } = started;
   await beginOnTarget(m, { workload, options: m.options, parents: {} }, started, undo);
-  undo.push('the cgroup', () => leaveCgroup(cgroup));
+  undo.push('the cgroup', () => untilDone(m.stopping, () => leaveCgroup(cgroup), m.noteRetry));
   await enterCgroup(cgroup, workload, m.signal);
   const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
   for (const message of notes) m.emit({ type: 'note', message });

@@ -108,7 +108,12 @@ export async function leaveCgroup({ path, homes }: Pick<OwnCgroup, 'path' | 'hom
     const home = homes[pid] ?? first;
     return existsSync(home) ? home : dirname(path); // Whoever made it may have removed it since.
   };
-  for (const pid of await tasksOf(path)) moveTo(homeOfEach(pid), pid);
+  // What is forked meanwhile is born in it.
+  for (let round = 0; round < ROUNDS; round++) {
+    const pids = await tasksOf(path);
+    if (pids.length === 0) break;
+    for (const pid of pids) moveTo(homeOfEach(pid), pid);
+  }
   await removeCgroup(path);
 }
 
