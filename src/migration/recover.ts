@@ -114,7 +114,8 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
     const left = containerId === undefined ? 'unknown' : await leftRestore(containerId);
     if (left === 'ran') {
       await keepForwards(recovery);
-      return untilDone(signal, () => releaseCopy(journal, tools));
+      await untilDone(signal, () => releaseCopy(journal, tools));
+      return;
     }
     if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }

@@ -345,7 +345,8 @@ export class TargetSession {
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     this.#rendezvous?.close();
     notes.push(...(await this.#keepForwards()), ...((await this.#addresses?.settle()) ?? []));
-    await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
+    const tools = { docker: this.#docker, run: this.#run };
+    notes.push(...(await untilDone(this.#stopping, () => releaseCopy(this.#journal, tools))));
     await this.#relays.forget(this.#workloadName());
     const ran = this.#rendezvous !== undefined || this.#trial !== undefined;
     const ending = ran ? await this.#made().ending() : undefined;

@@ -7,7 +7,7 @@ import { type Run, startDetached } from '../../exec/run.ts';
 import { Rendezvous } from '../docker/rendezvous.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
 import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
-import { makeCgroup, planLimits } from './limits.ts';
+import { copyCgroup, makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
 import { placeFiles, TREE } from './place-files.ts';
 import { quote } from './quote.ts';
@@ -105,9 +105,8 @@ export class TreeCopy implements CopyMaker {
 
   async #makeCgroups(): Promise<LaunchCgroups> {
     const { id, workload, options, acquire } = this.#o;
-    const name = `drayage-${id}`;
-    const hasHelpers = workload.terminals.length > 0 || options.pidNamespace === true;
-    const limited = await planLimits(name, workload.limits, hasHelpers);
+    const name = copyCgroup(id, workload.terminals.length > 0 || options.pidNamespace === true);
+    const limited = await planLimits(name, workload.limits);
     const own = await freshCgroup(name);
     if (!limited.some(({ path }) => path === own)) {
       await acquire({ kind: 'cgroup', path: own });
