@@ -14,13 +14,7 @@ import { isFrozen } from '../freezer.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
-import { type Candidate, treeOf } from './tree.ts';
-
-/** The process at the top of a tree; `id` has its pid and when it was started, as in ProcessTreeFacts. */
-export interface TreeTop {
-  pid: number;
-  id: string;
-}
+import { changeOf, isAlive, membersOf, type TreeTop } from './tree.ts';
 
 /** What is needed to give the processes back to the cgroups that they were in. */
 export interface OwnCgroup {
@@ -176,37 +170,6 @@ export async function assertWhole(path: string, root: number, signal: AbortSigna
     if (performance.now() > deadline) throw new DrayageError('TREE_CHANGED', change);
     await sleep(5);
   }
-}
-
-/** Pure: how the cgroup with these pids differs from the tree, in words; undefined where it does not. */
-export function changeOf(
-  inside: readonly number[],
-  processes: readonly Pick<Candidate, 'pid' | 'parent' | 'state'>[],
-  root: number,
-): string | undefined {
-  if (!inside.includes(root)) return `Process ${root} has ended.`;
-  const tree = new Set(treeOf(processes, root));
-  const stray = inside.find((pid) => !tree.has(pid));
-  if (stray !== undefined) return `Process ${stray} has lost its parent meanwhile.`;
-  const left = processes.find((one) => tree.has(one.pid) && isAlive(one) && !inside.includes(one.pid));
-  return left && `Process ${left.pid} was put into another cgroup meanwhile.`;
-}
-
-/** Pure. @throws DrayageError TREE_CHANGED where the pid is another process's by now */
-export function membersOf<P extends Pick<Candidate, 'pid' | 'parent' | 'startedAt'>>(
-  processes: readonly P[],
-  { pid, id }: TreeTop,
-): P[] {
-  const root = processes.find((one) => one.pid === pid);
-  if (root === undefined || `${pid}-${root.startedAt}` !== id)
-    throw new DrayageError('TREE_CHANGED', `Process ${pid} has ended.`);
-  const tree = new Set(treeOf(processes, pid));
-  return processes.filter((one) => tree.has(one.pid));
-}
-
-/** One that has ended and is still to be waited for is in no cgroup any more. */
-function isAlive({ state }: Pick<Candidate, 'state'>): boolean {
-  return !/[ZX]/.test(state);
 }
 
 /** Directories whose `cgroup.procs` takes a process out of whatever cgroups the agent itself is in. */
