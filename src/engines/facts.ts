@@ -7,6 +7,7 @@ import type { OwnDevice } from '../traffic/own-device.ts';
 import type { DigestedFile, FileState } from './process/compare-files.ts';
 import type { TreeLimits } from './process/limits.ts';
 import type { OuterPipe } from './process/outer-pipes.ts';
+import type { Restarter } from './process/restarter.ts';
 import type { TerminalFacts } from './process/terminal.ts';
 
 export interface WorkloadRef {
@@ -146,6 +147,8 @@ export interface ProcessTreeFacts {
   outerPipes: OuterPipe[];
   /** Of the cgroups that it is in. */
   limits: TreeLimits;
+  /** What starts it anew here once it has been killed; absent where nothing is known to. */
+  restarter?: Restarter;
   /** Namespaces, or `root` directory, that are not the host's. */
   foreign: string[];
   processes: ProcessFacts[];

@@ -11,6 +11,7 @@ import { digestFiles } from './compare-files.ts';
 import { readLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
 import { outerPipes } from './outer-pipes.ts';
+import { restarterOf } from './restarter.ts';
 import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
 import { findRoot, topsOfTrees, treeOf } from './tree.ts';
 import { usedFiles } from './used-files.ts';
@@ -31,7 +32,7 @@ export async function surveyTree(
   const tree = treeOf(all, root.pid);
   if (tree.includes(process.pid))
     throw new DrayageError('WORKLOAD_UNKNOWN', `The agent of this host is among the processes below ${root.pid}.`);
-  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, command] =
+  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, restarter, command] =
     await Promise.all([
       surveyProcesses(tree, { run, signal }),
       usedFiles(tree).then((used) =>
@@ -43,6 +44,7 @@ export async function surveyTree(
       outerPipes(tree, all, signal),
       taskIdsOf(tree),
       readLimits(root.pid).catch(() => ({})),
+      restarterOf(tree, { parent: all.find(({ pid }) => pid === root.parent), run, signal }),
       readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
     ]);
   return {
@@ -59,6 +61,7 @@ export async function surveyTree(
     outerPipes: pipes,
     listening,
     limits,
+    ...(restarter && { restarter }),
     processes: processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(concernsTree) })),
     memoryBytes,
     cgroupPath: '',
