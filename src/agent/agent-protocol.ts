@@ -308,6 +308,7 @@ export const agentProtocol = defineProtocol({
         files: usedFiles as unknown as z.ZodType<TreeQuestion['files'], TreeQuestion['files']>,
         taskIds: z.array(z.number().int().positive()).max(100_000),
         terminal: z.boolean(),
+        listening: z.array(text).max(100_000),
       }),
       result: z.custom<TreeSurroundings>(),
     },

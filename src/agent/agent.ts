@@ -123,7 +123,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const relays = new Relays(join(stateDir, 'relays'));
   const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store, relays };
   const surveyTree = async (question: TreeQuestion, asked: AbortSignal): Promise<TreeSurroundings> => {
-    const relayed = relays.endpointsOf(question.workload);
+    const relayed = relays.endpointsOf(question);
     return { ...(await surveySurroundings(question, asked)), relayed };
   };
   const targets = new Targets(common);

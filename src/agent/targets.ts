@@ -1,7 +1,7 @@
 /** The migrations that this host is the target of: at most one session an id, each tied to the source's connection. */
 import { existsSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import type { HostFacts } from '../engines/facts.ts';
+import { type HostFacts, isTree } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
 import { isCommitted } from '../migration/copy-resources.ts';
 import { Journal, journalPath } from '../migration/journal.ts';
@@ -47,6 +47,7 @@ export class Targets {
     const journal = await Journal.create(this.#options.journalDir, request.id, 'target', {
       workload: `${request.workload.ref.engine}:${request.workload.ref.name}`,
       options: request.options,
+      ...(isTree(request.workload) && { listening: request.workload.listening }),
       ...(request.archive === undefined ? {} : { archive: request.archive }),
     });
     await journal.append({ type: 'state', state: 'opened' });

@@ -171,6 +171,8 @@ export interface TreeQuestion {
   taskIds: number[];
   /** It comes with a terminal. */
   terminal: boolean;
+  /** `tcp/0.0.0.0:80` */
+  listening: string[];
 }
 
 /** What a host has in the way of a tree of processes, or in common with it. */

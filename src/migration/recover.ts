@@ -7,7 +7,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
-import type { Relays } from '../traffic/relays.ts';
+import type { Arriving, Relays } from '../traffic/relays.ts';
 import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
 import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
@@ -133,8 +133,8 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
 
 /** The workload runs, whatever becomes of it. */
 async function keepForwards({ journal, run, forwards, relays }: Recovery): Promise<void> {
-  const { workload } = (journal.records[0] as { data?: { workload?: string } }).data ?? {};
-  if (workload !== undefined) await relays.forget(workload).catch(() => {});
+  const { workload, listening } = (journal.records[0] as { data?: Partial<Arriving> }).data ?? {};
+  if (workload !== undefined && listening !== undefined) await relays.forget({ workload, listening }).catch(() => {});
   const arrival = arrivalIn(journal.records);
   if (arrival !== undefined) await keepArrival(run, forwards, arrival).catch(() => {});
 }
