@@ -131,7 +131,7 @@ export interface ProcessTreeFacts {
   /** Unlike that of any other process of this host since it was booted. */
   id: string;
   pid: number;
-  /** Numbers of its processes and of their threads, which all stay the same. */
+  /** Numbers of its processes, their threads, sessions and groups, which all stay the same. */
   taskIds: number[];
   /** As users know it. */
   program: string;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Candidate, changeOf, findRoot, membersOf, topsOfTrees, treeOf } from './tree.ts';
+import { type Candidate, changeOf, findRoot, leaderless, membersOf, topsOfTrees, treeOf } from './tree.ts';
 
 const NOBODY = new Set<number>();
 
@@ -85,4 +85,18 @@ test.each([
   [[7], 'Process 8 was put into another cgroup meanwhile.'],
 ])('a cgroup with %j: %s', (inside, change) => {
   expect(changeOf(inside, TREE, 7)).toBe(change);
+});
+
+test('sessions and groups whose leader has ended need their numbers, those of outside do not', () => {
+  const job = { group: 20, session: 5 };
+  const members = [
+    process(20, 5, 'make', job),
+    process(21, 20, 'sh', job),
+    process(22, 20, 'daemon', { group: 30, session: 31 }),
+    process(23, 20, 'other', { group: 23, session: 31 }),
+    process(24, 20, 'kernel', { group: 0, session: 0 }),
+  ];
+  expect(leaderless([20, 21, 22, 23, 24], members)).toEqual([30, 31]);
+  const inPipe = { group: 19, session: 5 };
+  expect(leaderless([20, 21], [process(20, 5, 'tee', inPipe), process(21, 20, 'sh', inPipe)])).toEqual([]);
 });

@@ -67,6 +67,19 @@ export function treeOf(candidates: readonly Pick<ProcessStat, 'pid' | 'parent'>[
   return tree;
 }
 
+/**
+ * Numbers of sessions and groups whose leader has ended: CRIU makes a task of that number, for the restore only
+ * (criu/pstree.c, prepare_pstree_ids). What the process at the top was started in is another one on the target.
+ */
+export function leaderless(
+  tree: readonly number[],
+  members: readonly Pick<Candidate, 'pid' | 'group' | 'session'>[],
+): number[] {
+  const top = members.find(({ pid }) => pid === tree[0]);
+  const known = new Set([...tree, 0, top?.group, top?.session]);
+  return [...new Set(members.flatMap(({ group, session }) => [group, session]))].filter((id) => !known.has(id));
+}
+
 /** How the cgroup with these pids differs from the tree, in words; undefined where it does not. */
 export function changeOf(
   inside: readonly number[],
