@@ -331,6 +331,7 @@ describe('processes', () => {
       const there = await pidOf(b, `sh ${HOME}/loop.sh`);
       expect(there).not.toBe(pid);
       expect((await b.run('grep', ['NSpid', `/proc/${there}/status`])).stdout.trim()).toBe(`NSpid:\t${there}\t${pid}`);
+      expect(codes(await pair.migrate(b, `process:${there}`, '--dry-run'))).toContain('FOREIGN_NAMESPACE');
       if (first === undefined) {
         const before = (await lines(b, 'log')).length;
         await until('it counts on', async () => (await lines(b, 'log')).length > before + 5);
@@ -364,6 +365,7 @@ describe('processes', () => {
     expect(brokenAt(await numbers())).toBeUndefined();
     expect((await b.run('ls', ['-A', HOME])).stdout).toBe('loop.sh\n');
     expect((await b.run('cat', [`${HOME}/loop.sh`])).stdout).toBe('another\n');
+    expect(codes(await pair.migrate(b, `process:${pid}`, '--dry-run'))).toContain('FOREIGN_NAMESPACE');
     expect((await b.run('cat', [`/proc/${pid}/root${HOME}/loop.sh`])).stdout).toContain('echo $i');
     await kill(b, pid);
     await cleanEverywhere();

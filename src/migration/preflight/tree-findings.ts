@@ -5,7 +5,8 @@ export const TREE_FINDINGS = {
   FOREIGN_NAMESPACE: {
     severity: 'blocks',
     meaning: 'Processes of containers and sandboxes see another system than the host, which does not move with them.',
-    remedy: 'Move the container that they are in, or start the program without its sandbox.',
+    remedy:
+      'Move the container that they are in, or start the program without its sandbox. What came here with --pid-namespace or --private-root has to be ended here and started anew elsewhere.',
   },
   RESTARTED_BY_SYSTEMD: {
     severity: 'blocks',
