@@ -312,6 +312,29 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  test('a copy that runs after all is dead before a human lets the source go on', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'while :; do sleep 0.1; done\n');
+    const pid = await start(a, `exec sh ${HOME}/loop.sh`);
+    const { id } = await pair.move(a, `process:${pid}`);
+    // As where CRIU stood still while the target's agent looked whether the copy had run.
+    const cgroup = `/sys/fs/cgroup/freezer/drayage-${id}`;
+    await b.run('sh', ['-c', `mkdir ${cgroup}; echo ${pid} >${cgroup}/cgroup.procs`]);
+    for (const [host, side] of [
+      [a, 'source'],
+      [b, 'target'],
+    ] as const) {
+      const unknown = JSON.stringify({ time: 1, type: 'state', state: 'unknown' });
+      await host.run('sh', ['-c', `echo '${unknown}' >>/var/lib/drayage/journal/${id}.${side}.jsonl`]);
+    }
+    const { stdout } = await a.run('drayage', ['resolve', id, '--keep', 'source', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ outcome: 'undone' });
+    expect((await b.run('cat', [`${cgroup}/cgroup.procs`])).stdout).toBe('');
+    await until('it is gone', async () => !(await isRunning(b, pid)));
+    await b.run('rmdir', [cgroup]);
+    await cleanEverywhere();
+  });
+
   test('numbers that are taken do not matter in a namespace of their own', async () => {
     const { a, b } = pair;
     await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
