@@ -1,6 +1,6 @@
 /** Which files of the host a tree of processes uses: what must be there, at the same paths, where it goes on. */
 import type { Stats } from 'node:fs';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
@@ -33,6 +33,12 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
     }
   }
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
+export async function lookAgain({ path, isWritten }: UsedFile): Promise<UsedFile | undefined> {
+  const stats = await lstat(path).catch(() => undefined);
+  return stats && describe(path, stats, isWritten);
 }
 
 /** A file by the name that the kernel knows, and by a link that leads to it whatever has become of the name. */
