@@ -1,10 +1,23 @@
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { compareFiles, digestFiles } from './compare-files.ts';
+import { runner } from '../../exec/run.ts';
+import { compareContent, compareFiles, digestFiles } from './compare-files.ts';
 import { noteLeft, stillLeft } from './left-files.ts';
-import { usedFiles } from './used-files.ts';
+import { lookAgain, type UsedFile, usedFiles } from './used-files.ts';
 
 const { signal } = new AbortController();
 let dir: string;
@@ -41,6 +54,44 @@ test('a file is the same by content and mode, whatever its times', async () => {
   expect(await compareFiles([file], signal)).toEqual(['differs']);
   rmSync(path);
   expect(await compareFiles([file], signal)).toEqual(['missing']);
+});
+
+test('what a fifo holds stays in it, and a fifo is the same as another of its mode', async () => {
+  const [path, other] = [join(dir, 'fifo'), join(dir, 'other')];
+  for (const each of [path, other]) await runner()('mkfifo', ['-m', '640', each]);
+  const fd = openSync(path, 'r+');
+  writeSync(fd, 'kept');
+  const used = await usedFiles([process.pid]);
+  const digested = await digestFiles(
+    used.filter((file) => file.path === path),
+    signal,
+  );
+  expect(digested).toMatchObject([{ kind: 'fifo', bytes: 0, isWritten: false, sha256: '' }]);
+  const there = digested.map((file) => ({ ...file, path: other }));
+  expect(await compareFiles(there, signal)).toEqual(['same']);
+  expect(await compareContent(path, other, signal)).toBe(true);
+  chmodSync(other, 0o600);
+  expect(await compareFiles(there, signal)).toEqual(['differs']);
+  const [wrong] = await digestFiles(
+    digested.map((file) => ({ ...file, kind: 'file' as const })),
+    signal,
+  );
+  expect(wrong?.sha256).toBe('');
+  const kept = Buffer.alloc(10);
+  expect(readSync(fd, kept)).toBe(4);
+  closeSync(fd);
+});
+
+test('a path is looked at again whoever uses it, but not through a link', async () => {
+  const [path, link] = [join(dir, 'file'), join(dir, 'link')];
+  writeFileSync(path, 'text');
+  symlinkSync(path, link);
+  const at = (each: string): UsedFile => {
+    return { path: each, kind: 'file', ...{ bytes: 1, mode: 0, uid: 0, gid: 0, mtimeMs: 0, isWritten: true } };
+  };
+  expect(await lookAgain(at(path))).toMatchObject({ kind: 'file', bytes: 4, isWritten: true });
+  expect(await lookAgain(at(link))).toBeUndefined();
+  expect(await lookAgain(at(join(dir, 'none')))).toBeUndefined();
 });
 
 test('files that were left behind are known as long as nobody touches them', async () => {

@@ -5,7 +5,8 @@ import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
   path: string;
-  kind: 'file' | 'directory';
+  /** A fifo is never opened: that would take what is in it, or wait for ever. */
+  kind: 'file' | 'directory' | 'fifo';
   bytes: number;
   mode: number;
   uid: number;
@@ -105,5 +106,7 @@ function describe(path: string, stats: Stats, isWritten: boolean): UsedFile | un
   const { mode, uid, gid, mtimeMs, size } = stats;
   const common = { path, mode: mode & 0o7777, uid, gid, mtimeMs };
   if (stats.isDirectory()) return { ...common, kind: 'directory', bytes: 0, isWritten: false };
-  return stats.isFile() || stats.isFIFO() ? { ...common, kind: 'file', bytes: size, isWritten } : undefined;
+  // What is in it goes into the memory images (criu/fifo.c, dump_one_fifo).
+  if (stats.isFIFO()) return { ...common, kind: 'fifo', bytes: 0, isWritten: false };
+  return stats.isFile() ? { ...common, kind: 'file', bytes: size, isWritten } : undefined;
 }
