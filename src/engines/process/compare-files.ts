@@ -10,7 +10,10 @@ import type { UsedFile } from './used-files.ts';
 /** A used file with the SHA-256 of its content, in hex; empty for what is no file and where it cannot be read. */
 export type DigestedFile = UsedFile & { sha256: string };
 
-/** `left` is one that the processes themselves wrote when they were on this host. */
+/**
+ * `left` is one that the processes themselves wrote when they were on this host. Any other that they are writing now
+ * `differs`, also while it holds the same: it is not theirs, and will be another one by the time of the freeze.
+ */
 export type FileState = 'same' | 'missing' | 'left' | 'differs';
 
 const AT_ONCE = 4;
@@ -28,7 +31,7 @@ export async function compareFiles(files: readonly DigestedFile[], signal: Abort
     const found = await lstat(file.path).catch(() => undefined);
     if (found === undefined) return 'missing';
     const stats = found.isSymbolicLink() ? await stat(file.path).catch(() => undefined) : found;
-    if (stats !== undefined && (await isSame(file, stats, signal))) return 'same';
+    if (!file.isWritten && stats !== undefined && (await isSame(file, stats, signal))) return 'same';
     return left.has(file.path) ? 'left' : 'differs';
   });
 }

@@ -40,7 +40,7 @@ test('a process uses its executable, what it has mapped and open, and the direct
   expect(used.filter(({ path }) => /^\/(proc|sys|dev)\//.test(path))).toEqual([]);
 });
 
-test('a file is the same by content and mode, whatever its times', async () => {
+test('a file is the same by content and mode, whatever its times, unless it is being written', async () => {
   const path = join(dir, 'file');
   writeFileSync(path, 'one');
   const [file] = await digestFiles(
@@ -50,6 +50,7 @@ test('a file is the same by content and mode, whatever its times', async () => {
   if (file === undefined) throw new Error('nothing was digested');
   utimesSync(path, 1, 1);
   expect(await compareFiles([file], signal)).toEqual(['same']);
+  expect(await compareFiles([{ ...file, isWritten: true }], signal)).toEqual(['differs']);
   writeFileSync(path, 'two');
   expect(await compareFiles([file], signal)).toEqual(['differs']);
   rmSync(path);
