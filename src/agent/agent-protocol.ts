@@ -44,7 +44,7 @@ const usedFiles = z
   .array(
     z.looseObject({
       path: z.string().startsWith('/').max(4096),
-      kind: z.enum(['file', 'directory']),
+      kind: z.enum(['file', 'directory', 'fifo']),
       ...{ bytes: z.number(), mode: z.number(), isWritten: z.boolean() },
       sha256: z.string().regex(/^([0-9a-f]{64})?$/),
     }),

@@ -1,7 +1,7 @@
 /** What becomes of all that a migration made on the target, by its journal: kept after the commit, or taken back. */
-import { rm } from 'node:fs/promises';
 import { setLimits } from '../engines/process/limits.ts';
 import { settleCgroup } from '../engines/process/own-cgroup.ts';
+import { settleFiles } from '../engines/process/take-back-files.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { Journal } from './journal.ts';
@@ -22,7 +22,7 @@ export async function releaseCopy(journal: Journal, tools: { docker: Docker; run
   for (const entry of openResources(journal.records)) {
     const resource = fromJournal(entry);
     if (STAGED.includes(resource.kind)) await removeResource(resource, tools);
-    if (resource.kind === 'files') await rm(resource.path, { recursive: true, force: true });
+    if (resource.kind === 'files') await settleFiles(resource.path);
     if (resource.kind === 'cgroup') {
       const { path, values } = resource;
       if (values === undefined) await settleCgroup(path);

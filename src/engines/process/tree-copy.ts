@@ -9,7 +9,8 @@ import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRo
 import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
 import { copyCgroup, makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
-import { placeFiles, TREE } from './place-files.ts';
+import { placeFiles } from './place-files.ts';
+import { TREE } from './placed-record.ts';
 import { quote } from './quote.ts';
 import { type LaunchCgroups, treeScripts } from './restore-scripts.ts';
 import { TERMINAL_DIR } from './terminal-dir.ts';
@@ -63,8 +64,7 @@ export class TreeCopy implements CopyMaker {
     const { pidNamespace = false } = options;
     const root = { tree: join(this.#stage, TREE), place: join(this.#stage, 'root') };
     const privateRoot = options.privateRoot ? root : undefined;
-    const written = new Set(workload.files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])));
-    await this.#place((path) => !written.has(path));
+    await this.#place();
     const cgroups = await this.#makeCgroups();
     await acquire({ kind: 'rendezvous', containerId: id });
     const [terminal] = workload.terminals;
@@ -90,9 +90,9 @@ export class TreeCopy implements CopyMaker {
     return { rendezvous, started };
   }
 
-  /** Also what it opened since it was looked at. */
+  /** What it has written since, and opened since it was looked at. */
   complete(): Promise<void> {
-    return this.#place(() => true);
+    return this.#place();
   }
 
   async isKept(): Promise<boolean> {
@@ -120,11 +120,11 @@ export class TreeCopy implements CopyMaker {
     return { roots: procs(await rootCgroups()), own: procs([...new Set([own, ...limited.map(({ path }) => path)])]) };
   }
 
-  #place(wanted: (path: string) => boolean): Promise<void> {
+  #place(): Promise<void> {
     const { run, options } = this.#o;
     if (options.privateRoot) return Promise.resolve();
     const signal = new AbortController().signal;
-    return placeFiles({ stage: this.#stage, run, wanted, mayReplace: options.replaceFiles, signal });
+    return placeFiles({ stage: this.#stage, run, mayReplace: options.replaceFiles, signal });
   }
 
   /**
