@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readSession } from '../../src/replay/session/read-session.ts';
 import { quote } from '../../src/replay/session/simple-commands.ts';
-import { BACKSPACE, ctrl, ENTER, LEFT, RIGHT } from '../replay/session.ts';
+import { BACKSPACE, ctrl, ENTER, ESCAPE, LEFT, RIGHT } from '../replay/session.ts';
 
 let dir: string;
 beforeAll(async () => {
@@ -17,8 +17,12 @@ beforeAll(async () => {
 });
 afterAll(() => (process.env.KEEP ? undefined : rm(dir, { recursive: true })));
 
-/** Slower than a program writes its next line. */
+/** As the log tells it, slower than a program writes its next line: by a clock of the test's own, for a machine may be busy. */
 const KEYS_MS = 170;
+/** For what is typed to be echoed. */
+const ECHO_MS = 100;
+/** At the end of what came, and nothing typed after it. */
+const PROMPT = new RegExp(`(?:^|\\n)(?:${ESCAPE}\\[[\\d;?]*[A-Za-z]|\r)*# $`);
 
 /** Letters of which no program is made. */
 const word = fc.string({ unit: fc.constantFrom('x', 'y', 'z', '0'), minLength: 1, maxLength: 9 });
@@ -109,25 +113,27 @@ async function typedInto(command: readonly string[], columns: number, typed: rea
   let written = '';
   let since = '';
   let log = '';
+  let clock = Date.now();
   shell.stdout.on('data', (chunk: Buffer) => {
     since += chunk;
     written += chunk;
     for (let newline = written.indexOf('\n'); newline >= 0; newline = written.indexOf('\n')) {
-      const entry = { log: written.slice(0, newline + 1), stream: 'stdout', time: new Date().toISOString() };
+      const entry = { log: written.slice(0, newline + 1), stream: 'stdout', time: new Date(clock++).toISOString() };
       log += `${JSON.stringify(entry)}\n`;
       written = written.slice(newline + 1);
     }
   });
   const exited = new Promise((resolve) => shell.once('close', resolve));
   const prompted = async () => {
-    for (let i = 0; i < 500 && !/# (?:[^\n]*)$/.test(since); i++) await pause(10);
+    for (let i = 0; i < 500 && !PROMPT.test(since); i++) await pause(10);
     since = '';
   };
   await prompted();
   for (const keys of [...typed, 'exit']) {
     shell.stdin.write(keys);
-    await pause(KEYS_MS);
+    await pause(ECHO_MS);
     since = '';
+    clock += KEYS_MS;
     shell.stdin.write(ENTER);
     if (keys !== 'exit') await prompted();
   }
