@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -192,6 +193,7 @@ describe.each([
     const at = join(stage, TREE, path);
     mkdirSync(dirname(at), { recursive: true });
     writeFileSync(`${at}.new`, content);
+    utimesSync(`${at}.new`, 1, 1); // Not that of what a test writes in the same moment.
     renameSync(`${at}.new`, at);
     return path;
   }
