@@ -123,12 +123,15 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const relays = new Relays(join(stateDir, 'relays'));
   const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store, relays };
   const surveyTree = async (question: TreeQuestion, asked: AbortSignal): Promise<TreeSurroundings> => {
-    const relayed = relays.endpointsOf(question.workload);
+    const relayed = relays.endpointsOf(question);
     return { ...(await surveySurroundings(question, asked)), relayed };
   };
   const targets = new Targets(common);
   const replays = new Replays(common);
-  const migrations = new Migrations({ ...common, hostname: hostname(), machine, dialTarget, dialHost });
+  const migrations = new Migrations({
+    ...{ ...common, hostname: hostname(), machine, dialTarget, dialHost },
+    resolveHere: (id, keep) => targets.resolve(id, keep),
+  });
 
   const forwards = new Forwards({ store, relays, run, docker, journalOf: (id) => migrations.recordsOf(id) });
 
@@ -226,7 +229,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'archives.checkImport': (file, context) => archives.checkImport(fileOf(file), file.chosen ?? {}, context.signal),
     'archives.import': async (file) => {
       await recovering;
-      return archives.import(fileOf(file), file.chosen ?? {}, file.path === '-');
+      return archives.import(fileOf(file), file.chosen ?? {});
     },
     'archives.undo': async (file) => ({ id: await archives.undo(fileOf(file)) }),
 
@@ -235,13 +238,14 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'forwards.repair': ({ id }) => forwards.repair(id),
     'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
 
-    'terminals.attach': ({ name, ...size }, { connection, signal: asked }) => {
+    'terminals.find': async ({ name }) => ({ id: await terminals.find(name) }),
+    'terminals.attach': ({ id, ...size }, { connection, signal: asked }) => {
       const view = (output: Buffer): Promise<void> =>
-        connection.notify('terminal', { name, output: output.toString('base64') });
-      return terminals.attach(name, size, view, AbortSignal.any([asked, signal]));
+        connection.notify('terminal', { id, output: output.toString('base64') });
+      return terminals.attach(id, size, view, AbortSignal.any([asked, signal]));
     },
-    'terminals.type': ({ name, keys }) => terminals.type(name, Buffer.from(keys, 'base64')),
-    'terminals.resize': ({ name, ...size }) => terminals.resize(name, size),
+    'terminals.type': ({ id, keys }) => terminals.type(id, Buffer.from(keys, 'base64')),
+    'terminals.resize': ({ id, ...size }) => terminals.resize(id, size),
 
     'target.survey': (_, context) => hostFacts(context.signal),
     'target.surveyTree': (question, context) => surveyTree(question, context.signal),
@@ -279,7 +283,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'replay.abort': ({ id, reason }) => replays.abort(id, reason),
   };
   const fileOf = ({ path, token = '', key }: { path: string; token?: string; key?: Key }): ArchiveFile => ({
-    path: path === '-' ? streams.spooled(token) : path,
+    ...(path === '-' ? { path: streams.spooled(token), spooled: true } : { path }),
     key,
   });
   const replayMeta = z.object({ id: migrationIdSchema, meta: z.enum(['image', 'build', 'manifest']) });

@@ -1,5 +1,4 @@
 /** Exports and imports: migrations of which one end is an archive. */
-import { rm } from 'node:fs/promises';
 import { encrypted, type Lock } from '../archive/encryption.ts';
 import { fileOutput, streamOutput } from '../archive/output.ts';
 import { type HostFacts, isTree } from '../engines/facts.ts';
@@ -8,8 +7,10 @@ import { runner } from '../exec/run.ts';
 import { anyHost, nothingOf } from '../migration/archive/any-host.ts';
 import { ARCHIVE, archiveOutcome } from '../migration/archive/archive-outcome.ts';
 import { ArchiveTarget, type ArchiveTargetOptions } from '../migration/archive/archive-target.ts';
+import { checkStream } from '../migration/archive/export-findings.ts';
 import { checkImport } from '../migration/archive/import-findings.ts';
 import type { Manifest } from '../migration/archive/manifest.ts';
+import { occupiedBinds } from '../migration/archive/occupied-binds.ts';
 import { archiveOf } from '../migration/archive/recover-import.ts';
 import { replay } from '../migration/archive/replay.ts';
 import type { MigrateOptions } from '../migration/events.ts';
@@ -48,6 +49,9 @@ export interface ArchivesOptions {
   journalDir: string;
 }
 
+/** States of a target whose copy has run, or may have. */
+const IMPORTED = ['committed', 'running', 'released', 'unknown'];
+
 /** Of a tree of processes: what only the host knows that it comes to. */
 export type ImportChoice = Partial<Pick<MigrateOptions, 'replaceFiles' | 'pidNamespace' | 'privateRoot'>>;
 
@@ -69,7 +73,12 @@ export class Archives {
 
   /** What stands against an export, and what it will hold. */
   async checkExport(
-    { workload, image, options }: Pick<ExportRequest, 'workload' | 'image' | 'options'>,
+    {
+      workload,
+      image,
+      options,
+      toStream,
+    }: Pick<ExportRequest, 'workload' | 'image' | 'options'> & { toStream: boolean },
     signal: AbortSignal,
   ): Promise<{ findings: Finding[]; plan: Plan }> {
     await using docker = new Docker({});
@@ -80,7 +89,8 @@ export class Archives {
     const known = anyHost(host, image || isTree(facts) ? undefined : facts.image);
     const target = isTree(facts) ? { ...known, tree: nothingOf(facts) } : known;
     const surveyed = { workload: facts, source: host, target };
-    return { findings: preflight(surveyed, options), plan: makePlan(surveyed, options) };
+    const streamed = checkStream(facts.ref.name, toStream, options.leaveRunning);
+    return { findings: [...preflight(surveyed, options), ...streamed], plan: makePlan(surveyed, options) };
   }
 
   /** @throws DrayageError ARCHIVE_EXISTS, ARCHIVE_WRITE, USAGE before anything is touched */
@@ -106,11 +116,12 @@ export class Archives {
     await this.#assertNew(manifest);
     const here = this.#options.localTarget();
     here.signal = signal;
-    return { manifest, findings: checkImport(manifest, await surveyTarget(manifest.workload, here)) };
+    const [host, occupied] = await Promise.all([surveyTarget(manifest.workload, here), occupiedBinds(manifest)]);
+    return { manifest, findings: checkImport(manifest, host, occupied) };
   }
 
   /** Begins an import, or goes on with one that found no room. @returns its id, and how many events are old */
-  async import(file: ArchiveFile, chosen: ImportChoice, spooled: boolean): Promise<{ id: string; from: number }> {
+  async import(file: ArchiveFile, chosen: ImportChoice): Promise<{ id: string; from: number }> {
     const manifest = withChoice(await this.#verify(file), chosen);
     const waiting = this.#waiting.get(manifest.id);
     if (waiting !== undefined) {
@@ -119,7 +130,7 @@ export class Archives {
       return { id: waiting.id, from: events.length };
     }
     await this.#assertNew(manifest);
-    return { id: await this.#begin(manifest, file, spooled), from: 0 };
+    return { id: await this.#begin(manifest, file), from: 0 };
   }
 
   /** Takes back an import that waits for room. */
@@ -132,22 +143,30 @@ export class Archives {
     return waiting.id;
   }
 
-  #begin(manifest: Manifest, file: ArchiveFile, spooled: boolean): Promise<string> {
-    const { migrations, localTarget, self } = this.#options;
+  #begin(manifest: Manifest, file: ArchiveFile): Promise<string> {
+    const { migrations, localTarget, self, streams } = this.#options;
+    // Never a file of the user's.
+    const hold = ({ path, spooled = false }: ArchiveFile): void => void (spooled && streams.keep(path));
+    const release = async ({ path, spooled = false }: ArchiveFile): Promise<void> => {
+      if (spooled) await streams.remove(path);
+    };
     let current = file;
     const { engine, name } = manifest.workload.ref;
     const request = { workload: `${engine}:${name}`, to: self.name, options: manifest.options };
     return migrations.start(request, {
       dial: async () => localTarget(),
-      from: `${ARCHIVE}${spooled ? '-' : file.path}`,
+      from: `${ARCHIVE}${file.spooled ? '-' : file.path}`,
       header: { archive: manifest.id },
       drive: async (m) => {
+        hold(current);
         const room = (error: DrayageError): Promise<void> =>
           untilAborted(m.signal, (resolve) => {
             this.#waiting.set(manifest.id, {
               id: m.id,
               goOn: (other) => {
+                if (other.path !== current.path) void release(current);
                 current = other;
+                hold(current);
                 this.#waiting.delete(manifest.id);
                 resolve();
               },
@@ -158,7 +177,7 @@ export class Archives {
           return await replay(m, { manifest, read: () => readFileArchive(current), room });
         } finally {
           this.#waiting.delete(manifest.id);
-          if (spooled) await rm(current.path, { force: true });
+          await release(current);
         }
       },
     });
@@ -170,7 +189,7 @@ export class Archives {
     try {
       const through = lock && (await encrypted(output.stream, lock));
       return new ArchiveTarget({
-        ...{ output, hostFacts, self, drayage: version },
+        ...{ output, hostFacts, self, drayage: version, assertOpenable },
         ...(through && { through }),
         ...(image ? {} : await imageOf(workload)),
       });
@@ -194,7 +213,10 @@ export class Archives {
     if (kind === 'snapshot' || this.#waiting.has(id)) return;
     for (const entry of await Journal.list(this.#options.journalDir)) {
       if (entry.side !== 'target' || 'error' in entry) continue;
-      if (archiveOf(entry.records) !== id || lastState(entry.records) === 'aborted') continue;
+      const state = lastState(entry.records);
+      if (archiveOf(entry.records) !== id || state === 'aborted') continue;
+      if (!IMPORTED.includes(state ?? ''))
+        throw new DrayageError('WORKLOAD_BUSY', `${workload.ref.name} is being imported already, by ${entry.id}.`);
       throw new DrayageError('ARCHIVE_IMPORTED', `${workload.ref.name} of this archive was imported here before.`);
     }
   }
@@ -208,9 +230,9 @@ function withChoice(manifest: Manifest, chosen: ImportChoice): Manifest {
 function assertOpenable({ id, workload, options }: Manifest): void {
   const parsed = openTarget.safeParse({ id, workload, options, parents: {} });
   if (parsed.success) return;
-  throw new DrayageError('ARCHIVE_DAMAGED', 'What the archive says of its workload is not to be understood.', {
-    cause: parsed.error,
-  });
+  const [{ path, message } = { path: [], message: '' }] = parsed.error.issues;
+  const what = `What the archive says of its workload is not to be understood: ${path.join('.')}: ${message}.`;
+  throw new DrayageError('ARCHIVE_DAMAGED', what, { cause: parsed.error });
 }
 
 async function imageOf(workload: string): Promise<Pick<ArchiveTargetOptions, 'image'>> {

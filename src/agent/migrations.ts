@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { HostFacts } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
+import { archiveOf, resolveImport } from '../migration/archive/recover-import.ts';
 import type { MigrateOptions, MigrationEvent, MigrationResult, Outcome } from '../migration/events.ts';
 import { Journal, type JournalEntry, journalPath } from '../migration/journal.ts';
 import { eventsOf, type JournalRecord, lastState } from '../migration/journal-records.ts';
@@ -29,6 +30,8 @@ export interface MigrationsOptions {
   hostname: string;
   hostFacts: (signal: AbortSignal) => Promise<HostFacts>;
   exclusively: SourceMigration['exclusively'];
+  /** Ends an import of this host whose outcome is unknown, as `Targets.resolve`. */
+  resolveHere: (id: string, keep: 'source' | 'target') => Promise<void>;
   /** Reaches the agent of a host as users name it. */
   dialTarget: (to: string) => Promise<TargetPort>;
   /** The same where it can be nothing but a host. */
@@ -222,7 +225,7 @@ export class Migrations {
   /**
    * Ends a migration that is in doubt, or whose outcome could not be told. The journal comes first: where the source was
    * retired already the target must not be given up. Then the target is told; where it cannot be reached, the user has
-   * decided knowing that.
+   * decided knowing that. Where it could not end its copy, nothing runs on here.
    */
   async resolve(id: string, keep: 'source' | 'target'): Promise<MigrationResult> {
     const running = this.#running.get(id);
@@ -230,6 +233,8 @@ export class Migrations {
     const path = journalPath(this.#options.journalDir, id, 'source');
     const journal = await Journal.reopen(path).catch(notThere(id));
     try {
+      if (archiveOf(journal.records) !== undefined)
+        return await resolveImport({ id, journal }, keep, this.#options.resolveHere);
       assertInDoubt(id, journal);
       const started = eventsOf(journal.records).find((event) => event.type === 'started');
       if (started !== undefined) await this.#tellTarget(started.target, id, keep);
@@ -273,12 +278,23 @@ export class Migrations {
     await Promise.all([...this.#running.values()].map(({ done }) => done.catch(() => {})));
   }
 
+  /** @throws DrayageError OUTCOME_UNKNOWN where the source is kept and the target may run its copy on. */
   async #tellTarget(to: string, id: string, keep: 'source' | 'target'): Promise<void> {
-    try {
-      const target = await this.#options.dialTarget(to);
-      await target.resolve(id, keep).finally(() => target.close());
-    } catch (error) {
+    const notTold = (error: unknown): void =>
       this.#options.log(`migration ${id}: ${to} was not told: ${DrayageError.from(error).message}`);
+    const target = await this.#options.dialTarget(to).catch(notTold);
+    if (target === undefined) return;
+    try {
+      await target.resolve(id, keep);
+    } catch (error) {
+      if (keep === 'target') return notTold(error);
+      const { message } = DrayageError.from(error);
+      throw new DrayageError('OUTCOME_UNKNOWN', `${to} could not give its copy up: ${message}`, {
+        remedy: `See to that on ${to}, then run the command again. It is not asked where it cannot be reached.`,
+        cause: error,
+      });
+    } finally {
+      await target.close();
     }
   }
 

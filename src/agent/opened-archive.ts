@@ -12,6 +12,8 @@ const READ_BYTES = 4 << 20;
 export interface ArchiveFile {
   path: string;
   key?: Key | undefined;
+  /** It came as a stream: the file is the agent's own, and goes when it is not needed any more. */
+  spooled?: boolean;
 }
 
 /** @throws DrayageError ARCHIVE_READ, ARCHIVE_LOCKED, and those of `readArchive` */

@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { duplexPair, type Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { scratch } from '../files/testing/rig.ts';
 import { fileOutput, partialOf, READER, streamOutput } from './output.ts';
 
@@ -32,6 +33,36 @@ test('no file is written over, also one that came meanwhile', async () => {
   await expect(output.commit()).rejects.toMatchObject({ code: 'ARCHIVE_EXISTS' });
   expect(readFileSync(path, 'utf8')).toBe('precious');
   expect(existsSync(partialOf(path))).toBe(false);
+});
+
+test('a link that leads nowhere is there, too', async () => {
+  using directory = scratch();
+  const path = `${directory.path}/x.drayage`;
+  const output = await fileOutput(path);
+  symlinkSync('nowhere', path);
+  await ended(output.stream);
+  await expect(output.commit()).rejects.toMatchObject({ code: 'ARCHIVE_EXISTS' });
+  expect(output.isPublic).toBe(false);
+});
+
+test('an archive that has its name stays, though the disk then fails: somebody may have it', async () => {
+  using directory = scratch();
+  const path = `${directory.path}/x.drayage`;
+  const output = await fileOutput(path);
+  await ended(output.stream);
+  expect(output.isPublic).toBe(false);
+  await using handle = await open(directory.path);
+  const FileHandles = Object.getPrototypeOf(handle) as FileHandle;
+  const sync = FileHandles.sync;
+  const spy = vi.spyOn(FileHandles, 'sync').mockImplementation(async function (this: FileHandle) {
+    if ((await this.stat()).isDirectory()) throw new Error('EIO: i/o error');
+    return sync.call(this);
+  });
+  await expect(output.commit()).rejects.toMatchObject({ code: 'ARCHIVE_WRITE' });
+  spy.mockRestore();
+  expect(output.isPublic).toBe(true);
+  await output.discard();
+  expect(existsSync(path)).toBe(true);
 });
 
 test('a directory that is not there is told', async () => {

@@ -1,5 +1,5 @@
 /** Where an archive is written to: a file that appears under its name only when it is whole, or a stream. */
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Duplex, Writable } from 'node:stream';
 import { DrayageError } from '../errors.ts';
@@ -42,20 +42,21 @@ export async function fileOutput(path: string): Promise<ArchiveOutput> {
     commit: async () => {
       try {
         await file.sync();
-        if (await isThere(path)) throw new DrayageError('ARCHIVE_EXISTS', `There is a file ${path} by now.`);
-        await rename(partialOf(path), path);
+        await nameIt(path);
         state = 'committed';
         await file.close().catch(() => {});
+        await rm(partialOf(path), { force: true });
         await syncDirectory(dirname(path));
       } catch (error) {
-        if (state === 'committed') await rm(path, { force: true });
-        state = state === 'committed' ? 'gone' : state;
+        // Under its name anybody may have taken it, whatever fails afterwards.
         await discard();
         throw error instanceof DrayageError ? error : writeError(path, error);
       }
     },
     discard,
-    isPublic: false,
+    get isPublic() {
+      return state === 'committed';
+    },
     lost: new Promise(() => {}),
   };
 }
@@ -128,13 +129,29 @@ function fileStream(path: string, file: FileHandle): Writable {
   });
 }
 
+/**
+ * Over no other file, also one that came this moment. A link is exclusive; not every file system has them, FAT say.
+ * @throws DrayageError ARCHIVE_EXISTS
+ */
+async function nameIt(path: string): Promise<void> {
+  const refused = new DrayageError('ARCHIVE_EXISTS', `There is a file ${path} by now.`);
+  try {
+    await link(partialOf(path), path);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || (await isThere(path))) throw refused;
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
+    await rename(partialOf(path), path);
+  }
+}
+
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   await directory.sync().finally(() => directory.close());
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
+  return lstat(path).then(
     () => true,
     () => false,
   );

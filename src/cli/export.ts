@@ -79,7 +79,7 @@ async function write(terminal: Cli, { workload, leaveRunning }: What, flags: Fla
   const lock = await lockOf(flags);
   const request = { workload, image, options: optionsOf(flags, leaveRunning) };
   await using agent = await cli.connect();
-  const { findings } = await agent.call('archives.checkExport', request);
+  const { findings } = await agent.call('archives.checkExport', { ...request, toStream: output === '-' });
   if (!json) cli.out.write(renderFindings(findings, cli.out.look()));
   const { options } = request;
   const asked = { options, maySpend: flags.yes ?? false, mayAsk: !json && cli.err.isTty };

@@ -14,6 +14,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  renameSync,
   rmdirSync,
   type Stats,
   unlinkSync,
@@ -104,6 +105,11 @@ export class Inside {
     }
     rmdirSync(this.#at(name));
     return removed;
+  }
+
+  /** Puts what has this name into another directory, where nothing has it. */
+  move(name: BytePath, to: Inside): void {
+    renameSync(this.#at(checkName(name)), to.#at(name));
   }
 
   [Symbol.dispose](): void {

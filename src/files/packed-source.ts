@@ -16,7 +16,7 @@ import { type Packing, packingOutcome, readIndex, startPacking } from '../tools/
 import { type BytePath, fromText, joinBytes } from './byte-path.ts';
 import { diffManifests } from './diff.ts';
 import { type Manifest, namesOf, withOtherNames } from './manifest.ts';
-import { type Changes, writeChanges } from './packed.ts';
+import { type Changes, divided, writeChanges } from './packed.ts';
 import { SourceTree } from './source-tree.ts';
 import type { TreeSync } from './sync.ts';
 
@@ -78,12 +78,12 @@ export class PackedSource
     const missed = [...pathsOf(after)].filter((path) => !this.#packed.has(path));
     const paths = new Set([...diff.changed, ...withOtherNames([...mapped, ...missed], after)]);
     if (paths.size === 0) return { changed: 0, deleted: diff.deleted.length, bytes: 0 };
-    const directories = new Set([...diff.directories, ...[...paths].filter((path) => after.directories.has(path))]);
+    // The root as well: to unpack touches it.
+    const directories = new Set(['', ...diff.directories, ...[...paths].filter((path) => after.directories.has(path))]);
     const listings = [...directories].map((path) => ({ path, names: namesOf(after.directories.get(path)) }));
     const changes: Changes = { listings, paths: [...paths].filter((path) => !directories.has(path)) };
-    const list = await this.#options.open('changes');
-    await writeChanges(list, changes);
-    const bytes = await this.#pack('final', { paths });
+    for (const part of divided(changes)) await writeChanges(await this.#options.open('changes'), part);
+    const bytes = await this.#pack('final', { paths: paths.add('') });
     return { changed: paths.size, deleted: diff.deleted.length, bytes };
   }
 

@@ -1,9 +1,19 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { duplexPair, PassThrough, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { applyChanges, unpackTree, writeChanges } from './packed.ts';
+import { runner } from '../exec/run.ts';
+import { applyChanges, divided, unpackTree, writeChanges } from './packed.ts';
 import { PackedSource } from './packed-source.ts';
 import { describeTree } from './testing/describe-tree.ts';
 import { mutate, mutations } from './testing/mutate.ts';
@@ -77,6 +87,65 @@ test('a list of changes that leads out of the tree through a link is refused', a
     await expect(applyChanges({ root, stream })).rejects.toMatchObject({ code: 'FILES_UNSAFE_PATH' });
   }
   expect(existsSync(`${directory.path}/outside/file`)).toBe(true);
+});
+
+test('a list of changes is divided between directories, all of it in its order', () => {
+  const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
+  const listings = [60_000, 60_000, 250_000, 3].map((count, i) => ({ path: `d${i}`, names: names(count) }));
+  const changes = { listings, paths: names(150_000) };
+  const parts = [...divided(changes)];
+  expect(parts.map((part) => [part.listings.length, part.paths.length])).toEqual([
+    [1, 0],
+    [1, 0],
+    [1, 0],
+    [1, 99_996],
+    [0, 50_004],
+  ]);
+  expect(parts.flatMap((part) => part.listings)).toEqual(listings);
+  expect(parts.flatMap((part) => part.paths)).toEqual(changes.paths);
+});
+
+test('a list of changes that has no end is refused', async () => {
+  using directory = scratch();
+  const stream = Readable.from(
+    (function* () {
+      for (;;) yield Buffer.alloc(64 << 20, ' ');
+    })(),
+  );
+  await expect(applyChanges({ root: directory.path, stream })).rejects.toMatchObject({ code: 'FILES_TRANSFER' });
+});
+
+test('a second tar does not go through the links of the first, with names or with hard links', async () => {
+  using directory = scratch();
+  const [evil, outside, root] = ['evil', 'outside', 'tree'].map((name) => `${directory.path}/${name}`) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [evil, outside, root, `${evil}/link`]) mkdirSync(path);
+  writeFileSync(`${outside}/precious`, 'precious');
+  symlinkSync('../outside', `${root}/link`);
+  const tar = async (...names: string[]): Promise<Buffer> => {
+    await runner()('tar', ['-C', evil, '-cf', `${directory.path}/tar`, '--no-recursion', ...names]);
+    return readFileSync(`${directory.path}/tar`);
+  };
+  writeFileSync(`${evil}/link/file`, 'evil');
+  await unpackTree({ root, pass: 'final', stream: Readable.from([await tar('link/file')]) });
+  expect(readdirSync(outside)).toEqual(['precious']);
+  expect(readdirSync(root)).toEqual(['link']);
+  expect(readFileSync(`${root}/link/file`, 'utf8')).toBe('evil');
+
+  // A hard link to what only the link of the first leads to.
+  symlinkSync('../outside', `${root}/other`);
+  mkdirSync(`${evil}/other`);
+  writeFileSync(`${evil}/other/precious`, '');
+  linkSync(`${evil}/other/precious`, `${evil}/taken`);
+  const onlyTheLink = (await tar('other/precious', 'taken')).subarray(512);
+  await expect(unpackTree({ root, pass: 'final', stream: Readable.from([onlyTheLink]) })).rejects.toMatchObject({
+    code: 'FILES_TRANSFER',
+  });
+  expect(lstatSync(`${outside}/precious`).nlink).toBe(1);
+  expect(readdirSync(root).toSorted()).toEqual(['link', 'other']);
 });
 
 test('a tar that is cut short is told', async () => {

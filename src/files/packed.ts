@@ -1,12 +1,12 @@
 /** The target's side of a packed tree: see packed-source.ts. */
-import { lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { finished, pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
-import { packingOutcome, startUnpacking } from '../tools/tar.ts';
+import { packingOutcome, readIndex, startPacking, startUnpacking } from '../tools/tar.ts';
 import type { BytePath } from './byte-path.ts';
 import { componentsOf, Inside } from './inside.ts';
 import { pruneTree } from './target.ts';
@@ -18,6 +18,28 @@ const changesSchema = z.object({
   paths: z.array(z.string()),
 });
 export type Changes = z.infer<typeof changesSchema>;
+
+/** A directory's listing is not divided. Names of 255 bytes, written as escapes, still make a list that is taken. */
+const NAMES_PER_LIST = 100_000;
+const MAX_LIST_BYTES = 256 << 20;
+
+/** To be applied one after another. */
+export function* divided({ listings, paths }: Changes): Generator<Changes> {
+  let part: Changes = { listings: [], paths: [] };
+  let names = 0;
+  for (const one of [...listings, ...paths]) {
+    const more = typeof one === 'string' ? 1 : one.names.length + 1;
+    if (names > 0 && names + more > NAMES_PER_LIST) {
+      yield part;
+      part = { listings: [], paths: [] };
+      names = 0;
+    }
+    names += more;
+    if (typeof one === 'string') part.paths.push(one);
+    else part.listings.push(one);
+  }
+  yield part;
+}
 
 export async function writeChanges(stream: Writable, changes: Changes): Promise<void> {
   stream.end(JSON.stringify(changes));
@@ -33,12 +55,11 @@ export interface UnpackOptions {
 }
 
 /**
- * Takes away what is not there any more, and what the second tar will put another in place of. After it, no name of that
- * tar leads through a link.
+ * Takes away what is not there any more, and what the second tar will put another in place of.
  * @throws DrayageError FILES_UNSAFE_PATH, FILES_TRANSFER
  */
 export async function applyChanges({ root, stream, signal }: UnpackOptions): Promise<void> {
-  const parsed = changesSchema.safeParse(parse(await buffer(stream)));
+  const parsed = changesSchema.safeParse(parse(await buffer(limited(stream))));
   if (!parsed.success) throw new DrayageError('FILES_TRANSFER', 'The list of changed files is none.');
   const { listings, paths } = parsed.data;
   await pruneTree({ root, listings, ...(signal === undefined ? {} : { signal }) });
@@ -48,21 +69,45 @@ export async function applyChanges({ root, stream, signal }: UnpackOptions): Pro
 }
 
 /**
- * Unpacks one pass of a tree. The first goes into a tree that is empty, or holds what a pass that was cut short left.
+ * Unpacks one pass of a tree. The first goes into a tree that is empty, or holds what a pass that was cut short left. The
+ * second never meets a link of the first, which may lead anywhere: it is unpacked apart, and then put in its place.
  * @throws DrayageError FILES_TRANSFER, FILES_NO_SPACE
  */
 export async function unpackTree(options: UnpackOptions & { pass: 'first' | 'final' }): Promise<void> {
   const { root, isFile = false, pass, stream, signal } = options;
   if (isFile) return unpackFile(options);
   mkdirSync(root, { recursive: true });
-  if (pass === 'first') await pruneTree({ root, listings: [{ path: '', names: [] }] });
-  await unpackInto(root, stream, signal);
+  if (pass === 'final') return unpackFinal(options);
+  await pruneTree({ root, listings: [{ path: '', names: [] }] });
+  await unpackInto(root, { stream, signal });
+}
+
+/** In the tree itself: whatever is beside it may be another file system. */
+async function unpackFinal({ root, stream, signal }: UnpackOptions): Promise<void> {
+  const apart = mkdtempSync(join(root, '.drayage-'));
+  const [tree, index] = [join(apart, 'tree'), join(apart, 'index')];
+  let directories: Buffer;
+  try {
+    mkdirSync(tree);
+    await unpackInto(tree, { stream, signal, index });
+    using from = Inside.open(tree);
+    using to = Inside.open(root);
+    const named = [...readIndex(readFileSync(index, 'latin1'))];
+    const both = named.filter((path) => [from, to].every((top) => isDirectory(top, path)));
+    // As they came: what is taken out of them changes their times.
+    directories = await packDirectories(tree, both, signal);
+    merge(from, to);
+  } finally {
+    rmSync(apart, { recursive: true, force: true });
+  }
+  // Those that both have get owner, mode, times and attributes last; no link leads to them.
+  await unpackInto(root, { stream: Readable.from([directories]), signal });
 }
 
 async function unpackFile({ root, stream, signal }: UnpackOptions): Promise<void> {
   const directory = mkdtempSync(join(dirname(root), '.drayage-'));
   try {
-    await unpackInto(directory, stream, signal);
+    await unpackInto(directory, { stream, signal });
     using unpacked = Inside.open(directory);
     const [name, ...more] = unpacked.names();
     if (name === undefined || more.length > 0 || unpacked.lstat(name)?.isFile() !== true)
@@ -74,8 +119,46 @@ async function unpackFile({ root, stream, signal }: UnpackOptions): Promise<void
   }
 }
 
-async function unpackInto(root: string, stream: Readable, signal: AbortSignal | undefined): Promise<void> {
-  const tar = startUnpacking({ root, signal });
+/** Whatever is not a directory on both sides takes the other's place, with all that is in it. */
+function merge(from: Inside, to: Inside): void {
+  for (const name of from.names()) {
+    using below = from.child(name);
+    using there = below && to.child(name);
+    if (below !== undefined && there !== undefined) {
+      merge(below, there);
+      continue;
+    }
+    if (to.lstat(name) !== undefined) to.remove(name);
+    from.move(name, to);
+  }
+}
+
+function isDirectory(top: Inside, path: BytePath): boolean {
+  using directory = top.descend(path);
+  return directory !== undefined;
+}
+
+async function packDirectories(
+  root: string,
+  paths: readonly BytePath[],
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
+  const tar = startPacking({ root, listed: true, signal });
+  tar.stdin.on('error', () => {}); // Its status tells.
+  tar.stdin.end(Buffer.from(paths.map((path) => `./${path}\0`).join(''), 'latin1'));
+  const [{ code, error }, stderr, packed] = await Promise.all([tar.exited, text(tar.stderr), buffer(tar.stdout)]);
+  packingOutcome(root, { code: code === 1 ? 2 : code, error, stderr });
+  return packed;
+}
+
+interface Unpacking extends Pick<UnpackOptions, 'stream'> {
+  signal: AbortSignal | undefined;
+  /** As of `startUnpacking`. */
+  index?: string;
+}
+
+async function unpackInto(root: string, { stream, signal, ...names }: Unpacking): Promise<void> {
+  const tar = startUnpacking({ root, signal, ...names });
   tar.stdout.resume();
   const fed = pipeline(stream, tar.stdin);
   const [{ code, error }, stderr, broken] = await Promise.all([
@@ -112,6 +195,15 @@ function makeRoom(top: Inside, path: BytePath, isDirectory: boolean): void {
     if (there !== undefined && !(isDirectory && there.isDirectory())) here.remove(name);
   } finally {
     opened.dispose();
+  }
+}
+
+async function* limited(stream: Readable): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > MAX_LIST_BYTES) throw new DrayageError('FILES_TRANSFER', 'The list of changed files is too long.');
+    yield piece;
   }
 }
 

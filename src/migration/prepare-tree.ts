@@ -2,7 +2,14 @@
 import { join } from 'node:path';
 import type { ProcessTreeFacts } from '../engines/facts.ts';
 import type { FileState } from '../engines/process/compare-files.ts';
-import { assertWhole, enterCgroup, leaveCgroup, planCgroup, untilStill } from '../engines/process/own-cgroup.ts';
+import {
+  assertWhole,
+  enterCgroup,
+  leaveCgroup,
+  planCgroup,
+  sourceCgroup,
+  untilStill,
+} from '../engines/process/own-cgroup.ts';
 import { CARRIED } from '../engines/process/tree-copy.ts';
 import { lookAgain, type UsedFile, usedFiles } from '../engines/process/used-files.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
@@ -20,6 +27,7 @@ import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { startedTree } from './started.ts';
 import type { UndoStack } from './undo.ts';
+import { untilDone } from './until-done.ts';
 
 export async function prepareTree(
   m: SourceMigration,
@@ -27,13 +35,13 @@ export async function prepareTree(
   undo: UndoStack,
 ): Promise<Prepared> {
   const { pid, terminals } = facts.workload;
-  const cgroup = await planCgroup(`drayage-${m.id}-source`, pid, m.signal);
+  const cgroup = await planCgroup(sourceCgroup(m.id), facts.workload, m.signal);
   const workload = { ...facts.workload, cgroupPath: cgroup.path };
   const started = startedTree(m.id, workload, cgroup);
   const { stage } = started;
   await beginOnTarget(m, { workload, options: m.options, parents: {} }, started, undo);
-  undo.push('the cgroup', () => leaveCgroup(cgroup));
-  await enterCgroup(cgroup, pid, m.signal);
+  undo.push('the cgroup', () => untilDone(m.stopping, () => leaveCgroup(cgroup), m.noteRetry));
+  await enterCgroup(cgroup, workload, m.signal);
   const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
   for (const message of notes) m.emit({ type: 'note', message });
   m.checkpoint();

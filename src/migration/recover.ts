@@ -7,7 +7,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
-import type { Relays } from '../traffic/relays.ts';
+import type { Arriving, Relays } from '../traffic/relays.ts';
 import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
 import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
@@ -20,7 +20,7 @@ import { finishHandover, removeLeftHold, undoHandover } from './recover-handover
 import { fromJournal } from './resource.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { type StartedData, startedSchema } from './started.ts';
-import { startAgain, wasStopped } from './stop.ts';
+import { giveNameBack, startAgain, wasStopped } from './stop.ts';
 import { endStragglers } from './stragglers.ts';
 import type { TargetPort } from './target-port.ts';
 import { endLeftTrial, wasTried } from './trial.ts';
@@ -37,19 +37,19 @@ interface Recovery {
   signal: AbortSignal;
 }
 
+interface SourceRecovery extends Recovery {
+  redial: (to: string) => Promise<TargetPort>;
+  /** What a human decides while it is in doubt. */
+  decided: Promise<'source' | 'target'>;
+}
+
 type StartedEvent = MigrationEvent & { type: 'started' };
 
 /**
  * Ends a migration that this host was the source of: undoes it up to the intent record, asks the target after it, and
  * rolls forward after the commit.
  */
-export async function recoverSource(
-  recovery: Recovery & {
-    redial: (to: string) => Promise<TargetPort>;
-    /** What a human decides while it is in doubt. */
-    decided: Promise<'source' | 'target'>;
-  },
-): Promise<void> {
+export async function recoverSource(recovery: SourceRecovery): Promise<void> {
   const { id, journal, signal } = recovery;
   const { started, details } = startedOf(journal);
   if (started === undefined || details === undefined) {
@@ -76,18 +76,27 @@ export async function recoverSource(
     case 'committed':
       return rollForward(recovery, details, started);
     case 'retired':
-    case 'undone':
+    case 'undone': {
       // All but the last word was said.
+      const isDone = lastState(journal.records) === 'retired' || (await isWritten(recovery, started));
       if (lastState(journal.records) === 'retired') {
         await switchHandover(recovery, started);
         await recoverPorts(recovery.run, journal.records, recovery.relays);
       }
       await removeLeftHold(recovery.run, journal.records);
       await unmountTmpfs(recovery.run, details.stage);
-      return finish(recovery, lastState(journal.records) === 'retired' ? 'committed' : 'undone');
+      return finish(recovery, isDone ? 'committed' : 'undone');
+    }
     default:
       return undoSource(recovery, details, started);
   }
+}
+
+/** Of a snapshot, whose workload went on beforehand. */
+async function isWritten({ redial, id }: SourceRecovery, { target: to, options }: StartedEvent): Promise<boolean> {
+  if (options.leaveRunning !== true) return false;
+  const target = await redial(to);
+  return (await target.outcome(id)) === 'committed';
 }
 
 /** Ends a migration that this host was the target of: whatever the journal ends with, nothing of it is left half done. */
@@ -114,7 +123,8 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
     const left = containerId === undefined ? 'unknown' : await leftRestore(containerId);
     if (left === 'ran') {
       await keepForwards(recovery);
-      return untilDone(signal, () => releaseCopy(journal, tools));
+      await untilDone(signal, () => releaseCopy(journal, tools));
+      return;
     }
     if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }
@@ -132,8 +142,8 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
 
 /** The workload runs, whatever becomes of it. */
 async function keepForwards({ journal, run, forwards, relays }: Recovery): Promise<void> {
-  const { workload } = (journal.records[0] as { data?: { workload?: string } }).data ?? {};
-  if (workload !== undefined) await relays.forget(workload).catch(() => {});
+  const { workload, listening } = (journal.records[0] as { data?: Partial<Arriving> }).data ?? {};
+  if (workload !== undefined && listening !== undefined) await relays.forget({ workload, listening }).catch(() => {});
   const arrival = arrivalIn(journal.records);
   if (arrival !== undefined) await keepArrival(run, forwards, arrival).catch(() => {});
 }
@@ -156,8 +166,8 @@ function restartIn(journal: Journal): { running: boolean } | undefined {
   return (data as { restart?: { running: boolean } } | undefined)?.restart;
 }
 
-/** Also where its guard has been removed since. */
-function containerOf(journal: Journal): string | undefined {
+/** What the copy's processes are known by. Also where its guard has been removed since. */
+export function containerOf(journal: Journal): string | undefined {
   for (const record of journal.records) {
     if (record.type !== 'acquired' || !['guard', 'rendezvous'].includes(record.resource.kind)) continue;
     const resource = fromJournal(record.resource);
@@ -171,6 +181,8 @@ async function undoSource(recovery: Recovery, details: StartedData, started: Sta
   await endStragglers(details.stage);
   thaw(details.cgroupPath);
   await leaveOwnCgroup(details);
+  const told = await untilDone(signal, () => giveNameBack(docker, details, recovery.id));
+  if (told !== undefined) note(recovery, told);
   if (wasStopped(journal)) await untilDone(signal, () => startAgain(docker, details));
   await untilDone(signal, () => undoHandover(run, journal.records));
   await recoverPorts(run, journal.records, undefined);

@@ -1,4 +1,5 @@
 /** A migration whose outcome could not be told, ended as a human decided after looking at both hosts. */
+import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { thaw } from '../engines/freezer.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
@@ -13,10 +14,10 @@ import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
 import { recoverPorts } from './port-handover.ts';
-import { endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
+import { containerOf, endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
-import { startAgain, wasStopped } from './stop.ts';
+import { giveNameBack, startAgain, wasStopped } from './stop.ts';
 
 /**
  * On the source: thaws its copy, or retires it and forwards its traffic to the target, as after a commit.
@@ -28,17 +29,16 @@ export async function resolveSource(
   { keep, forwards, relays }: { keep: 'source' | 'target'; forwards: ForwardStore; relays: Relays },
 ): Promise<MigrationResult> {
   const { started, details } = startedOf(journal);
-  if (started === undefined || details === undefined) throw notInDoubt(id, journal);
+  if (started === undefined || details === undefined) throw notInDoubt(id, lastState(journal.records));
   await using docker = new Docker({});
   const run = runner();
+  const tell = (message: string): void =>
+    journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
   let result: MigrationResult;
   if (keep === 'target') {
     const { workload, target, options } = started;
     const [failure] = await finishHandover(run, journal.records, forwards, target);
-    if (failure !== undefined) {
-      const message = toldOf(notSwitched({ id, workload }, failure));
-      journal.appendLazy({ type: 'event', event: { time: Date.now(), id, type: 'note', message } });
-    }
+    if (failure !== undefined) tell(toldOf(notSwitched({ id, workload }, failure)));
     const kept = await retireCopy({ docker, journal, options, id }, details);
     await recoverPorts(run, journal.records, relays);
     // What is left of it, forwards repair removes.
@@ -47,6 +47,8 @@ export async function resolveSource(
   } else {
     thaw(details.cgroupPath);
     await leaveOwnCgroup(details);
+    const told = await giveNameBack(docker, details, id);
+    if (told !== undefined) tell(told);
     if (wasStopped(journal)) await startAgain(docker, details);
     await undoHandover(run, journal.records);
     await recoverPorts(run, journal.records, undefined);
@@ -61,15 +63,16 @@ export async function resolveSource(
 
 /** @throws DrayageError NOT_IN_DOUBT where the source's journal knows the outcome. */
 export function assertInDoubt(id: string, journal: Journal): void {
-  if (lastState(journal.records) !== 'unknown') throw notInDoubt(id, journal);
+  const state = lastState(journal.records);
+  if (state !== 'unknown') throw notInDoubt(id, state);
 }
 
-function notInDoubt(id: string, journal: Journal): DrayageError {
-  return new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${lastState(journal.records)}).`);
+export function notInDoubt(id: string, outcome: string | undefined): DrayageError {
+  return new DrayageError('NOT_IN_DOUBT', `The outcome of migration ${id} is known (${outcome}).`);
 }
 
 /**
- * On the target: removes the copy, or makes it an ordinary container, which the user may start, and lets in what is
+ * On the target: ends and removes the copy, or makes it an ordinary container, which the user may start, and lets in what is
  * forwarded for it.
  */
 export async function resolveTarget(
@@ -88,6 +91,9 @@ export async function resolveTarget(
     for (const { side } of kept) await installTarget(run, side);
     return;
   }
+  // The copy may run by now, and what holds CRIU up may let it go on: until nothing of it is left it is not given up.
+  const containerId = containerOf(journal);
+  if (containerId !== undefined) await killContainerProcesses(containerId);
   await journal.append({ type: 'state', state: 'aborted', data: { reason: 'resolved: keep the source' } });
   await undoResources(journal, tools);
 }

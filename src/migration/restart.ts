@@ -15,9 +15,10 @@ import type { MigrationResult } from './events.ts';
 import type { ContainerFacts } from './facts.ts';
 import { armForward, arrivingTraffic, forwardOf } from './handover.ts';
 import { type PreparedRestart, prepareRestart } from './prepare-restart.ts';
+import { TARGET } from './prepared.ts';
 import { retire } from './retire.ts';
 import type { SourceMigration } from './source-migration.ts';
-import { assertState, type Stopped, sendDifferences, stopWorkload } from './stop.ts';
+import { assertState, type Stopped, sendDifferences, stopWorkload, takeName, tellIfStarted } from './stop.ts';
 import type { CommitAnswer } from './target-port.ts';
 import { UndoStack } from './undo.ts';
 
@@ -32,7 +33,10 @@ export async function moveByRestart(m: SourceMigration, facts: ContainerFacts): 
     m.checkpoint();
     stopped = await m.phase('stop', () => stopWorkload(m, prepared, undo));
     m.checkpoint();
-    await m.phase('sync', () => sendDifferences(m, prepared, stopped));
+    await m.phase('sync', async () => {
+      await takeName(m, prepared, undo);
+      await sendDifferences(m, prepared, stopped);
+    });
     await assertState(m, prepared, false);
     m.checkpoint();
     forward = prepared.handover && forwardOf(prepared.handover);
@@ -51,11 +55,18 @@ export async function moveByRestart(m: SourceMigration, facts: ContainerFacts): 
     failure = DrayageError.from(error);
     answer = await endThere(m, failure);
   }
+  if (answer.outcome === 'aborted') undo.drop(TARGET); // It has undone it, and knows nothing of it any more.
   return concluded(m, undo, answer, {
     stoppedAtMs: isRunning ? stopped.atMs : null,
     targetId: prepared.containerId,
     refused: (reason) => failure ?? new DrayageError('NOT_HEALTHY', reason),
-    release: (recorded) => retire(m, prepared, { forward, recorded }),
+    release: async (recorded) => {
+      // Before it is ended; clients do not wait for it.
+      const told = tellIfStarted(m, prepared).catch(() => {});
+      const kept = await retire(m, prepared, { forward, recorded });
+      await told;
+      return kept;
+    },
   });
 }
 

@@ -12,7 +12,6 @@ import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched, toldOf } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
-import { inTurn } from './in-turn.ts';
 import { followPorts } from './port-handover.ts';
 import type { Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -49,7 +48,8 @@ export async function retire(
       }),
   );
   const kept = await untilDone(m.stopping, () => retireCopy(m, started), m.noteRetry);
-  if (relay !== undefined) failures.push(...(await inTurn(() => followPorts(m.run, m.relays, relay))));
+  // Until then its ports are held.
+  if (relay !== undefined) await untilDone(m.stopping, () => followPorts(m.run, m.relays, relay), m.noteRetry);
   if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
   if (addresses !== undefined) await settleAddresses(m, addresses);
   await unmountTmpfs(m.run, started.stage);
@@ -63,7 +63,7 @@ export async function retire(
   return kept;
 }
 
-/** Kills the frozen copy, renames or removes it. Nothing happens for what has been done before. */
+/** Kills the frozen copy, renames it where it is not yet, or removes it. Nothing happens for what has been done before. */
 export async function retireCopy(
   m: Pick<SourceMigration, 'docker' | 'journal' | 'options' | 'id'>,
   { containerId, name, cgroupPath, volumes, homes, limited = [], written = [] }: StartedData,
@@ -81,11 +81,9 @@ export async function retireCopy(
   try {
     await m.docker.wait(containerId, { signal: AbortSignal.timeout(30_000) });
     if (m.options.remove) await removeCopy(m.docker, containerId, volumes);
-    else await m.docker.rename(containerId, keptAs);
+    else if ((await m.docker.inspect(containerId)).Name !== `/${keptAs}`) await m.docker.rename(containerId, keptAs);
   } catch (error) {
-    const { Name: current } = await m.docker.inspect(containerId).catch(() => ({ Name: undefined }));
-    // Gone with --rm, or done already by an agent that crashed afterwards.
-    if (current !== `/${keptAs}` && !isNotFound(error)) throw error;
+    if (!isNotFound(error)) throw error; // Gone with --rm.
   }
   const isKept = await m.docker.inspect(containerId).then(
     () => true,

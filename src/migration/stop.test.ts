@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { DrayageError } from '../errors.ts';
 import type { Docker } from '../tools/docker.ts';
-import { startAgain } from './stop.ts';
+import { giveNameBack, startAgain } from './stop.ts';
 
 /** An engine whose container runs for the first `looks` looks; undefined: there is none. */
 function engine(looks: number | undefined): { docker: Docker; starts: string[] } {
@@ -29,4 +29,29 @@ it.each<[string, number | undefined, boolean, boolean]>([
   const { docker, starts } = engine(looks);
   await startAgain(docker, { containerId: 'c0ffee', restart: { running, stopMs: 100 } }, 300);
   expect(starts).toEqual(expected ? ['c0ffee'] : []);
+});
+
+const STARTED = {
+  ...{ containerId: 'c0ffee', name: 'web', cgroupPath: '', stage: '', volumes: [], restartPolicy: { Name: 'no' } },
+  restart: { running: true, stopMs: 100 },
+};
+const ID = '20261121-120000-abcd';
+
+it.each<[string, string, string | undefined, string[], RegExp | undefined]>([
+  ['it has the name that it is kept under', `web-moved-${ID}`, undefined, ['web'], undefined],
+  ['it has its own', 'web', undefined, [], undefined],
+  ['somebody called it something else', 'other', undefined, [], undefined],
+  ['another has its name', `web-moved-${ID}`, 'Conflict. The name "/web" is already in use', [], /another container/],
+])('gives a container its name back: %s', async (_, has, refused, expected, told) => {
+  const names: string[] = [];
+  const docker = {
+    inspect: async () => ({ Name: `/${has}` }),
+    rename: async (_id: string, name: string) => {
+      if (refused !== undefined) throw new DrayageError('DOCKER_REFUSED', refused);
+      names.push(name);
+    },
+  };
+  const said = await giveNameBack(docker as unknown as Docker, STARTED, ID);
+  expect(names).toEqual(expected);
+  expect(said ?? '').toMatch(told ?? /^$/);
 });

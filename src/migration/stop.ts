@@ -1,5 +1,6 @@
 /** What is done by restart while the workload stands still on the source: it is stopped, and the last differences go. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keptName } from '../engines/docker/kept-copy.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { DrayageError } from '../errors.ts';
 import type { BytePath } from '../files/byte-path.ts';
@@ -51,6 +52,48 @@ export async function stopWorkload(m: SourceMigration, prepared: PreparedRestart
   return { atMs, mapped };
 }
 
+/**
+ * The name that it is kept under after the commit it has from now on: whoever starts it by its own, a unit of systemd or
+ * a user, finds none, and does not run it beside its copy.
+ */
+export async function takeName(m: SourceMigration, { started }: PreparedRestart, undo: UndoStack): Promise<void> {
+  undo.push('the name', async () => {
+    const told = await untilDone(m.stopping, () => giveNameBack(m.docker, started, m.id), m.noteRetry);
+    if (told !== undefined) m.emit({ type: 'note', message: told });
+  });
+  await m.trace.step('take its name', () => m.docker.rename(started.containerId, keptName(started.name, m.id)));
+}
+
+/**
+ * Nothing happens where it has its name, or is gone.
+ * @returns what is to be told: another container has the name by now.
+ */
+export async function giveNameBack(
+  docker: Docker,
+  { containerId, name, restart }: StartedData,
+  id: string,
+): Promise<string | undefined> {
+  if (restart === undefined) return undefined;
+  const kept = keptName(name, id);
+  try {
+    const { Name } = await docker.inspect(containerId);
+    if (Name === `/${kept}`) await docker.rename(containerId, name);
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    if (!/already in use/.test((error as Error).message)) throw error;
+    return `another container is called ${name} by now: the one that was to move is called ${kept}`;
+  }
+  return undefined;
+}
+
+/** Told, where its copy was committed: it is ended, as all that it has done since. */
+export async function tellIfStarted(m: SourceMigration, { facts }: PreparedRestart): Promise<void> {
+  const { State } = await m.docker.inspect(facts.workload.id);
+  if (State.StartedAt === startedAt(facts)) return;
+  const message = `something started ${facts.workload.ref.name} here beside its copy: it is ended, with what it did since`;
+  m.emit({ type: 'note', message });
+}
+
 /** All that has changed since the first passes; the writable layer raw again, as neither side has it mounted. */
 export async function sendDifferences(
   m: SourceMigration,
@@ -79,11 +122,15 @@ export async function assertState(
   running: boolean,
 ): Promise<void> {
   const { State } = await m.docker.inspect(workload.id);
-  const { ref, inspect } = workload;
-  const before = (inspect as { State?: { StartedAt?: string } }).State?.StartedAt;
+  const { ref } = workload;
+  const before = startedAt({ workload });
   if (State.Running === running && State.StartedAt === before) return;
   const what = State.StartedAt === before ? 'stopped' : 'started';
   throw new DrayageError('STATE_CHANGED', `Something ${what} ${ref.name} while it was being moved.`);
+}
+
+function startedAt({ workload }: Pick<PreparedRestart['facts'], 'workload'>): string | undefined {
+  return (workload.inspect as { State?: { StartedAt?: string } }).State?.StartedAt;
 }
 
 /**

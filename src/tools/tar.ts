@@ -16,7 +16,7 @@ export interface Packing {
   root: string;
   /** Of all in `root`, only what is named on standard input, each name ended by a zero byte; default all. */
   listed?: boolean;
-  /** Where the names of what was packed go, one a line, as `readIndex` takes them. */
+  /** Where the names of what was packed, or unpacked, go, one a line, as `readIndex` takes them. */
   index?: string;
   signal?: AbortSignal | undefined;
 }
@@ -25,19 +25,20 @@ export interface Packing {
 export function startPacking({ root, listed = false, index, signal }: Packing): Started {
   const notes = OVERLAY_NOTES.map((note) => `--xattrs-exclude=trusted.overlay.${note}`);
   const what = listed ? ['--null', '--verbatim-files-from', '--no-recursion', '--files-from=-'] : ['.'];
-  const told = index === undefined ? [] : ['--verbose', '--quoting-style=escape', `--index-file=${index}`];
-  const args = ['--create', '--file=-', `--directory=${root}`, ...WHOLE, ...notes, ...told, ...what];
+  const args = ['--create', '--file=-', `--directory=${root}`, ...WHOLE, ...notes, ...told(index), ...what];
   return start('tar', args, options(signal));
 }
 
 /**
- * Its standard input is the tar. Below `root` there must be no link that leads out of it where a name of the tar passes:
- * tar itself puts the links that it makes in place only at the end (GNU tar manual, "Security rules of thumb").
+ * Its standard input is the tar. Where that is not one's own, `root` must be empty: tar follows links that are there,
+ * also to the files that hard links are to be to. Those that it makes itself it puts in place only at the end (GNU tar
+ * manual, "Security rules of thumb").
  */
-export function startUnpacking({ root, signal }: Pick<Packing, 'root' | 'signal'>): Started {
+export function startUnpacking({ root, index, signal }: Pick<Packing, 'root' | 'index' | 'signal'>): Started {
   const exact = ['--same-permissions', '--same-owner', '--delay-directory-restore'];
   const [, ...attributes] = WHOLE.filter((option) => option !== '--sparse');
-  return start('tar', ['--extract', '--file=-', `--directory=${root}`, ...attributes, ...exact], options(signal));
+  const args = ['--extract', '--file=-', `--directory=${root}`, ...attributes, ...exact, ...told(index)];
+  return start('tar', args, options(signal));
 }
 
 /**
@@ -75,6 +76,10 @@ function unquoted(line: string): string {
   return line.replace(/\\([0-7]{3}|.)/g, (_, code: string) => {
     return /^[0-7]{3}$/.test(code) ? String.fromCharCode(Number.parseInt(code, 8)) : (ESCAPES[code] ?? code);
   });
+}
+
+function told(index: string | undefined): string[] {
+  return index === undefined ? [] : ['--verbose', '--quoting-style=escape', `--index-file=${index}`];
 }
 
 function options(signal: AbortSignal | undefined) {

@@ -177,12 +177,18 @@ while True: time.sleep(1)`;
     expect(await pair.leftovers()).toEqual([]);
   });
 
-  test('Ctrl-C while the copy is waited for', async () => {
+  test('while the copy is waited for nobody starts it by its name; Ctrl-C gives it back', async () => {
     const { a } = pair;
     await counter(a);
-    await migrateWith(pair, { phase: 'commit', afterMs: 500 }, interrupted, {
+    let status: number | null = 0;
+    const startedByName = async (all: Pair, strike: () => Promise<void>): Promise<undefined> => {
+      status = (await a.run('docker', ['start', 'web'], { okCodes: [1] })).code;
+      return interrupted(all, strike);
+    };
+    await migrateWith(pair, { phase: 'commit', afterMs: 500 }, startedByName, {
       flags: [...RESTART, '--healthy-url', NOBODY],
     });
+    expect(status).toBe(1);
     expect(await running(a)).toEqual(['web']);
     await expectOneWholeCopy(pair);
   });

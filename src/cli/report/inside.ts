@@ -13,6 +13,9 @@ export function renderInside(inside: Inside, look: Look): string {
   const files = processes.flatMap(({ pid, files: open }) =>
     open.map(({ fd, target }) => [String(pid), String(fd), printable(target)]),
   );
+  // Of a container that of its configuration; others have none but that of each process.
+  const own = processes.flatMap(({ pid, environment: all }) => all.map((line) => `${pid} ${line}`));
+  const lines = image === null ? own : environment;
   return [
     `${look.style.green('✔')} whole and unaltered: ${kind} ${id} of ${look.style.bold(printable(workload))}\n`,
     renderTable(
@@ -32,7 +35,7 @@ export function renderInside(inside: Inside, look: Look): string {
       look,
     ).replace(/^.*\n/, ''),
     title('Processes'),
-    ...treeOf(processes, 0).map(({ process, depth }) => `${'  '.repeat(depth + 1)}${describe(process)}\n`),
+    ...treeOf(processes).map(({ process, depth }) => `${'  '.repeat(depth + 1)}${describe(process)}\n`),
     title('Memory'),
     renderTable(
       ['kind', 'resident'],
@@ -47,8 +50,8 @@ export function renderInside(inside: Inside, look: Look): string {
       sockets.map(({ kind: of, state = '', local, peer = '' }) => [of, state, printable(local), printable(peer)]),
       look,
     ),
-    ...(environment.length === 0 ? [] : [title('Environment')]),
-    ...environment.map((line) => `  ${printable(line)}\n`),
+    ...(lines.length === 0 ? [] : [title('Environment')]),
+    ...lines.map((line) => `  ${printable(line)}\n`),
     title('Parts'),
     renderTable(
       ['name', 'size', 'what'],
@@ -58,18 +61,23 @@ export function renderInside(inside: Inside, look: Look): string {
   ].join('');
 }
 
-/** Parents before their children; whose parent is not there stands at the top. */
-function treeOf(
-  all: readonly ProcessContents[],
-  parent: number,
-  depth = 0,
-): { process: ProcessContents; depth: number }[] {
+interface Placed {
+  process: ProcessContents;
+  depth: number;
+}
+
+/** Parents before their children; whose parent is not there, or is below itself, stands at the top. */
+function treeOf(all: readonly ProcessContents[]): Placed[] {
   const pids = new Set(all.map(({ pid }) => pid));
-  const here = all.filter((process) => (pids.has(process.parent) ? process.parent : 0) === parent);
-  // Nobody is his own ancestor, whatever the archive says.
-  return here.flatMap((process) =>
-    depth > all.length ? [] : [{ process, depth }, ...(process.pid === 0 ? [] : treeOf(all, process.pid, depth + 1))],
-  );
+  const seen = new Set<ProcessContents>();
+  const below = (process: ProcessContents, depth: number): Placed[] => {
+    if (seen.has(process)) return [];
+    seen.add(process);
+    const children = all.filter(({ parent }) => parent === process.pid);
+    return [{ process, depth }, ...children.flatMap((child) => below(child, depth + 1))];
+  };
+  const tops = all.filter(({ parent }) => !pids.has(parent));
+  return [...tops, ...all].flatMap((process) => below(process, 0));
 }
 
 function describe({ pid, name, command, threads }: ProcessContents): string {

@@ -7,12 +7,12 @@ import { type Run, startDetached } from '../../exec/run.ts';
 import { Rendezvous } from '../docker/rendezvous.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
 import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
-import { makeCgroup, planLimits } from './limits.ts';
+import { copyCgroup, makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
 import { placeFiles } from './place-files.ts';
 import { TREE } from './placed-record.ts';
 import { quote } from './quote.ts';
-import { treeScripts } from './restore-scripts.ts';
+import { type LaunchCgroups, treeScripts } from './restore-scripts.ts';
 import { TERMINAL_DIR } from './terminal-dir.ts';
 
 /** The one tree of files that there is. */
@@ -103,12 +103,10 @@ export class TreeCopy implements CopyMaker {
     return undefined;
   }
 
-  /** @returns `cgroup.procs` files to be joined, the last of each hierarchy being the copy's */
-  async #makeCgroups(): Promise<string[]> {
+  async #makeCgroups(): Promise<LaunchCgroups> {
     const { id, workload, options, acquire } = this.#o;
-    const name = `drayage-${id}`;
-    const hasHelpers = workload.terminals.length > 0 || options.pidNamespace === true;
-    const limited = await planLimits(name, workload.limits, hasHelpers);
+    const name = copyCgroup(id, workload.terminals.length > 0 || options.pidNamespace === true);
+    const limited = await planLimits(name, workload.limits);
     const own = await freshCgroup(name);
     if (!limited.some(({ path }) => path === own)) {
       await acquire({ kind: 'cgroup', path: own });
@@ -118,8 +116,8 @@ export class TreeCopy implements CopyMaker {
       await acquire({ kind: 'cgroup', ...cgroup });
       await makeCgroup(cgroup);
     }
-    const paths = [...(await rootCgroups()), own, ...limited.map(({ path }) => path)];
-    return [...new Set(paths)].map((path) => join(path, 'cgroup.procs'));
+    const procs = (paths: readonly string[]): string[] => paths.map((path) => join(path, 'cgroup.procs'));
+    return { roots: procs(await rootCgroups()), own: procs([...new Set([own, ...limited.map(({ path }) => path)])]) };
   }
 
   #place(): Promise<void> {
@@ -133,7 +131,7 @@ export class TreeCopy implements CopyMaker {
    * script(1) makes the terminal and keeps it, whatever becomes of the agent: its ends are fifos that it has open for
    * reading and writing itself. While nobody takes what is written, the tree waits as behind Ctrl-S.
    */
-  async #launchOnTerminal(launcher: string, cgroups: readonly string[]): Promise<void> {
+  async #launchOnTerminal(launcher: string, { roots, own }: LaunchCgroups): Promise<void> {
     const { id, run, acquire } = this.#o;
     const dir = join(TERMINAL_DIR, id);
     await acquire({ kind: 'terminal', path: dir });
@@ -145,7 +143,7 @@ export class TreeCopy implements CopyMaker {
     const inner = `readlink /proc/self/fd/0 >${dir}/name; exec ${launcher}`;
     const lines = [
       '#!/bin/sh',
-      `for procs in ${cgroups.map(quote).join(' ')}; do echo $$ >"$procs"; done`,
+      `for procs in ${[...roots, ...own].map(quote).join(' ')}; do echo $$ >"$procs"; done`,
       `echo $$ >${dir}/pid`,
       `exec env --default-signal=INT,QUIT,HUP SHELL=/bin/sh script --quiet --flush --command ${quote(inner)} /dev/null 0<>${dir}/in 1<>${dir}/out 2>${dir}/errors`,
     ];

@@ -1,5 +1,5 @@
 /** What became of an archive that was being written when the agent was stopped: a target that only answers for it. */
-import { rm, stat } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { partialOf } from '../../archive/output.ts';
 import { DrayageError } from '../../errors.ts';
 import type { TargetOutcome, TargetPort } from '../target-port.ts';
@@ -28,17 +28,17 @@ export function archiveOutcome(path: string): TargetPort {
  */
 async function outcomeOf(path: string): Promise<TargetOutcome> {
   if (path === '-') return 'unknown';
-  if (await isThere(partialOf(path))) {
-    await rm(partialOf(path));
-    return 'aborted';
-  }
-  return (await isThere(path)) ? 'committed' : 'unknown';
+  const [partial, whole] = await Promise.all([inodeOf(partialOf(path)), inodeOf(path)]);
+  if (partial !== undefined) await rm(partialOf(path));
+  if (partial !== undefined && partial !== whole) return 'aborted';
+  return whole === undefined ? 'unknown' : 'committed';
 }
 
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
+/** For a moment a file that is whole has both names. */
+function inodeOf(path: string): Promise<string | undefined> {
+  return lstat(path).then(
+    ({ dev, ino }) => `${dev} ${ino}`,
+    () => undefined,
   );
 }
 

@@ -5,7 +5,7 @@
  */
 import { type Duplex, duplexPair, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { MANIFEST } from '../../archive/layout.ts';
+import { MANIFEST, MAX_ENTRY } from '../../archive/layout.ts';
 import type { ArchiveOutput } from '../../archive/output.ts';
 import { ArchiveWriter } from '../../archive/writer.ts';
 import type { HostFacts, TreeQuestion, TreeSurroundings } from '../../engines/facts.ts';
@@ -24,6 +24,8 @@ export interface ArchiveTargetOptions {
   self: { name: string; machine: string };
   /** Version of this program. */
   drayage: string;
+  /** Throws what an import would say of it. */
+  assertOpenable?: (manifest: Manifest) => void;
   /** Left out where the image is only to be named: what the host that imports it will have. */
   image?: { id: string; tags: string[] };
 }
@@ -60,13 +62,20 @@ export class ArchiveTarget implements TargetPort {
       ...{ from, host: withoutOthers(this.#host ?? (await this.survey())), workload, options },
       image: image === undefined,
     };
-    await this.#writer.document(MANIFEST, manifest);
+    const written = JSON.parse(JSON.stringify(manifest)) as Manifest;
+    try {
+      this.#options.assertOpenable?.(written);
+    } catch (error) {
+      const what = DrayageError.from(error).message;
+      throw new DrayageError('ARCHIVE_WRITE', `No import would take the archive: ${what}`, { cause: error });
+    }
+    await this.#document(MANIFEST, written);
   }
 
   async channel(_id: string, purpose: ChannelPurpose, meta: unknown): Promise<Duplex> {
     if (purpose === 'files') throw noAnswer('files');
     const name = `${String(++this.#count).padStart(2, '0')}-${purpose}`;
-    await this.#writer.document(`${name}.json`, { purpose, meta: meta as StreamHead['meta'] } satisfies StreamHead);
+    await this.#document(`${name}.json`, { purpose, meta: meta as StreamHead['meta'] } satisfies StreamHead);
     const [near, far] = duplexPair({ highWaterMark: 1 << 20 });
     far.on('error', () => {}); // Whoever reads it is told.
     const recorded = this.#record(purpose, far, this.#writer.stream(name)).catch((error: unknown) => {
@@ -93,11 +102,11 @@ export class ArchiveTarget implements TargetPort {
   }
 
   async begin(_id: string, start: { descriptors: string[] }): Promise<void> {
-    await this.#writer.document(DOCUMENTS.start, start);
+    await this.#document(DOCUMENTS.start, start);
   }
 
   async describe(contents: Contents): Promise<void> {
-    await this.#writer.document(DOCUMENTS.contents, contents);
+    await this.#document(DOCUMENTS.contents, contents);
   }
 
   async restore(): Promise<void> {
@@ -167,6 +176,14 @@ export class ArchiveTarget implements TargetPort {
 
   repoint(): Promise<never> {
     throw noAnswer('repoint');
+  }
+
+  /** @throws DrayageError ARCHIVE_WRITE for one that no reader would take */
+  async #document(name: string, value: unknown): Promise<void> {
+    // As it is written, with a blank and a line end more for each part.
+    if (Buffer.byteLength(JSON.stringify(value, null, 1)) > MAX_ENTRY)
+      throw new DrayageError('ARCHIVE_WRITE', `${name} of the archive would be larger than an archive's parts may be.`);
+    await this.#writer.document(name, value);
   }
 
   async #record(purpose: ChannelPurpose, stream: Duplex, entry: Writable): Promise<void> {

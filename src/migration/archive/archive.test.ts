@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Duplex, duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
 import { expect, test } from 'vitest';
-import { goodHost, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
+import { goodHost, goodInspect, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
 import { fileOutput, partialOf } from '../../archive/output.ts';
 import { DrayageError } from '../../errors.ts';
 import { LogSync } from '../../files/logs.ts';
@@ -16,9 +16,11 @@ import type { ChannelPurpose, OpenTarget, TargetPort } from '../target-port.ts';
 import { anyHost } from './any-host.ts';
 import { archiveOutcome } from './archive-outcome.ts';
 import { ArchiveTarget } from './archive-target.ts';
+import { checkStream } from './export-findings.ts';
 import { checkImport } from './import-findings.ts';
 import { lookInto, withoutValues } from './inside.ts';
 import type { Manifest } from './manifest.ts';
+import { occupiedBinds } from './occupied-binds.ts';
 import { type ArchiveSource, replay } from './replay.ts';
 
 const IMAGE = randomBytes(100_000);
@@ -75,6 +77,29 @@ test.each(['create', 'begin', 'restore', 'channel memory'])('where %s fails, all
   expect(target.calls).not.toContain('commit');
 });
 
+test('where the copy itself finds no room, the import is undone: there is no going on with half of it', async () => {
+  using directory = scratch();
+  const target = new FakeTarget();
+  target.failing = 'create';
+  target.failure = new DrayageError('DOCKER_REFUSED', 'no space left on device');
+  const room = async (): Promise<void> => expect.unreachable();
+  const result = await imported(directory.path, await archived(directory.path), target, room);
+  expect(result).toMatchObject({ outcome: 'undone', error: { code: 'DOCKER_REFUSED' } });
+  expect(target.calls.at(-1)).toBe('abort');
+});
+
+test('an undo does not wait for a target that takes nothing more', async () => {
+  using directory = scratch();
+  const target = new FakeTarget();
+  target.stuck = 'tar';
+  const path = await archived(directory.path);
+  const asked = new DrayageError('CANCELLED', 'as asked');
+  const onBegin = (m: SourceMigration): void => void setTimeout(() => m.cancel(asked), 100);
+  const result = await imported(directory.path, path, target, undefined, onBegin);
+  expect(result).toMatchObject({ outcome: 'undone', error: { code: 'CANCELLED' } });
+  expect(target.calls.at(-1)).toBe('abort');
+});
+
 test('what was altered since it was checked is found before it runs', async () => {
   using directory = scratch();
   const path = await archived(directory.path);
@@ -88,6 +113,22 @@ test('what was altered since it was checked is found before it runs', async () =
     error: { code: 'ARCHIVE_DAMAGED' },
   });
   expect(target.calls).not.toContain('commit');
+});
+
+test('what no import would take is not written: limits of its own, and of an archive', async () => {
+  using directory = scratch();
+  const target = await writing(`${directory.path}/web.drayage`);
+  const long = { descriptors: ['x'.repeat(65 << 20)] };
+  await expect(target.begin(ID, long)).rejects.toMatchObject({ code: 'ARCHIVE_WRITE' });
+  await target.abort(ID, 'told so');
+  const refuse = (): never => {
+    throw new DrayageError('ARCHIVE_DAMAGED', 'too many files');
+  };
+  const refused = writing(`${directory.path}/web.drayage`, OPTIONS, refuse);
+  await expect(refused).rejects.toMatchObject({
+    code: 'ARCHIVE_WRITE',
+    message: expect.stringMatching(/too many files/),
+  });
 });
 
 test('an export that is undone leaves no file', async () => {
@@ -109,6 +150,9 @@ test('what became of an export that was cut short', async () => {
   expect(existsSync(partialOf(path))).toBe(false);
   writeFileSync(path, '');
   expect(await archiveOutcome(path).outcome(ID)).toBe('committed');
+  linkSync(path, partialOf(path));
+  expect(await archiveOutcome(path).outcome(ID)).toBe('committed');
+  expect(existsSync(partialOf(path))).toBe(false);
 });
 
 test('values of the environment are shown only where asked for', async () => {
@@ -125,6 +169,19 @@ test('values of the environment are shown only where asked for', async () => {
   ]);
 });
 
+test.each(['contents', 'environment'])('%s that an archive only pretends to have are told as damage', async (what) => {
+  using directory = scratch();
+  const path = `${directory.path}/web.drayage`;
+  const target = await writing(path, OPTIONS, ({ workload }) => {
+    if (what === 'environment') Object.assign(workload, { inspect: { Config: { Env: 7 } } });
+  });
+  await target.describe({ processes: what === 'contents' ? [null as never] : [], sockets: [] });
+  await target.begin(ID, { descriptors: [] });
+  expect(await target.commit()).toMatchObject({ outcome: 'running' });
+  const looking = lookInto(createReadStream(path), undefined);
+  await expect(looking).rejects.toMatchObject({ code: 'ARCHIVE_DAMAGED' });
+});
+
 test('nothing is known of the host that an archive is for, but for what it must have', () => {
   const host = goodHost('a');
   const any = anyHost(host, { id: 'sha256:1111', tags: [] });
@@ -136,7 +193,7 @@ test('nothing is known of the host that an archive is for, but for what it must 
 test('what stands against an import', () => {
   const target = goodHost('b');
   const codes = (manifest: Partial<Manifest>, host = target) =>
-    checkImport({ ...MANIFEST, ...manifest }, host).map(({ code }) => code);
+    checkImport({ ...MANIFEST, ...manifest }, host, []).map(({ code }) => code);
   expect(codes({})).toEqual([]);
   // An archive is older, and may be of another version.
   expect(codes({ host: { ...goodHost('a'), time: target.time - 86_400_000, drayage: '0.0.1' } })).toEqual([]);
@@ -150,16 +207,45 @@ test('what stands against an import', () => {
   );
 });
 
+test('an export to a pipe costs a word, a snapshot does not', () => {
+  expect(checkStream('web', true).map(({ code, severity }) => [code, severity])).toEqual([['STREAM_UNSEEN', 'costs']]);
+  expect([...checkStream('web', true, true), ...checkStream('web', false)]).toEqual([]);
+});
+
+test('what an import deletes at the paths of binds costs a word, and so does a privileged container', async () => {
+  using directory = scratch();
+  const [full, empty] = [`${directory.path}/full`, `${directory.path}/empty`];
+  for (const path of [full, empty]) mkdirSync(path);
+  writeFileSync(`${full}/precious`, '');
+  writeFileSync(`${directory.path}/file`, '');
+  const binds = ['full', 'empty', 'file', 'none'].map((name) => {
+    const path = `${directory.path}/${name}`;
+    return { key: `bind:${path}`, kind: 'bind' as const, path, bytes: 0, entries: 0 };
+  });
+  const manifest = { ...MANIFEST, workload: { ...goodWorkload(), files: binds } };
+  expect(await occupiedBinds(manifest)).toEqual([]);
+  const occupied = await occupiedBinds({ ...manifest, options: { ...OPTIONS, carryBinds: true } });
+  expect(occupied).toEqual([full, `${directory.path}/file`]);
+  const inspect = goodInspect();
+  inspect.HostConfig.Privileged = true;
+  const findings = checkImport({ ...MANIFEST, workload: { ...goodWorkload(), inspect } }, goodHost('b'), occupied);
+  expect(findings.map(({ code }) => code)).toEqual(['PRIVILEGED', 'BIND_CARRIED', 'BIND_CARRIED']);
+});
+
 const MANIFEST: Manifest = {
   ...{ format: 1, id: ID, createdAt: 0, drayage: '1', kind: 'export', from: { name: 'a', machine: 'm' } },
   ...{ host: goodHost('a'), workload: goodWorkload(), options: OPTIONS, image: true },
 };
 
-async function writing(path: string, options: MigrateOptions = OPTIONS): Promise<ArchiveTarget> {
+async function writing(
+  path: string,
+  options: MigrateOptions = OPTIONS,
+  assertOpenable: (manifest: Manifest) => void = () => {},
+): Promise<ArchiveTarget> {
   const target = new ArchiveTarget({
     output: await fileOutput(path),
     hostFacts: async () => goodHost('a'),
-    ...{ self: { name: 'a', machine: 'm' }, drayage: '1' },
+    ...{ self: { name: 'a', machine: 'm' }, drayage: '1', assertOpenable },
   });
   await target.survey();
   await target.open({
@@ -212,6 +298,7 @@ async function imported(
   room: ArchiveSource['room'] = async (error) => {
     throw error;
   },
+  onBegin: (m: SourceMigration) => void = () => {},
 ) {
   await using journal = await Journal.create(directory, ID, 'source');
   const never = new AbortController().signal;
@@ -226,6 +313,7 @@ async function imported(
     ...{ self: { name: 'b', machine: 'n' }, claim: () => {}, hostFacts: async () => goodHost('b') },
     exclusively: (work) => work(),
   });
+  onBegin(m);
   const read = () => createReadStream(path) as AsyncIterable<Buffer>;
   const result = await replay(m, { manifest: MANIFEST, read, room });
   await m.close();
@@ -242,6 +330,9 @@ class FakeTarget implements TargetPort {
   opened: OpenTarget | undefined;
   descriptors: string[] | undefined;
   failing: string | undefined;
+  failure = new DrayageError('RESTORE_FAILED', 'As told.');
+  /** Takes nothing. */
+  stuck: ChannelPurpose | undefined;
   /** Finds no room. */
   full: ChannelPurpose | undefined;
 
@@ -266,6 +357,7 @@ class FakeTarget implements TargetPort {
       far.once('data', () => near.destroy(new DrayageError('FILES_NO_SPACE', 'No space left on device')));
       return near;
     }
+    if (this.stuck === purpose) return near;
     const received = buffer(far.iterator({ destroyOnReturn: false }) as unknown as NodeJS.ReadableStream);
     this.#contents.set(purpose, received);
     received.then(
@@ -346,6 +438,6 @@ class FakeTarget implements TargetPort {
 
   #note(call: string): void {
     this.calls.push(call);
-    if (call === this.failing) throw new DrayageError('RESTORE_FAILED', 'As told.');
+    if (call === this.failing) throw this.failure;
   }
 }

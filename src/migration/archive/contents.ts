@@ -1,28 +1,36 @@
 /** What a workload is made of at the moment of its freeze, for whoever looks into the archive: read from /proc. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { z } from 'zod';
 import { parseStatus } from '../../tools/proc.ts';
 import { formatEndpoint, parseInetSockets, parseUnixSockets } from '../../tools/proc-net.ts';
 
-export interface Contents {
-  processes: ProcessContents[];
-  /** Open sockets of the network namespace, of all kinds. */
-  sockets: { kind: string; local: string; peer?: string; state?: string }[];
-}
-
-export interface ProcessContents {
+const processSchema = z.object({
   /** In the workload's own pid namespace; the parent's is 0 for the first. */
-  pid: number;
-  parent: number;
-  name: string;
-  command: string[];
-  threads: number;
+  pid: z.number(),
+  parent: z.number(),
+  name: z.string(),
+  command: z.array(z.string()),
+  threads: z.number(),
   /** Resident, in bytes. */
-  memory: { anonymous: number; file: number; shared: number; swap: number };
+  memory: z.object({ anonymous: z.number(), file: z.number(), shared: z.number(), swap: z.number() }),
   /** Descriptor and what it is. */
-  files: { fd: number; target: string }[];
+  files: z.array(z.object({ fd: z.number(), target: z.string() })),
   /** `NAME=value` */
-  environment: string[];
-}
+  environment: z.array(z.string()),
+});
+export type ProcessContents = z.infer<typeof processSchema>;
+
+export const contentsSchema = z.object({
+  processes: z.array(processSchema),
+  /** Open sockets of the network namespace, of all kinds. */
+  sockets: z.array(
+    z.object({
+      ...{ kind: z.string(), local: z.string() },
+      ...{ peer: z.string().exactOptional(), state: z.string().exactOptional() },
+    }),
+  ),
+});
+export type Contents = z.infer<typeof contentsSchema>;
 
 export async function contentsOf(pids: readonly number[], proc = '/proc'): Promise<Contents> {
   const looked = await Promise.all(pids.map((pid) => lookAt(`${proc}/${pid}`).catch(() => undefined)));

@@ -1,11 +1,12 @@
 /** What is in an archive, without making anything of it. */
+
+import { z } from 'zod';
 import { decrypted, type Key } from '../../archive/encryption.ts';
-import { MANIFEST } from '../../archive/layout.ts';
+import { damaged, MANIFEST } from '../../archive/layout.ts';
 import { readArchive } from '../../archive/reader.ts';
 import { isTree } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
-import type { ContainerInspect } from '../../tools/docker-types.ts';
-import type { Contents } from './contents.ts';
+import { type Contents, contentsSchema } from './contents.ts';
 import { DOCUMENTS, type Manifest, parseManifest, streamSchema } from './manifest.ts';
 
 export interface Inside extends Contents {
@@ -33,7 +34,7 @@ export async function lookInto(input: AsyncIterable<Buffer>, key: Key | undefine
     const name = /^(\d+-[a-z]+)\.json$/.exec(entry.name)?.[1];
     if (name !== undefined) streams.set(name, { name, what: purposeOf(entry.value), storedBytes: 0 });
     if (entry.name === MANIFEST) manifest = parseManifest(entry.value);
-    if (entry.name === DOCUMENTS.contents) contents = entry.value as Contents;
+    if (entry.name === DOCUMENTS.contents) contents = parsed(contentsSchema, entry.value, entry.name);
   }
   if (manifest === undefined) throw new DrayageError('ARCHIVE_DAMAGED', 'The archive does not say what it holds.');
   const { workload, image: inside, ...rest } = manifest;
@@ -44,9 +45,18 @@ export async function lookInto(input: AsyncIterable<Buffer>, key: Key | undefine
       image: isTree(workload) ? null : { id: workload.image.id, reference: workload.image.reference, inside },
     },
     ...contents,
-    environment: isTree(workload) ? [] : ((workload.inspect as ContainerInspect).Config.Env ?? []),
+    environment: isTree(workload) ? [] : (parsed(configSchema, workload.inspect, MANIFEST).Config.Env ?? []),
     streams: [...streams.values()],
   };
+}
+
+const configSchema = z.object({ Config: z.object({ Env: z.array(z.string()).nullish() }) });
+
+/** @throws DrayageError ARCHIVE_DAMAGED */
+function parsed<T>(schema: z.ZodType<T>, value: unknown, name: string): T {
+  const result = schema.safeParse(value);
+  if (!result.success) throw damaged(`${name} is not to be understood`, result.error);
+  return result.data;
 }
 
 /** With the names of the environment only. */
@@ -63,9 +73,9 @@ function namesOf(environment: readonly string[]): string[] {
 }
 
 function purposeOf(head: unknown): string {
-  const parsed = streamSchema.safeParse(head);
-  if (!parsed.success) return '';
-  const { purpose, meta } = parsed.data;
+  const said = streamSchema.safeParse(head);
+  if (!said.success) return '';
+  const { purpose, meta } = said.data;
   return [purpose, meta.key, meta.pass].filter((word) => typeof word === 'string').join(' ');
 }
 

@@ -17,6 +17,7 @@ import { parentsThere } from '../plan.ts';
 import type { SourceMigration } from '../source-migration.ts';
 import { checkImport } from './import-findings.ts';
 import { DOCUMENTS, type Manifest, type StreamHead, startSchema, streamSchema } from './manifest.ts';
+import { ofImport } from './recover-import.ts';
 
 export interface ArchiveSource {
   manifest: Manifest;
@@ -32,13 +33,13 @@ export async function replay(m: SourceMigration, archive: ArchiveSource): Promis
   try {
     const host = await m.phase('survey', () => surveyTarget(manifest.workload, m.target));
     await m.phase('preflight', async () => assertImportable(m, manifest, host));
-    began = true;
     const { workload, options } = manifest;
     await m.target.open({
       ...{ id: m.id, workload, archive: manifest.id },
       options: { ...options, dropConnections: true },
       parents: isTree(workload) ? {} : parentsThere({ workload, source: manifest.host, target: host }),
     });
+    began = true;
     const descriptors = await m.phase('prepare', () => unpack(m, archive));
     m.checkpoint();
     await m.phase('restore', async () => {
@@ -60,12 +61,14 @@ export async function replay(m: SourceMigration, archive: ArchiveSource): Promis
 /** Puts every stream in its place, again from the start of those that had no room. @returns for the start of the copy */
 async function unpack(m: SourceMigration, archive: ArchiveSource): Promise<string[]> {
   const done = new Set<string>();
-  let created = false;
-  const create = async (): Promise<void> => {
-    if (created) return;
-    created = true;
-    const { notes } = await m.trace.step('create copy', () => m.target.create(m.id));
-    for (const message of notes) m.emit({ type: 'note', message });
+  let created: Promise<void> | undefined;
+  let isCreateFailed = false;
+  const create = (): Promise<void> => {
+    created ??= createCopy(m).catch((error: unknown) => {
+      isCreateFailed = true;
+      throw error;
+    });
+    return created;
   };
   for (;;) {
     try {
@@ -74,12 +77,18 @@ async function unpack(m: SourceMigration, archive: ArchiveSource): Promise<strin
       return descriptors;
     } catch (error) {
       m.checkpoint();
-      const reason = noRoom(error);
+      // What is half made cannot be gone on with.
+      const reason = isCreateFailed ? undefined : noRoom(error);
       if (reason === undefined) throw error;
       await archive.room(reason);
       m.checkpoint();
     }
   }
+}
+
+async function createCopy(m: SourceMigration): Promise<void> {
+  const { notes } = await m.trace.step('create copy', () => m.target.create(m.id));
+  for (const message of notes) m.emit({ type: 'note', message });
 }
 
 async function pour(
@@ -93,6 +102,11 @@ async function pour(
   const progress = m.progress('prepare', 'archive');
   let descriptors: string[] | undefined;
   m.bytes = 0;
+  // An undo does not wait for an engine or a tar that takes its time over what it has.
+  const end = (): void => {
+    for (const stream of open.values()) stream.destroy(m.cancelled);
+  };
+  m.signal.addEventListener('abort', end);
   try {
     for await (const entry of readArchive(archive.read(), { wants: (stream) => !done.has(stream) })) {
       m.checkpoint();
@@ -107,6 +121,7 @@ async function pour(
       if (entry.bytes !== undefined) await put(m, entry, { heads, open, done, create });
     }
   } finally {
+    m.signal.removeEventListener('abort', end);
     for (const stream of open.values()) stream.destroy();
   }
   if (descriptors === undefined)
@@ -134,6 +149,7 @@ async function put(
     stream = await m.channel(head.purpose, head.meta);
     stream.on('error', () => {}); // The next write tells.
     open.set(name, stream);
+    m.checkpoint();
   }
   await written(stream, bytes ?? Buffer.alloc(0));
   if (!last) return;
@@ -164,7 +180,7 @@ function noRoom(error: unknown): DrayageError | undefined {
 }
 
 function assertImportable(m: SourceMigration, manifest: Manifest, host: HostFacts): void {
-  const findings = checkImport(manifest, host);
+  const findings = checkImport(manifest, host, []); // What is to be agreed to was.
   m.emit({ type: 'findings', findings });
   const [first] = findings.filter(({ severity }) => severity === 'blocks');
   if (first === undefined) return;
@@ -172,7 +188,7 @@ function assertImportable(m: SourceMigration, manifest: Manifest, host: HostFact
 }
 
 async function undone(m: SourceMigration, began: boolean, cause: unknown): Promise<MigrationResult> {
-  const error = m.cancelled ?? DrayageError.from(cause);
+  const error = ofImport(m.cancelled ?? DrayageError.from(cause));
   if (began) {
     await m.phase('undo', () =>
       m.target.abort(m.id, error.message).catch((failure: unknown) => {
