@@ -44,7 +44,7 @@ const usedFiles = z
   .array(
     z.looseObject({
       path: z.string().startsWith('/').max(4096),
-      kind: z.enum(['file', 'directory']),
+      kind: z.enum(['file', 'directory', 'fifo']),
       ...{ bytes: z.number(), mode: z.number(), isWritten: z.boolean() },
       sha256: z.string().regex(/^([0-9a-f]{64})?$/),
     }),
@@ -295,10 +295,12 @@ export const agentProtocol = defineProtocol({
       result: done,
     },
 
+    /** By the id of the migration that brought it, or by the workload. */
+    'terminals.find': { params: z.object({ name: text }), result: z.object({ id: text }) },
     /** Resolves when the terminal has ended; what is written to it comes as notifications meanwhile. */
-    'terminals.attach': { params: z.object({ name: text, ...terminalSize }), result: z.enum(['ended', 'left']) },
-    'terminals.type': { params: z.object({ name: text, keys: z.base64().max(1 << 20) }), result: done },
-    'terminals.resize': { params: z.object({ name: text, ...terminalSize }), result: done },
+    'terminals.attach': { params: z.object({ id: text, ...terminalSize }), result: z.enum(['ended', 'left']) },
+    'terminals.type': { params: z.object({ id: text, keys: z.base64().max(1 << 20) }), result: done },
+    'terminals.resize': { params: z.object({ id: text, ...terminalSize }), result: done },
 
     // For the agent that is the source of a migration; see migration/target-port.ts.
     'target.survey': { params: nothing, result: z.custom<HostFacts>() },
@@ -308,6 +310,7 @@ export const agentProtocol = defineProtocol({
         files: usedFiles as unknown as z.ZodType<TreeQuestion['files'], TreeQuestion['files']>,
         taskIds: z.array(z.number().int().positive()).max(100_000),
         terminal: z.boolean(),
+        listening: z.array(text).max(100_000),
       }),
       result: z.custom<TreeSurroundings>(),
     },
@@ -374,6 +377,6 @@ export const agentProtocol = defineProtocol({
     'replay.abort': { params: z.object({ id, reason: text }), result: done },
     'target.outcome': { params: withId, result: z.object({ outcome: z.enum(['committed', 'aborted', 'unknown']) }) },
   },
-  notifications: { event: eventSchema, terminal: z.object({ name: text, output: z.base64() }) },
+  notifications: { event: eventSchema, terminal: z.object({ id: text, output: z.base64() }) },
 });
 export type AgentProtocol = typeof agentProtocol;

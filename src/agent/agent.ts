@@ -123,7 +123,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
   const relays = new Relays(join(stateDir, 'relays'));
   const common = { journalDir, hostFacts, exclusively, log, stopping: signal, forwards: store, relays };
   const surveyTree = async (question: TreeQuestion, asked: AbortSignal): Promise<TreeSurroundings> => {
-    const relayed = relays.endpointsOf(question.workload);
+    const relayed = relays.endpointsOf(question);
     return { ...(await surveySurroundings(question, asked)), relayed };
   };
   const targets = new Targets(common);
@@ -238,13 +238,14 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'forwards.repair': ({ id }) => forwards.repair(id),
     'forwards.repoint': ({ id, to }) => repoint(run, store, id, to),
 
-    'terminals.attach': ({ name, ...size }, { connection, signal: asked }) => {
+    'terminals.find': async ({ name }) => ({ id: await terminals.find(name) }),
+    'terminals.attach': ({ id, ...size }, { connection, signal: asked }) => {
       const view = (output: Buffer): Promise<void> =>
-        connection.notify('terminal', { name, output: output.toString('base64') });
-      return terminals.attach(name, size, view, AbortSignal.any([asked, signal]));
+        connection.notify('terminal', { id, output: output.toString('base64') });
+      return terminals.attach(id, size, view, AbortSignal.any([asked, signal]));
     },
-    'terminals.type': ({ name, keys }) => terminals.type(name, Buffer.from(keys, 'base64')),
-    'terminals.resize': ({ name, ...size }) => terminals.resize(name, size),
+    'terminals.type': ({ id, keys }) => terminals.type(id, Buffer.from(keys, 'base64')),
+    'terminals.resize': ({ id, ...size }) => terminals.resize(id, size),
 
     'target.survey': (_, context) => hostFacts(context.signal),
     'target.surveyTree': (question, context) => surveyTree(question, context.signal),

@@ -225,7 +225,7 @@ export class Migrations {
   /**
    * Ends a migration that is in doubt, or whose outcome could not be told. The journal comes first: where the source was
    * retired already the target must not be given up. Then the target is told; where it cannot be reached, the user has
-   * decided knowing that.
+   * decided knowing that. Where it could not end its copy, nothing runs on here.
    */
   async resolve(id: string, keep: 'source' | 'target'): Promise<MigrationResult> {
     const running = this.#running.get(id);
@@ -278,12 +278,23 @@ export class Migrations {
     await Promise.all([...this.#running.values()].map(({ done }) => done.catch(() => {})));
   }
 
+  /** @throws DrayageError OUTCOME_UNKNOWN where the source is kept and the target may run its copy on. */
   async #tellTarget(to: string, id: string, keep: 'source' | 'target'): Promise<void> {
-    try {
-      const target = await this.#options.dialTarget(to);
-      await target.resolve(id, keep).finally(() => target.close());
-    } catch (error) {
+    const notTold = (error: unknown): void =>
       this.#options.log(`migration ${id}: ${to} was not told: ${DrayageError.from(error).message}`);
+    const target = await this.#options.dialTarget(to).catch(notTold);
+    if (target === undefined) return;
+    try {
+      await target.resolve(id, keep);
+    } catch (error) {
+      if (keep === 'target') return notTold(error);
+      const { message } = DrayageError.from(error);
+      throw new DrayageError('OUTCOME_UNKNOWN', `${to} could not give its copy up: ${message}`, {
+        remedy: `See to that on ${to}, then run the command again. It is not asked where it cannot be reached.`,
+        cause: error,
+      });
+    } finally {
+      await target.close();
     }
   }
 

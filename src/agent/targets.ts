@@ -1,7 +1,9 @@
 /** The migrations that this host is the target of: at most one session an id, each tied to the source's connection. */
+import { existsSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import type { HostFacts } from '../engines/facts.ts';
+import { type HostFacts, isTree } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
+import { isCommitted } from '../migration/copy-resources.ts';
 import { Journal, journalPath } from '../migration/journal.ts';
 import { lastState } from '../migration/journal-records.ts';
 import { resolveTarget } from '../migration/resolve.ts';
@@ -45,6 +47,7 @@ export class Targets {
     const journal = await Journal.create(this.#options.journalDir, request.id, 'target', {
       workload: `${request.workload.ref.engine}:${request.workload.ref.name}`,
       options: request.options,
+      ...(isTree(request.workload) && { listening: request.workload.listening }),
       ...(request.archive === undefined ? {} : { archive: request.archive }),
     });
     await journal.append({ type: 'state', state: 'opened' });
@@ -110,10 +113,14 @@ export class Targets {
 
   /** Ends a migration of which it could not be told whether its copy has run, as the user decided. */
   async resolve(id: string, keep: 'source' | 'target'): Promise<void> {
-    const journal = await Journal.reopen(journalPath(this.#options.journalDir, id, 'target'));
+    const path = journalPath(this.#options.journalDir, id, 'target');
+    if (!existsSync(path)) return; // Installed anew, say: there is nothing of it here.
+    const journal = await Journal.reopen(path);
     try {
-      if (lastState(journal.records) === 'unknown')
-        await resolveTarget(journal, { keep, forwards: this.#options.forwards });
+      const state = lastState(journal.records);
+      if (state === 'unknown') await resolveTarget(journal, { keep, forwards: this.#options.forwards });
+      else if (keep === 'source' && isCommitted(state))
+        throw new DrayageError('ALREADY_COMMITTED', `Migration ${id} is committed; its copy runs here.`);
     } finally {
       await journal.close();
     }

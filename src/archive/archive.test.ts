@@ -44,6 +44,19 @@ describe('an archive', () => {
     );
   });
 
+  it('takes no more than some pieces while its file takes nothing', async () => {
+    const writer = new ArchiveWriter(new Writable({ write() {} }));
+    const stream = writer.stream('01-memory');
+    const piece = randomBytes(CHUNK);
+    let taken = 0;
+    const put = () => void stream.write(piece, () => ++taken < 64 && put());
+    put();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(taken).toBeLessThan(16);
+    stream.on('error', () => {});
+    writer.destroy(new Error('over'));
+  });
+
   it('is a tar that any tar reads', async () => {
     const names: string[] = [];
     const tar = extract();

@@ -55,9 +55,9 @@ export class ArchiveWriter {
         this.#memories.push(used);
         return rest;
       });
-      void packed.catch(() => {}).then(() => this.#free());
-      packed.catch(() => {});
-      void this.#enqueue(chunkName(name, number++, last), packed).catch(() => {});
+      // Not before it is written: what is packed sooner than the file takes it would fill the memory.
+      const written = this.#enqueue(chunkName(name, number++, last), packed);
+      void written.catch(() => {}).then(() => this.#free());
     };
     const take = async (piece: Buffer): Promise<void> => {
       for (let at = 0; at < piece.length; ) {

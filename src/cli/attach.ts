@@ -25,10 +25,11 @@ export function attachCommand(cli: Cli): Command {
     });
 }
 
-/** Until the terminal ends or the user leaves it. @throws DrayageError NO_TERMINAL, TERMINAL_UNKNOWN */
+/** Until the terminal ends or the user leaves it. @throws DrayageError NO_TERMINAL, TERMINAL_UNKNOWN, WORKLOAD_AMBIGUOUS */
 export async function attach(cli: Cli, agent: AgentClient, name: string): Promise<void> {
   await using keyboard = await cli.keyboard();
   if (keyboard === null) throw new DrayageError('NO_TERMINAL', 'There is no terminal here to connect.');
+  const { id } = await agent.call('terminals.find', { name });
   const left = Promise.withResolvers<'left'>();
   let last = 0;
   const failed = (error: unknown): void => left.reject(error);
@@ -36,14 +37,14 @@ export async function attach(cli: Cli, agent: AgentClient, name: string): Promis
     const at = detachAt(last, keys);
     last = keys.at(-1) ?? 0;
     const typed = at === undefined ? keys : keys.subarray(0, at);
-    if (typed.length > 0) agent.call('terminals.type', { name, keys: typed.toString('base64') }).catch(failed);
+    if (typed.length > 0) agent.call('terminals.type', { id, keys: typed.toString('base64') }).catch(failed);
     if (at !== undefined) left.resolve('left');
   });
-  keyboard.onResize((size) => void agent.call('terminals.resize', { name, ...size }).catch(failed));
-  using _ = agent.onNotification('terminal', ({ name: of, output }) => {
-    if (of === name) cli.out.write(Buffer.from(output, 'base64'));
+  keyboard.onResize((size) => void agent.call('terminals.resize', { id, ...size }).catch(failed));
+  using _ = agent.onNotification('terminal', ({ id: of, output }) => {
+    if (of === id) cli.out.write(Buffer.from(output, 'base64'));
   });
-  const ended = agent.call('terminals.attach', { name, ...keyboard.size() });
+  const ended = agent.call('terminals.attach', { id, ...keyboard.size() });
   ended.catch(() => {}); // Where the user has left, nobody waits for it.
   const how = await Promise.race([ended, left.promise]);
   const said = how === 'left' ? 'left; the processes go on' : 'the terminal has ended';

@@ -7,6 +7,7 @@ import type { OwnDevice } from '../traffic/own-device.ts';
 import type { DigestedFile, FileState } from './process/compare-files.ts';
 import type { TreeLimits } from './process/limits.ts';
 import type { OuterPipe } from './process/outer-pipes.ts';
+import type { Restarter } from './process/restarter.ts';
 import type { TerminalFacts } from './process/terminal.ts';
 
 export interface WorkloadRef {
@@ -130,7 +131,7 @@ export interface ProcessTreeFacts {
   /** Unlike that of any other process of this host since it was booted. */
   id: string;
   pid: number;
-  /** Numbers of its processes and of their threads, which all stay the same. */
+  /** Numbers of its processes, their threads, sessions and groups, which all stay the same. */
   taskIds: number[];
   /** As users know it. */
   program: string;
@@ -146,6 +147,8 @@ export interface ProcessTreeFacts {
   outerPipes: OuterPipe[];
   /** Of the cgroups that it is in. */
   limits: TreeLimits;
+  /** What starts it anew here once it has been killed; absent where nothing is known to. */
+  restarter?: Restarter;
   /** Namespaces, or `root` directory, that are not the host's. */
   foreign: string[];
   processes: ProcessFacts[];
@@ -168,6 +171,8 @@ export interface TreeQuestion {
   taskIds: number[];
   /** It comes with a terminal. */
   terminal: boolean;
+  /** `tcp/0.0.0.0:80` */
+  listening: string[];
 }
 
 /** What a host has in the way of a tree of processes, or in common with it. */

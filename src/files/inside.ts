@@ -7,8 +7,11 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
   fstatSync,
   lstatSync,
+  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -53,6 +56,27 @@ export class Inside {
 
   child(name: BytePath): Inside | undefined {
     return this.#open(checkName(name));
+  }
+
+  /** An entry of this directory, for calls that take a path; those that follow links follow this one, too. */
+  at(name: BytePath): string | Buffer {
+    return this.#at(checkName(name));
+  }
+
+  get stats(): Stats {
+    return fstatSync(this.#fd);
+  }
+
+  /** @throws the file system's error where something has this name, or takes it meanwhile. */
+  makeDirectory(name: BytePath, { uid, gid, mode }: Pick<Stats, 'uid' | 'gid' | 'mode'>): void {
+    mkdirSync(this.at(name), 0o700);
+    const fd = openSync(this.at(name), DIRECTORY);
+    try {
+      fchownSync(fd, uid, gid);
+      fchmodSync(fd, mode & 0o7777);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   names(): BytePath[] {

@@ -1,7 +1,7 @@
 /** What becomes of all that a migration made on the target, by its journal: kept after the commit, or taken back. */
-import { rm } from 'node:fs/promises';
 import { setLimits } from '../engines/process/limits.ts';
 import { settleCgroup } from '../engines/process/own-cgroup.ts';
+import { settleFiles } from '../engines/process/take-back-files.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { Journal } from './journal.ts';
@@ -14,16 +14,19 @@ const STAGED: readonly Resource['kind'][] = ['guard', 'rendezvous', 'stage', 'ad
 /**
  * After the commit: frees what was only staged and gives the copy its restart policy. What is part of it stays. May be
  * repeated; where it is cut short, the journal says that the copy runs.
+ * @returns what its user is to know: limits that it does not have here
  */
-export async function releaseCopy(journal: Journal, tools: { docker: Docker; run: Run }): Promise<void> {
+export async function releaseCopy(journal: Journal, tools: { docker: Docker; run: Run }): Promise<string[]> {
+  const notes: string[] = [];
   if (lastState(journal.records) === 'committed') await journal.append({ type: 'state', state: 'running' });
   for (const entry of openResources(journal.records)) {
     const resource = fromJournal(entry);
     if (STAGED.includes(resource.kind)) await removeResource(resource, tools);
-    if (resource.kind === 'files') await rm(resource.path, { recursive: true, force: true });
+    if (resource.kind === 'files') await settleFiles(resource.path);
     if (resource.kind === 'cgroup') {
       const { path, values } = resource;
-      await (values === undefined ? settleCgroup(path) : setLimits({ path, values }));
+      if (values === undefined) await settleCgroup(path);
+      else notes.push(...(await setLimits({ path, values })));
     }
     if (resource.kind === 'container' && resource.id !== undefined) {
       // One that ended meanwhile and was removed, by --rm or its user, needs none.
@@ -32,6 +35,7 @@ export async function releaseCopy(journal: Journal, tools: { docker: Docker; run
     await journal.append({ type: 'released', key: entry.key });
   }
   await journal.append({ type: 'state', state: 'released' });
+  return notes;
 }
 
 /**

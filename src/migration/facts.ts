@@ -78,8 +78,8 @@ async function withTree(
   target: Pick<TargetPort, 'surveyTree'>,
 ): Promise<HostFacts> {
   if (!isTree(workload)) return facts;
-  const { ref, files, taskIds, terminals } = workload;
-  const question = { workload: `process:${ref.name}`, files, taskIds, terminal: terminals.length > 0 };
+  const { ref, files, taskIds, terminals, listening } = workload;
+  const question = { workload: `process:${ref.name}`, files, taskIds, terminal: terminals.length > 0, listening };
   return { ...facts, tree: await target.surveyTree(question) };
 }
 

@@ -3,7 +3,7 @@
  * relays what comes to its ports. Connections that are open cannot be taken along; see preflight.
  */
 import type { HostFacts, ProcessTreeFacts } from '../engines/facts.ts';
-import type { Run } from '../exec/run.ts';
+import { ProgramError, type Run } from '../exec/run.ts';
 import { applyNft, removeTable, replaceTable } from '../tools/nft.ts';
 import { tableName } from '../traffic/names.ts';
 import { portsOfEndpoints, relayable } from '../traffic/relay.ts';
@@ -48,7 +48,7 @@ export async function holdPorts(m: SourceMigration, { id, endpoints }: StoredRel
   await applyNft(m.run, table).catch(() => {});
 }
 
-/** After the commit, once the source's copy is gone and its ports are free. May be repeated. */
+/** After the commit, once the source's copy is gone and its ports are free. To be repeated where it fails. */
 export async function followPorts(run: Run, relays: Relays, relay: StoredRelay): Promise<void> {
   await relays.put(relay);
   await letIn(run, relay.id);
@@ -67,8 +67,17 @@ export async function recoverPorts(
   else await followPorts(run, moved, relay);
 }
 
+/** @throws ProgramError where the hold stays */
 async function letIn(run: Run, id: string): Promise<void> {
-  await applyNft(run, removeTable(tableOf(id))).catch(() => {}); // Without nft there is none.
+  await applyNft(run, removeTable(tableOf(id))).catch((error: unknown) => {
+    if (!hasNoNft(error)) throw error;
+  });
+}
+
+/** Then there is no hold: the program is not there, or the kernel has no such tables. */
+function hasNoNft(error: unknown): boolean {
+  if (!(error instanceof ProgramError)) return false;
+  return (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT' || /not supported/.test(error.stderr);
 }
 
 function tableOf(id: string): { family: 'inet'; name: string } {

@@ -156,7 +156,7 @@ function sourceTreeFindings(
   const name = nameOf(workload);
   const c = { ...treeCase(workload, source, options), name };
   return [
-    ...checkTree({ workload, name }),
+    ...checkTree({ workload, name, options }),
     ...checkTreeProcesses(c, target),
     ...ofTrees(checkHost(source)),
     ...checkOwnRoom(c),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { UsedFile } from '../engines/process/used-files.ts';
-import { firstFiles, lastFiles } from './prepare-tree.ts';
+import { firstFiles, lastFiles, listingsWithout } from './prepare-tree.ts';
 
 function file(path: string, more: Partial<UsedFile> = {}): UsedFile {
   const common = { kind: 'file', bytes: 1, mode: 0o644, uid: 0, gid: 0, mtimeMs: 1, isWritten: false } as const;
@@ -14,7 +14,14 @@ test('before the freeze goes what the target lacks or has otherwise, and what is
 });
 
 test('in it goes what may have changed since, and what was opened since', () => {
-  const before = [file('/same'), file('/touched'), file('/log', { isWritten: true }), file('/closed')];
+  const before = [file('/same'), file('/touched'), file('/log', { isWritten: true })];
   const now = [file('/same'), file('/touched', { mtimeMs: 2 }), file('/log', { isWritten: true }), file('/new')];
   expect(lastFiles(before, now).map(({ path }) => path)).toEqual(['/touched', '/log', '/new']);
+});
+
+test('what was sent and is gone is left out of its directory, and nothing else', () => {
+  const staged = ['/a/gone', '/a/stays', '/a/b/c/deep', '/other', '/bin'].map((path) => file(path));
+  expect(listingsWithout([file('/a/gone')], staged)).toEqual([{ path: 'a', names: ['stays', 'b'] }]);
+  expect(listingsWithout([file('/other'), file('/bin')], staged)).toEqual([{ path: '', names: ['a'] }]);
+  expect(listingsWithout([], staged)).toEqual([]);
 });

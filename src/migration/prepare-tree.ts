@@ -2,14 +2,22 @@
 import { join } from 'node:path';
 import type { ProcessTreeFacts } from '../engines/facts.ts';
 import type { FileState } from '../engines/process/compare-files.ts';
-import { assertWhole, enterCgroup, leaveCgroup, planCgroup, untilStill } from '../engines/process/own-cgroup.ts';
+import {
+  assertWhole,
+  enterCgroup,
+  leaveCgroup,
+  planCgroup,
+  sourceCgroup,
+  untilStill,
+} from '../engines/process/own-cgroup.ts';
 import { CARRIED } from '../engines/process/tree-copy.ts';
-import { type UsedFile, usedFiles } from '../engines/process/used-files.ts';
+import { lookAgain, type UsedFile, usedFiles } from '../engines/process/used-files.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
-import { type BytePath, fromText } from '../files/byte-path.ts';
+import { type BytePath, fromText, parentOf } from '../files/byte-path.ts';
 import { writeChanges } from '../files/packed.ts';
 import { packPaths } from '../files/packed-source.ts';
 import { ListedTransfer } from '../files/sender.ts';
+import type { Listing } from '../files/target.ts';
 import { beginTreeDump } from '../tools/criu-tree.ts';
 import type { StoredRelay } from '../traffic/relays.ts';
 import { contentsOf } from './archive/contents.ts';
@@ -19,6 +27,7 @@ import { beginOnTarget, type Prepared, stageMemory } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
 import { startedTree } from './started.ts';
 import type { UndoStack } from './undo.ts';
+import { untilDone } from './until-done.ts';
 
 export async function prepareTree(
   m: SourceMigration,
@@ -26,13 +35,13 @@ export async function prepareTree(
   undo: UndoStack,
 ): Promise<Prepared> {
   const { pid, terminals } = facts.workload;
-  const cgroup = await planCgroup(`drayage-${m.id}-source`, pid, m.signal);
+  const cgroup = await planCgroup(sourceCgroup(m.id), facts.workload, m.signal);
   const workload = { ...facts.workload, cgroupPath: cgroup.path };
   const started = startedTree(m.id, workload, cgroup);
   const { stage } = started;
   await beginOnTarget(m, { workload, options: m.options, parents: {} }, started, undo);
-  undo.push('the cgroup', () => leaveCgroup(cgroup));
-  await enterCgroup(cgroup, pid, m.signal);
+  undo.push('the cgroup', () => untilDone(m.stopping, () => leaveCgroup(cgroup), m.noteRetry));
+  await enterCgroup(cgroup, workload, m.signal);
   const { containerId, notes } = await m.trace.step('create copy', () => m.target.create(m.id));
   for (const message of notes) m.emit({ type: 'note', message });
   m.checkpoint();
@@ -61,10 +70,14 @@ export async function prepareTree(
     await assertWhole(cgroup.path, pid, m.signal);
     const pids = await tasksOf(cgroup.path);
     await m.target.describe?.(await contentsOf(pids));
-    const changed = lastFiles(workload.files, await usedFiles(pids));
-    if (last === undefined) m.bytes += await packFiles(m, changed, 'final');
+    const used = await usedFiles(pids);
+    const { there, gone } = await noLongerUsed(toSend, used);
+    const changed = lastFiles(workload.files, [...used, ...there]);
+    const listings = listingsWithout(gone, [...toSend, ...changed]);
+    if (last === undefined) m.bytes += await packFiles(m, changed, 'final', listings);
     else if (changed.length === 0) last.abandon();
     else m.bytes += (await last.send(changed.map(toRelative))).bytes;
+    if (last !== undefined && gone.length > 0) await m.target.prune(m.id, CARRIED, listings);
   };
   const { path } = cgroup;
   return {
@@ -102,6 +115,32 @@ export function lastFiles(before: readonly UsedFile[], now: readonly UsedFile[])
   });
 }
 
+/** Pure: for the directories of those that are gone, what is staged in them all the same. */
+export function listingsWithout(gone: readonly UsedFile[], staged: readonly UsedFile[]): Listing[] {
+  const [without, paths] = [new Set(gone.map(toRelative)), staged.map(toRelative)];
+  const kept = paths.filter((path) => !without.has(path)).flatMap((path) => [...above(path), path]);
+  return [...new Set([...without].map(parentOf))].map((path) => {
+    const names = kept
+      .filter((one) => one !== '' && parentOf(one) === path)
+      .map((one) => one.slice(one.lastIndexOf('/') + 1));
+    return { path, names: [...new Set(names)] };
+  });
+}
+
+/** What was sent before the freeze and closed since: it may have been sent half written, or be another one by now. */
+async function noLongerUsed(
+  sent: readonly UsedFile[],
+  used: readonly UsedFile[],
+): Promise<{ there: UsedFile[]; gone: UsedFile[] }> {
+  const known = new Set(used.map(({ path }) => path));
+  const closed = sent.filter(({ path }) => !known.has(path));
+  const now = await Promise.all(closed.map(lookAgain));
+  return {
+    there: now.filter((file) => file !== undefined),
+    gone: closed.filter((_, index) => now[index] === undefined),
+  };
+}
+
 async function sendFiles(m: SourceMigration, files: readonly UsedFile[]): Promise<void> {
   if (files.length === 0) return;
   if (m.target.oneWay) {
@@ -113,13 +152,18 @@ async function sendFiles(m: SourceMigration, files: readonly UsedFile[]): Promis
 }
 
 /** For an archive: with the directories that lead to them, and in the final pass behind a list of what they replace. */
-async function packFiles(m: SourceMigration, files: readonly UsedFile[], pass: 'first' | 'final'): Promise<number> {
-  if (files.length === 0) return 0;
+async function packFiles(
+  m: SourceMigration,
+  files: readonly UsedFile[],
+  pass: 'first' | 'final',
+  listings: Listing[] = [],
+): Promise<number> {
   const paths = files.map(toRelative);
-  if (pass === 'final') {
-    const ordinary = files.filter(({ kind }) => kind === 'file').map(toRelative);
-    await writeChanges(await m.channel('changes', { key: CARRIED }), { listings: [], paths: ordinary });
+  if (pass === 'final' && files.length + listings.length > 0) {
+    const ordinary = files.filter(({ kind }) => kind !== 'directory').map(toRelative);
+    await writeChanges(await m.channel('changes', { key: CARRIED }), { listings, paths: ordinary });
   }
+  if (files.length === 0) return 0;
   const open = () => m.channel('tar', { key: CARRIED, pass, isFile: false });
   const isStill = pass === 'final';
   const how = { record: m.trace.program, signal: m.signal, onProgress: m.progress('prepare', 'files') };

@@ -7,7 +7,7 @@ import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
 import { unmountTmpfs } from '../tools/tmpfs.ts';
-import type { Relays } from '../traffic/relays.ts';
+import type { Arriving, Relays } from '../traffic/relays.ts';
 import { type ForwardStore, notSwitched, toldOf } from '../traffic/store.ts';
 import { arrivalIn, keepArrival } from './arrival.ts';
 import { releaseCopy, undoResources } from './copy-resources.ts';
@@ -123,7 +123,8 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
     const left = containerId === undefined ? 'unknown' : await leftRestore(containerId);
     if (left === 'ran') {
       await keepForwards(recovery);
-      return untilDone(signal, () => releaseCopy(journal, tools));
+      await untilDone(signal, () => releaseCopy(journal, tools));
+      return;
     }
     if (left === 'unknown') return journal.append({ type: 'state', state: 'unknown' });
   }
@@ -141,8 +142,8 @@ export async function recoverTarget(recovery: Recovery): Promise<void> {
 
 /** The workload runs, whatever becomes of it. */
 async function keepForwards({ journal, run, forwards, relays }: Recovery): Promise<void> {
-  const { workload } = (journal.records[0] as { data?: { workload?: string } }).data ?? {};
-  if (workload !== undefined) await relays.forget(workload).catch(() => {});
+  const { workload, listening } = (journal.records[0] as { data?: Partial<Arriving> }).data ?? {};
+  if (workload !== undefined && listening !== undefined) await relays.forget({ workload, listening }).catch(() => {});
   const arrival = arrivalIn(journal.records);
   if (arrival !== undefined) await keepArrival(run, forwards, arrival).catch(() => {});
 }
@@ -165,8 +166,8 @@ function restartIn(journal: Journal): { running: boolean } | undefined {
   return (data as { restart?: { running: boolean } } | undefined)?.restart;
 }
 
-/** Also where its guard has been removed since. */
-function containerOf(journal: Journal): string | undefined {
+/** What the copy's processes are known by. Also where its guard has been removed since. */
+export function containerOf(journal: Journal): string | undefined {
   for (const record of journal.records) {
     if (record.type !== 'acquired' || !['guard', 'rendezvous'].includes(record.resource.kind)) continue;
     const resource = fromJournal(record.resource);

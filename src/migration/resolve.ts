@@ -1,4 +1,5 @@
 /** A migration whose outcome could not be told, ended as a human decided after looking at both hosts. */
+import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { thaw } from '../engines/freezer.ts';
 import { DrayageError } from '../errors.ts';
 import { runner } from '../exec/run.ts';
@@ -13,7 +14,7 @@ import type { MigrationResult } from './events.ts';
 import type { Journal } from './journal.ts';
 import { lastState } from './journal-records.ts';
 import { recoverPorts } from './port-handover.ts';
-import { endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
+import { containerOf, endingOf, leaveOwnCgroup, startedOf } from './recover.ts';
 import { finishHandover, removeLeftHold, undoHandover } from './recover-handover.ts';
 import { restoreRestart, retireCopy } from './retire.ts';
 import { giveNameBack, startAgain, wasStopped } from './stop.ts';
@@ -71,7 +72,7 @@ export function notInDoubt(id: string, outcome: string | undefined): DrayageErro
 }
 
 /**
- * On the target: removes the copy, or makes it an ordinary container, which the user may start, and lets in what is
+ * On the target: ends and removes the copy, or makes it an ordinary container, which the user may start, and lets in what is
  * forwarded for it.
  */
 export async function resolveTarget(
@@ -90,6 +91,9 @@ export async function resolveTarget(
     for (const { side } of kept) await installTarget(run, side);
     return;
   }
+  // The copy may run by now, and what holds CRIU up may let it go on: until nothing of it is left it is not given up.
+  const containerId = containerOf(journal);
+  if (containerId !== undefined) await killContainerProcesses(containerId);
   await journal.append({ type: 'state', state: 'aborted', data: { reason: 'resolved: keep the source' } });
   await undoResources(journal, tools);
 }

@@ -8,7 +8,7 @@ import { removeGuard } from '../engines/docker/guard.ts';
 import { removeBuiltImage, removeReceivedImage } from '../engines/docker/images.ts';
 import { abortLeftRendezvous, removeRendezvous } from '../engines/docker/rendezvous.ts';
 import { removeCgroup } from '../engines/process/own-cgroup.ts';
-import { takeBackFiles } from '../engines/process/place-files.ts';
+import { takeBackFiles } from '../engines/process/take-back-files.ts';
 import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import type { Docker } from '../tools/docker.ts';
@@ -102,7 +102,7 @@ export async function removeResource(resource: Resource, { docker, run }: { dock
     case 'volume':
       return ignoreMissing(docker.removeVolume(resource.name));
     case 'files':
-      return takeBackFiles(resource.path, run);
+      return takeBackFiles(resource.path);
     case 'cgroup':
       return removeCgroup(resource.path);
     case 'directory':

@@ -12,7 +12,6 @@ import { unmountTmpfs } from '../tools/tmpfs.ts';
 import type { SourceSide } from '../traffic/forward.ts';
 import { notSwitched, toldOf } from '../traffic/store.ts';
 import { followAddresses, settleAddresses } from './address-handover.ts';
-import { inTurn } from './in-turn.ts';
 import { followPorts } from './port-handover.ts';
 import type { Prepared } from './prepared.ts';
 import type { SourceMigration } from './source-migration.ts';
@@ -49,7 +48,8 @@ export async function retire(
       }),
   );
   const kept = await untilDone(m.stopping, () => retireCopy(m, started), m.noteRetry);
-  if (relay !== undefined) failures.push(...(await inTurn(() => followPorts(m.run, m.relays, relay))));
+  // Until then its ports are held.
+  if (relay !== undefined) await untilDone(m.stopping, () => followPorts(m.run, m.relays, relay), m.noteRetry);
   if (handover !== undefined && forward !== undefined) failures.push(...(await settleForward(m, handover, forward)));
   if (addresses !== undefined) await settleAddresses(m, addresses);
   await unmountTmpfs(m.run, started.stage);

@@ -26,7 +26,7 @@ import { mountTmpfs } from '../tools/tmpfs.ts';
 import type { Flow, PublishedPort } from '../traffic/facts.ts';
 import { installTarget, unsealTargets } from '../traffic/forward.ts';
 import { introduce, portsOf, takePlace } from '../traffic/neighbours.ts';
-import type { Relays } from '../traffic/relays.ts';
+import type { Arriving, Relays } from '../traffic/relays.ts';
 import type { ForwardStore } from '../traffic/store.ts';
 import { innerDevices, movedAddresses } from '../traffic/workload.ts';
 import { AddressArrival } from './address-arrival.ts';
@@ -195,6 +195,11 @@ export class TargetSession {
     return `${engine}:${name}`;
   }
 
+  #arriving(): Arriving {
+    const { workload } = this.#request;
+    return { workload: this.#workloadName(), listening: isTree(workload) ? workload.listening : [] };
+  }
+
   begin(start: { descriptors: string[] }): Promise<void> {
     return this.#step(() => this.#begin(start));
   }
@@ -229,7 +234,7 @@ export class TargetSession {
     await this.#memory;
     await this.settle();
     await this.#trace.step('complete files', () => this.#maker.complete(this.#abort.signal));
-    await this.#relays.pause(this.#workloadName());
+    await this.#relays.pause(this.#arriving());
     const rendezvous = this.#rendezvous as Rendezvous;
     const addresses = [...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()];
     rendezvous.giveImages(addresses);
@@ -345,8 +350,9 @@ export class TargetSession {
     await this.#rendezvous?.until('ended', AbortSignal.timeout(UNDO_WAIT_MS)).catch(() => {});
     this.#rendezvous?.close();
     notes.push(...(await this.#keepForwards()), ...((await this.#addresses?.settle()) ?? []));
-    await untilDone(this.#stopping, () => releaseCopy(this.#journal, { docker: this.#docker, run: this.#run }));
-    await this.#relays.forget(this.#workloadName());
+    const tools = { docker: this.#docker, run: this.#run };
+    notes.push(...(await untilDone(this.#stopping, () => releaseCopy(this.#journal, tools))));
+    await this.#relays.forget(this.#arriving());
     const ran = this.#rendezvous !== undefined || this.#trial !== undefined;
     const ending = ran ? await this.#made().ending() : undefined;
     if (ending !== undefined) notes.push(`the copy has ended since, ${ending}`);
@@ -502,7 +508,7 @@ export class TargetSession {
     await Promise.race([this.#started?.catch(() => {}), sleep(UNDO_WAIT_MS, undefined, { ref: false })]);
     this.#rendezvous?.close();
     await this.#touched?.release();
-    this.#relays.resume(this.#workloadName());
+    this.#relays.resume(this.#arriving());
     await untilDone(this.#stopping, () => undoResources(this.#journal, { docker: this.#docker, run: this.#run }));
   }
 

@@ -57,7 +57,8 @@ it('relays outlive their agent, make way for what comes home, and come back wher
   const first = new Relays(directory.path);
   await first.put(stored);
   expect(await ask('127.0.0.1', port, 'a')).toBe('A');
-  await first.pause(workload);
+  const coming = { workload, listening: stored.endpoints };
+  await first.pause(coming);
   await expect(ask('127.0.0.1', port, 'b')).rejects.toThrow();
 
   // Another agent: nothing is paused there.
@@ -65,12 +66,20 @@ it('relays outlive their agent, make way for what comes home, and come back wher
   const ending = new AbortController();
   const kept = second.keep(ending.signal);
   await expect.poll(() => ask('127.0.0.1', port, 'c').catch(() => '')).toBe('C');
-  expect(second.endpointsOf(workload)).toEqual(stored.endpoints);
-  await second.pause(workload);
-  second.resume(workload);
+  expect(second.endpointsOf(coming)).toEqual(stored.endpoints);
+  await second.pause(coming);
+  second.resume(coming);
   await expect.poll(() => ask('127.0.0.1', port, 'd').catch(() => '')).toBe('D');
-  await second.forget(workload);
-  await expect(ask('127.0.0.1', port, 'e')).rejects.toThrow();
+  // Another one, which has its pid.
+  const other = { workload, listening: ['tcp/127.0.0.1:1', 'udp/0.0.0.0:53'] };
+  await second.pause(other);
+  await second.forget(other);
+  await second.put({ ...stored, id: '20261121-120000-abce', endpoints: ['tcp/127.0.0.3:1'] });
+  expect(await ask('127.0.0.1', port, 'e')).toBe('E');
+  expect(second.endpointsOf(other)).toEqual([]);
+  await second.remove('20261121-120000-abce');
+  await second.forget(coming);
+  await expect(ask('127.0.0.1', port, 'f')).rejects.toThrow();
   expect(second.list()).toEqual([]);
   ending.abort();
   await kept;

@@ -20,6 +20,14 @@ export interface StoredRelay {
   since: number;
 }
 
+/** A tree of processes that comes here. Its pid alone does not tell it from another: the ports that it needs do. */
+export interface Arriving {
+  /** `process:4711` */
+  workload: string;
+  /** `tcp/0.0.0.0:80` */
+  listening: readonly string[];
+}
+
 interface Kept {
   stored: StoredRelay;
   /** Undefined where its ports could not be had so far, or it makes way. */
@@ -33,7 +41,7 @@ const RETRY_MS = 2000;
 export class Relays {
   readonly #directory: string;
   readonly #kept = new Map<string, Kept>();
-  /** Workloads that are about to be here again. */
+  /** Ids of those whose workloads are about to be here again. */
   readonly #paused = new Set<string>();
   /** The last of what is done one after another; first of all they are read. */
   #last: Promise<unknown> | undefined;
@@ -52,11 +60,13 @@ export class Relays {
     for (const { relay } of this.#kept.values()) await relay?.[Symbol.asyncDispose]();
   }
 
-  /** In the place of any other of that workload. It is on disk when this resolves, and open where its ports are free. */
+  /** In the place of any other of that workload and one of its ports. It is on disk when this resolves, and open where its ports are free. */
   put(stored: StoredRelay): Promise<void> {
     return this.#inTurn(async () => {
-      for (const { stored: older } of this.#of(stored.workload)) if (older.id !== stored.id) await this.#drop(older.id);
-      this.#paused.delete(stored.workload);
+      const { workload, endpoints: listening } = stored;
+      for (const { stored: older } of this.#of({ workload, listening }))
+        if (older.id !== stored.id) await this.#drop(older.id);
+      this.#paused.delete(stored.id);
       await this.#write(stored);
       if (!this.#kept.has(stored.id)) this.#kept.set(stored.id, { stored, relay: undefined, bytes: 0 });
       await this.#openAll();
@@ -67,9 +77,9 @@ export class Relays {
     return [...this.#kept.values()].map(({ stored, bytes }) => ({ ...stored, bytes }));
   }
 
-  /** What this host listens on in the place of that workload. */
-  endpointsOf(workload: string): string[] {
-    return this.#of(workload).flatMap(({ stored }) => stored.endpoints);
+  /** What this host listens on in the place of that workload: it makes way. */
+  endpointsOf(arriving: Arriving): string[] {
+    return this.#of(arriving).flatMap(({ stored }) => stored.endpoints);
   }
 
   /** False where there is none of that id. */
@@ -82,11 +92,11 @@ export class Relays {
   }
 
   /** It is about to be restored here, and needs its ports. */
-  async pause(workload: string): Promise<void> {
-    if (this.#of(workload).length === 0) return;
+  async pause(arriving: Arriving): Promise<void> {
+    if (this.#of(arriving).length === 0) return;
     await this.#inTurn(async () => {
-      this.#paused.add(workload);
-      for (const kept of this.#of(workload)) {
+      for (const kept of this.#of(arriving)) {
+        this.#paused.add(kept.stored.id);
         await kept.relay?.[Symbol.asyncDispose]();
         kept.relay = undefined;
       }
@@ -94,26 +104,28 @@ export class Relays {
   }
 
   /** It was not; nothing happens where it was not expected. */
-  resume(workload: string): void {
-    if (this.#paused.delete(workload)) void this.#inTurn(() => this.#openAll());
+  resume(arriving: Arriving): void {
+    const paused = this.#of(arriving).filter(({ stored }) => this.#paused.delete(stored.id));
+    if (paused.length > 0) void this.#inTurn(() => this.#openAll());
   }
 
   /** It is here. */
-  async forget(workload: string): Promise<void> {
+  async forget(arriving: Arriving): Promise<void> {
     await this.#inTurn(async () => {
-      this.#paused.delete(workload);
-      for (const { stored } of this.#of(workload)) await this.#drop(stored.id);
+      for (const { stored } of this.#of(arriving)) await this.#drop(stored.id);
     });
   }
 
-  #of(workload: string): Kept[] {
-    return [...this.#kept.values()].filter(({ stored }) => stored.workload === workload);
+  #of({ workload, listening }: Arriving): Kept[] {
+    return [...this.#kept.values()].filter(
+      ({ stored }) => stored.workload === workload && stored.endpoints.some((one) => listening.includes(one)),
+    );
   }
 
   async #openAll(): Promise<void> {
     for (const kept of this.#kept.values()) {
-      const { endpoints, address, workload } = kept.stored;
-      if (kept.relay !== undefined || this.#paused.has(workload)) continue;
+      const { endpoints, address, id } = kept.stored;
+      if (kept.relay !== undefined || this.#paused.has(id)) continue;
       const onBytes = (bytes: number): void => {
         kept.bytes += bytes;
       };
@@ -125,6 +137,7 @@ export class Relays {
   async #drop(id: string): Promise<void> {
     await this.#kept.get(id)?.relay?.[Symbol.asyncDispose]();
     this.#kept.delete(id);
+    this.#paused.delete(id);
     await rm(this.#path(id), { force: true });
   }
 

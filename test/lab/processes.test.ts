@@ -89,9 +89,7 @@ describe('processes', () => {
 
   test('a C program that only the source has tells of its own gaps', async () => {
     const { a, b } = pair;
-    await ensurePrograms(runner(), { cc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' }, () => {});
-    await runner()('cc', ['-O2', '-static', '-o', join(scratch, 'gaps'), join(PROGRAMS, 'gaps.c')]);
-    await copyFile(join(scratch, 'gaps'), a.path(`${HOME}/gaps`));
+    await compile('gaps', a);
     const pid = await start(a, `exec ${HOME}/gaps`);
     await until('it runs', async () => (await lines(a, 'log')).length > 0);
     for (const [from, to] of there(a, b)) {
@@ -124,8 +122,9 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
-  test('locks, a deleted file, a zombie and a timer go along', async () => {
+  test('locks, a deleted file, a zombie, a timer, a watch, a signal that waits and Unix sockets go along', async () => {
     const { a, b } = pair;
+    await compile('watch', a);
     await copyFile(join(PROGRAMS, 'holder.py'), a.path(`${HOME}/holder.py`));
     const pid = await start(a, `exec python3 ${HOME}/holder.py`);
     await until('it counts', async () => (await lines(a, 'log')).length > 3);
@@ -147,6 +146,7 @@ describe('processes', () => {
       expect((await to.run('sh', ['-c', `ps -o stat= --ppid ${pid}`])).stdout).toMatch(/^Z/);
     }
     await kill(a, pid);
+    await a.run('pkill', ['-x', 'watch']);
     await cleanEverywhere();
   });
 
@@ -286,6 +286,55 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  test('what another migration has frozen stays frozen, also as a child of what is to be moved', async () => {
+    const { a } = pair;
+    const parent = await start(a, 'sh -c "echo \\$\\$ >child; while :; do sleep 0.1; done" & wait');
+    const child = await until('its child runs', async () => Number((await a.run('cat', [`${HOME}/child`])).stdout));
+    // As one leaves it that is in doubt. The hosts of a lab share the machine's cgroups.
+    const cgroup = `/sys/fs/cgroup/freezer/drayage-doubt${process.pid}-source`;
+    await a.run('sh', [
+      '-c',
+      `mkdir ${cgroup}; echo ${child} >${cgroup}/cgroup.procs; echo FROZEN >${cgroup}/freezer.state`,
+    ]);
+    try {
+      for (const pid of [child, parent]) {
+        expect(codes(await pair.migrate(a, `process:${pid}`)), `process ${pid}`).toContain('WORKLOAD_BUSY');
+        const { stdout } = await a.run('sh', ['-c', `cat ${cgroup}/freezer.state /proc/${child}/cgroup`]);
+        expect(stdout).toMatch(/^FROZEN$/m);
+        expect(stdout).toContain('-source');
+      }
+    } finally {
+      const home = '/sys/fs/cgroup/freezer/cgroup.procs';
+      const leave = `for pid in $(cat ${cgroup}/cgroup.procs); do echo $pid >${home}; done`;
+      await a.run('sh', ['-c', `echo THAWED >${cgroup}/freezer.state; ${leave}; sleep 0.5; ${leave}; rmdir ${cgroup}`]);
+    }
+    for (const pid of [parent, child]) await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  test('a copy that runs after all is dead before a human lets the source go on', async () => {
+    const { a, b } = pair;
+    await put(a, 'loop.sh', 'while :; do sleep 0.1; done\n');
+    const pid = await start(a, `exec sh ${HOME}/loop.sh`);
+    const { id } = await pair.move(a, `process:${pid}`);
+    // As where CRIU stood still while the target's agent looked whether the copy had run.
+    const cgroup = `/sys/fs/cgroup/freezer/drayage-${id}`;
+    await b.run('sh', ['-c', `mkdir ${cgroup}; echo ${pid} >${cgroup}/cgroup.procs`]);
+    for (const [host, side] of [
+      [a, 'source'],
+      [b, 'target'],
+    ] as const) {
+      const unknown = JSON.stringify({ time: 1, type: 'state', state: 'unknown' });
+      await host.run('sh', ['-c', `echo '${unknown}' >>/var/lib/drayage/journal/${id}.${side}.jsonl`]);
+    }
+    const { stdout } = await a.run('drayage', ['resolve', id, '--keep', 'source', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ outcome: 'undone' });
+    expect((await b.run('cat', [`${cgroup}/cgroup.procs`])).stdout).toBe('');
+    await until('it is gone', async () => !(await isRunning(b, pid)));
+    await b.run('rmdir', [cgroup]);
+    await cleanEverywhere();
+  });
+
   test('numbers that are taken do not matter in a namespace of their own', async () => {
     const { a, b } = pair;
     await put(a, 'loop.sh', 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
@@ -305,6 +354,7 @@ describe('processes', () => {
       const there = await pidOf(b, `sh ${HOME}/loop.sh`);
       expect(there).not.toBe(pid);
       expect((await b.run('grep', ['NSpid', `/proc/${there}/status`])).stdout.trim()).toBe(`NSpid:\t${there}\t${pid}`);
+      expect(codes(await pair.migrate(b, `process:${there}`, '--dry-run'))).toContain('FOREIGN_NAMESPACE');
       if (first === undefined) {
         const before = (await lines(b, 'log')).length;
         await until('it counts on', async () => (await lines(b, 'log')).length > before + 5);
@@ -338,6 +388,7 @@ describe('processes', () => {
     expect(brokenAt(await numbers())).toBeUndefined();
     expect((await b.run('ls', ['-A', HOME])).stdout).toBe('loop.sh\n');
     expect((await b.run('cat', [`${HOME}/loop.sh`])).stdout).toBe('another\n');
+    expect(codes(await pair.migrate(b, `process:${pid}`, '--dry-run'))).toContain('FOREIGN_NAMESPACE');
     expect((await b.run('cat', [`/proc/${pid}/root${HOME}/loop.sh`])).stdout).toContain('echo $i');
     await kill(b, pid);
     await cleanEverywhere();
@@ -368,6 +419,13 @@ describe('processes', () => {
     await cleanEverywhere();
   });
 
+  /** A program that only this host has. */
+  async function compile(name: string, host: LabHost): Promise<void> {
+    await ensurePrograms(runner(), { cc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' }, () => {});
+    await runner()('cc', ['-O2', '-static', '-o', join(scratch, name), join(PROGRAMS, `${name}.c`)]);
+    await copyFile(join(scratch, name), host.path(`${HOME}/${name}`));
+  }
+
   function nextPid(): number {
     lastPid += 1000;
     return lastPid;
@@ -387,13 +445,13 @@ describe('processes', () => {
 
   async function cleanEverywhere(): Promise<void> {
     await until('nothing is left', async () => (await pair.leftovers()).length === 0);
-    for (const host of [pair.a, pair.b]) {
-      const { stdout } = await host.run('sh', [
-        '-c',
-        'ls -A /var/lib/drayage/carried /run/drayage/terminals 2>/dev/null | grep -v ":$" | grep .; true',
-      ]);
-      expect(stdout).toBe('');
-    }
+    const script = 'ls -A /var/lib/drayage/carried /run/drayage/terminals 2>/dev/null | grep -v ":$" | grep .; true';
+    // An agent looks twice a second whether a terminal is still held.
+    for (const host of [pair.a, pair.b])
+      await until(
+        `no directory is left on ${host.name}`,
+        async () => (await host.run('sh', ['-c', script])).stdout === '',
+      );
   }
 });
 

@@ -38,8 +38,10 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await docker(pair.b, 'image', 'prune', '-a', '-f');
   });
 
+  // Engines differ in how they build.
+  const points = version === 26 ? POINTS : POINTS.filter(({ phase }) => phase === 'build');
   for (const [name, strike] of Object.entries(CUTS)) {
-    test.each(POINTS)(`${name}: $phase`, async (point) => {
+    test.each(points)(`${name}: $phase`, async (point) => {
       const { a, b } = pair;
       await pair.clear();
       await docker(b, 'image', 'prune', '-a', '-f');

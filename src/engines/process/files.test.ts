@@ -1,46 +1,30 @@
 import {
+  chmodSync,
   closeSync,
-  existsSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
-  readFileSync,
+  readSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runner } from '../../exec/run.ts';
-import { compareFiles, digestFiles } from './compare-files.ts';
+import { compareContent, compareFiles, digestFiles } from './compare-files.ts';
 import { noteLeft, stillLeft } from './left-files.ts';
-import { placeFiles, TREE, takeBackFiles } from './place-files.ts';
-import { usedFiles } from './used-files.ts';
+import { lookAgain, type UsedFile, usedFiles } from './used-files.ts';
 
 const { signal } = new AbortController();
-const run = runner();
 let dir: string;
-let stage: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'used-'));
-  stage = join(dir, 'stage');
-  mkdirSync(join(stage, TREE), { recursive: true });
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
-
-/** A file that has come from the source, for its own place below `dir`. */
-function staged(name: string, content: string): string {
-  const path = join(dir, name);
-  mkdirSync(join(stage, TREE, dir, name, '..'), { recursive: true });
-  writeFileSync(join(stage, TREE, path), content);
-  return path;
-}
-
-function place(options: { mayReplace?: boolean; wanted?: (path: string) => boolean } = {}): Promise<void> {
-  return placeFiles({ stage, run, signal, mayReplace: false, wanted: () => true, ...options });
-}
 
 test('a process uses its executable, what it has mapped and open, and the directory that it is in', async () => {
   const [reads, writes] = ['reads', 'writes'].map((name) => join(dir, name)) as [string, string];
@@ -56,7 +40,7 @@ test('a process uses its executable, what it has mapped and open, and the direct
   expect(used.filter(({ path }) => /^\/(proc|sys|dev)\//.test(path))).toEqual([]);
 });
 
-test('a file is the same by content and mode, whatever its times', async () => {
+test('a file is the same by content and mode, whatever its times, unless it is being written', async () => {
   const path = join(dir, 'file');
   writeFileSync(path, 'one');
   const [file] = await digestFiles(
@@ -66,46 +50,49 @@ test('a file is the same by content and mode, whatever its times', async () => {
   if (file === undefined) throw new Error('nothing was digested');
   utimesSync(path, 1, 1);
   expect(await compareFiles([file], signal)).toEqual(['same']);
+  expect(await compareFiles([{ ...file, isWritten: true }], signal)).toEqual(['differs']);
   writeFileSync(path, 'two');
   expect(await compareFiles([file], signal)).toEqual(['differs']);
   rmSync(path);
   expect(await compareFiles([file], signal)).toEqual(['missing']);
 });
 
-test('what is put in place can be taken back, with the directories that it needed', async () => {
-  const path = staged('a/b/file', 'new');
-  await place();
-  expect(readFileSync(path, 'utf8')).toBe('new');
-  await takeBackFiles(stage, run);
-  expect(existsSync(join(dir, 'a'))).toBe(false);
-  expect(existsSync(stage)).toBe(false);
+test('what a fifo holds stays in it, and a fifo is the same as another of its mode', async () => {
+  const [path, other] = [join(dir, 'fifo'), join(dir, 'other')];
+  for (const each of [path, other]) await runner()('mkfifo', ['-m', '640', each]);
+  const fd = openSync(path, 'r+');
+  writeSync(fd, 'kept');
+  const used = await usedFiles([process.pid]);
+  const digested = await digestFiles(
+    used.filter((file) => file.path === path),
+    signal,
+  );
+  expect(digested).toMatchObject([{ kind: 'fifo', bytes: 0, isWritten: false, sha256: '' }]);
+  const there = digested.map((file) => ({ ...file, path: other }));
+  expect(await compareFiles(there, signal)).toEqual(['same']);
+  expect(await compareContent(path, other, signal)).toBe(true);
+  chmodSync(other, 0o600);
+  expect(await compareFiles(there, signal)).toEqual(['differs']);
+  const [wrong] = await digestFiles(
+    digested.map((file) => ({ ...file, kind: 'file' as const })),
+    signal,
+  );
+  expect(wrong?.sha256).toBe('');
+  const kept = Buffer.alloc(10);
+  expect(readSync(fd, kept)).toBe(4);
+  closeSync(fd);
 });
 
-test('a file that differs is in the way, unless it may be replaced; then it can be had back', async () => {
-  const path = staged('file', 'new');
-  writeFileSync(path, 'old');
-  await expect(place()).rejects.toThrow(`The target has another ${path}.`);
-  expect(readFileSync(path, 'utf8')).toBe('old');
-  await place({ mayReplace: true });
-  expect(readFileSync(path, 'utf8')).toBe('new');
-  await takeBackFiles(stage, run);
-  expect(readFileSync(path, 'utf8')).toBe('old');
-});
-
-test('what was put in place is brought up to date, and is still ours to take back', async () => {
-  const path = staged('log', 'first');
-  await place();
-  staged('log', 'first, and second');
-  await place();
-  expect(readFileSync(path, 'utf8')).toBe('first, and second');
-  await takeBackFiles(stage, run);
-  expect(existsSync(path)).toBe(false);
-});
-
-test('only what is wanted is put in place', async () => {
-  const [now, later] = [staged('now', '1'), staged('later', '2')];
-  await place({ wanted: (path) => path === now });
-  expect([existsSync(now), existsSync(later)]).toEqual([true, false]);
+test('a path is looked at again whoever uses it, but not through a link', async () => {
+  const [path, link] = [join(dir, 'file'), join(dir, 'link')];
+  writeFileSync(path, 'text');
+  symlinkSync(path, link);
+  const at = (each: string): UsedFile => {
+    return { path: each, kind: 'file', ...{ bytes: 1, mode: 0, uid: 0, gid: 0, mtimeMs: 0, isWritten: true } };
+  };
+  expect(await lookAgain(at(path))).toMatchObject({ kind: 'file', bytes: 4, isWritten: true });
+  expect(await lookAgain(at(link))).toBeUndefined();
+  expect(await lookAgain(at(join(dir, 'none')))).toBeUndefined();
 });
 
 test('files that were left behind are known as long as nobody touches them', async () => {

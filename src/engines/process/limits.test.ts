@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { scratch } from '../../files/testing/rig.ts';
-import { readLimits, setLimits } from './limits.ts';
+import { copyCgroup, readLimits, setLimits } from './limits.ts';
 
 /** Lays out a /proc and hierarchies below a directory. */
 function host(root: string, files: Record<string, string>): string {
@@ -46,10 +46,22 @@ test('limits of cgroup v2', async () => {
   expect(await readLimits(7, proc)).toEqual({ cpus: 0.5, tasks: 100 });
 });
 
-test('a limit that is not taken is left out', async () => {
+test('what a restore needs besides the tree is not added at each move', async () => {
+  using directory = scratch();
+  const name = copyCgroup('20261121-140309-1f2e', true);
+  const proc = host(directory.path, {
+    'proc/self/mountinfo': `30 20 0:1 / ${directory.path}/cg rw - cgroup2 cgroup2 rw\n`,
+    'proc/7/cgroup': `0::/${name}\n`,
+    ...procs('cg', `cg/${name}`),
+    [`cg/${name}/pids.max`]: '108\n',
+  });
+  expect(await readLimits(7, proc)).toEqual({ tasks: 100 });
+});
+
+test('a limit that is not taken is told', async () => {
   using directory = scratch();
   host(directory.path, { 'pids.max': '' });
-  await setLimits({
+  const refused = await setLimits({
     path: directory.path,
     values: [
       ['memory.max', '1'],
@@ -57,4 +69,5 @@ test('a limit that is not taken is left out', async () => {
     ],
   });
   expect(readFileSync(join(directory.path, 'pids.max'), 'utf8')).toBe('5');
+  expect(refused).toEqual(['the limit memory.max of 1 could not be set: ENOENT']);
 });

@@ -27,6 +27,8 @@ const PERIOD_US = 100_000;
 const NO_LIMIT = 2 ** 60;
 /** script(1), the launcher, unshare and CRIU, which stay above a tree on a terminal or in a namespace. */
 const HELPERS = 8;
+/** How the name of a cgroup ends whose limit of tasks is above the tree's by those. */
+const HELPED = '-helped';
 
 const KNOBS: Record<keyof TreeLimits, Knob> = {
   memoryBytes: {
@@ -48,7 +50,8 @@ const KNOBS: Record<keyof TreeLimits, Knob> = {
   },
   tasks: {
     controller: 'pids',
-    read: (directory) => firstNumber(directory, ['pids.max']),
+    read: async (directory) =>
+      (await firstNumber(directory, ['pids.max'])) - (directory.endsWith(HELPED) ? HELPERS : 0),
     values: (limit) => [['pids.max', `${limit}`]],
   },
 };
@@ -75,8 +78,13 @@ export interface LimitedCgroup {
   values: [file: string, value: string][];
 }
 
+/** Of the cgroups of a copy: the next move from there reads its limits from them. */
+export function copyCgroup(id: string, hasHelpers: boolean): string {
+  return `drayage-${id}${hasHelpers ? HELPED : ''}`;
+}
+
 /** Where they will be on this host; a limit whose controller is not here is left out. Nothing is made. */
-export async function planLimits(name: string, limits: TreeLimits, hasHelpers: boolean): Promise<LimitedCgroup[]> {
+export async function planLimits(name: string, limits: TreeLimits): Promise<LimitedCgroup[]> {
   const mounts = await mountsOf('/proc');
   const planned = new Map<string, LimitedCgroup>();
   for (const kind of KINDS) {
@@ -86,7 +94,7 @@ export async function planLimits(name: string, limits: TreeLimits, hasHelpers: b
     if (limit === undefined || mount === undefined) continue;
     const path = join(mount.mountPoint, name);
     const cgroup = planned.get(path) ?? { path, values: [] };
-    const isLoose = kind === 'tasks' && hasHelpers;
+    const isLoose = kind === 'tasks' && name.endsWith(HELPED);
     cgroup.values.push(...values(isLoose ? limit + HELPERS : limit, mount.type === 'cgroup2'));
     planned.set(path, cgroup);
   }
@@ -111,9 +119,18 @@ export async function makeCgroup({ path, values }: LimitedCgroup): Promise<void>
   await mkdir(path, { recursive: true });
 }
 
-/** The copy runs. A limit that it is above already is not taken by the kernel, and left out: it is no reason to end it. */
-export async function setLimits({ path, values }: LimitedCgroup): Promise<void> {
-  for (const [file, value] of values) await writeFile(join(path, file), value, { flag: 'r+' }).catch(() => {});
+/**
+ * The copy runs. A limit that it is above already is not taken by the kernel, and no reason to end it.
+ * @returns those that were not taken, in words
+ */
+export async function setLimits({ path, values }: LimitedCgroup): Promise<string[]> {
+  const refused: string[] = [];
+  for (const [file, value] of values) {
+    await writeFile(join(path, file), value, { flag: 'r+' }).catch((error: NodeJS.ErrnoException) =>
+      refused.push(`the limit ${file} of ${value} could not be set: ${error.code}`),
+    );
+  }
+  return refused;
 }
 
 /** Of those that the process is in, the ones that were made here when it came: they go when it leaves. */

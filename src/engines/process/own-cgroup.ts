@@ -10,10 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
 import { parseStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
+import { isFrozen } from '../freezer.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
-import { treeOf } from './tree.ts';
+import { changeOf, isAlive, membersOf, type TreeTop } from './tree.ts';
 
 /** What is needed to give the processes back to the cgroups that they were in. */
 export interface OwnCgroup {
@@ -27,16 +28,26 @@ export interface OwnCgroup {
 const ROUNDS = 100;
 const REMOVE_MS = 2000;
 const STILL_MS = 100;
+/** Of a tree that is being moved: named after the migration. */
+const SOURCE = /(?:^|\/)drayage-([^/]+)-source(?:\/|$)/;
+
+/** The name of such a cgroup. */
+export function sourceCgroup(id: string): string {
+  return `drayage-${id}-source`;
+}
 
 /**
  * Where the tree's own cgroup will be, and where its processes are now; nothing is made.
- * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here
+ * @throws DrayageError FREEZE_FAILED where no freezer is to be seen from here, TREE_CHANGED, WORKLOAD_BUSY as assertFree
  */
-export async function planCgroup(name: string, root: number, signal: AbortSignal): Promise<OwnCgroup> {
+export async function planCgroup(name: string, top: TreeTop, signal: AbortSignal): Promise<OwnCgroup> {
+  const root = top.pid;
   const homes: Record<string, string> = {};
-  for (const pid of treeOf(await listProcesses(signal), root)) {
+  for (const { pid } of membersOf(await listProcesses(signal), top)) {
     const home = homeOf(pid);
-    if (home !== undefined) homes[pid] = home;
+    if (home === undefined) continue;
+    assertFree(pid, home);
+    homes[pid] = home;
   }
   const home = homes[root];
   if (home === undefined) throw new DrayageError('FREEZE_FAILED', `The cgroup of process ${root} is not to be seen.`);
@@ -45,20 +56,43 @@ export async function planCgroup(name: string, root: number, signal: AbortSignal
 
 /**
  * Moves the tree into its cgroup, while it runs: what it forks from then on is born there.
- * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved
+ * @throws DrayageError FREEZE_FAILED where it forks faster than it can be moved, TREE_CHANGED, WORKLOAD_BUSY as assertFree
  */
-export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, root: number, signal: AbortSignal): Promise<void> {
+export async function enterCgroup({ path }: Pick<OwnCgroup, 'path'>, top: TreeTop, signal: AbortSignal): Promise<void> {
   await mkdir(path, { recursive: true });
   for (let round = 0; round < ROUNDS; round++) {
     const inside = new Set(await tasksOf(path));
-    const processes = await listProcesses(signal);
-    // One that has ended and is still to be waited for is in no cgroup any more.
-    const ended = new Set(processes.filter(({ state }) => /[ZX]/.test(state)).map(({ pid }) => pid));
-    const outside = treeOf(processes, root).filter((pid) => !inside.has(pid) && !ended.has(pid));
+    const members = membersOf(await listProcesses(signal), top);
+    const outside = members.filter((one) => isAlive(one) && !inside.has(one.pid));
     if (outside.length === 0) return;
-    for (const pid of outside) moveTo(path, pid);
+    for (const { pid } of outside) {
+      // Nothing is waited for in between: another migration may take it at any time.
+      const home = homeOf(pid);
+      if (home === undefined || home === path) continue;
+      assertFree(pid, home);
+      moveTo(path, pid);
+    }
   }
-  throw new DrayageError('FREEZE_FAILED', `Process ${root} forks faster than its children can be collected.`);
+  throw new DrayageError('FREEZE_FAILED', `Process ${top.pid} forks faster than its children can be collected.`);
+}
+
+/**
+ * What another migration has is left alone, also where that is in doubt and no migration is under way any more: a task
+ * that leaves a frozen cgroup runs on, and the same may run on the other host by then.
+ * @throws DrayageError WORKLOAD_BUSY
+ */
+export function assertFree(pid: number, home: string): void {
+  const id = SOURCE.exec(home)?.[1];
+  if (id !== undefined) {
+    throw new DrayageError('WORKLOAD_BUSY', `Process ${pid} is being moved, by migration ${id}.`, {
+      remedy: `Wait for it (drayage watch ${id}). If its outcome is unknown, decide: drayage resolve ${id} --keep source, or --keep target.`,
+    });
+  }
+  if (!isFrozen(home)) return;
+  throw new DrayageError('WORKLOAD_BUSY', `Process ${pid} is in a frozen cgroup, ${home}.`, {
+    meaning: 'Somebody keeps it from running, and moving it would let it run on.',
+    remedy: 'See what has frozen it, and have it thawed by that; then run the command again.',
+  });
 }
 
 /** Gives the processes back, also those born meanwhile, and removes the cgroup. May be repeated. */
@@ -68,7 +102,12 @@ export async function leaveCgroup({ path, homes }: Pick<OwnCgroup, 'path' | 'hom
     const home = homes[pid] ?? first;
     return existsSync(home) ? home : dirname(path); // Whoever made it may have removed it since.
   };
-  for (const pid of await tasksOf(path)) moveTo(homeOfEach(pid), pid);
+  // What is forked meanwhile is born in it.
+  for (let round = 0; round < ROUNDS; round++) {
+    const pids = await tasksOf(path);
+    if (pids.length === 0) break;
+    for (const pid of pids) moveTo(homeOfEach(pid), pid);
+  }
   await removeCgroup(path);
 }
 
@@ -118,15 +157,19 @@ function isOnProcessor(pid: number): boolean {
   }
 }
 
-/** @throws DrayageError TREE_CHANGED where the cgroup holds what does not descend from the process at the top. */
+/**
+ * The process at the top is in there since `enterCgroup`, so it is the same. One that is about to end may have left its
+ * cgroup and not its parent: it is waited for.
+ * @throws DrayageError TREE_CHANGED where cgroup and tree do not hold the same
+ */
 export async function assertWhole(path: string, root: number, signal: AbortSignal): Promise<void> {
-  const tree = new Set(treeOf(await listProcesses(signal), root));
-  const inside = await tasksOf(path);
-  const stray = inside.filter((pid) => !tree.has(pid));
-  const [first] = stray;
-  if (first === undefined && inside.includes(root)) return;
-  const what = first === undefined ? `Process ${root} has ended` : `Process ${first} has lost its parent meanwhile`;
-  throw new DrayageError('TREE_CHANGED', `${what}.`);
+  const deadline = performance.now() + STILL_MS;
+  for (;;) {
+    const change = changeOf(await tasksOf(path), await listProcesses(signal), root);
+    if (change === undefined) return;
+    if (performance.now() > deadline) throw new DrayageError('TREE_CHANGED', change);
+    await sleep(5);
+  }
 }
 
 /** Directories whose `cgroup.procs` takes a process out of whatever cgroups the agent itself is in. */

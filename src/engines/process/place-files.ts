@@ -1,19 +1,19 @@
 /**
- * Carried files come into a staging directory first, under their own paths; from there they are put in place, and each
- * step is written down before it is done, so that it can be taken back after a crash, too.
+ * Carried files come into a staging directory first, under their own paths, and stay there until the migration is over.
+ * To be put in place, each gets a draft beside its destination, a hard link where that can be; when all drafts are there,
+ * each takes its place by one system call. No program is started in between: its libraries may be among the files.
  */
-import { existsSync } from 'node:fs';
-import { chmod, chown, lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { linkSync, lstatSync, renameSync, statSync, unlinkSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
 import { compareContent } from './compare-files.ts';
 import { stillLeft } from './left-files.ts';
-
-/** Of the staging directory. */
-export const TREE = 'tree';
-const REPLACED = 'replaced';
-const RECORD = 'placed.jsonl';
+import { atPlace, nameOf, openParent } from './open-parent.ts';
+import { inodeOf, type Placed, placedSoFar, TREE, versionOf, writeDown } from './placed-record.ts';
+import { takeBack } from './take-back-files.ts';
 
 export interface PlaceOptions {
   /** The staging directory. */
@@ -21,81 +21,61 @@ export interface PlaceOptions {
   run: Run;
   /** Whether files that differ may be replaced; those that the processes left here themselves always are. */
   mayReplace: boolean;
-  /** Which of the staged files are to be put in place now. */
-  wanted: (path: string) => boolean;
   signal: AbortSignal;
 }
 
-interface Placed {
-  path: string;
-  what: 'directory' | 'file';
-  /** Something was there before, and is kept under that name until the end. */
-  replaced?: string;
+interface Step {
+  placed: Placed & { draft: string };
+  /** Nothing was there. */
+  isNew: boolean;
+  isKnown: boolean;
 }
 
 /**
- * @throws DrayageError FILE_DIFFERS where another file is in the way, before anything of this call is done
+ * To be called again when files have been staged anew: brings those up to date, and takes back what is not staged any
+ * more. That needs no new record of what is there already, unless it has to be copied.
+ * @throws DrayageError FILE_DIFFERS where another file is in the way, before anything of this call is done, or where
+ * one has appeared meanwhile
  */
-export async function placeFiles({ stage, run, mayReplace, wanted, signal }: PlaceOptions): Promise<void> {
-  const before = new Set((await placedSoFar(stage)).map(({ path }) => path));
-  const steps: Placed[] = [];
-  const staged = (await stagedFiles(join(stage, TREE), '')).filter(wanted);
-  const left = await stillLeft(staged);
-  for (const path of staged) {
-    const found = await lstat(path).catch(() => undefined);
-    for (const directory of found === undefined ? missingParents(path, steps) : [])
-      steps.push({ path: directory, what: 'directory' });
-    const isDirectory = (await lstat(join(stage, TREE, path))).isDirectory();
-    if (found === undefined || (before.has(path) && !isDirectory)) {
-      steps.push({ path, what: isDirectory ? 'directory' : 'file' });
+export async function placeFiles({ stage, run, mayReplace, signal }: PlaceOptions): Promise<void> {
+  const tree = join(stage, TREE);
+  const before = await placedSoFar(stage);
+  const paths = await stagedFiles(tree, '');
+  const left = await stillLeft(paths);
+  const directories = new Set<string>();
+  const steps: Step[] = [];
+  for (const path of paths) {
+    for (const missing of missingParents(path)) directories.add(missing);
+    const from = join(tree, path);
+    const found = atPlace(path, inodeOf);
+    if (lstatSync(from).isDirectory()) {
+      if (found === undefined) directories.add(path);
       continue;
     }
-    if (isDirectory || (await compareContent(join(stage, TREE, path), path, signal))) continue;
-    if (!mayReplace && !left.has(path)) throw new DrayageError('FILE_DIFFERS', `The target has another ${path}.`);
-    steps.push({ path, what: 'file', replaced: join(stage, REPLACED, path) });
+    const known = before.get(path);
+    const staged = `${inodeOf(from)}`;
+    const isOurs = found === staged || (found !== undefined && known?.inodes.includes(found) === true);
+    if (isOurs && (found === staged || known?.copyOf === versionOf(from))) continue;
+    const isOther = found !== undefined && !isOurs;
+    if (isOther && (known !== undefined || !(mayReplace || left.has(path)) || isDirectory(path))) {
+      if (await compareContent(from, path, signal)) continue;
+      throw differs(path);
+    }
+    const names = { draft: known?.draft ?? beside(path), ...(isOther && { kept: beside(path) }) };
+    const placed: Step['placed'] = { path, what: 'file', ...names, inodes: [staged] };
+    steps.push({ placed, isNew: found === undefined, isKnown: known !== undefined });
   }
-  await writeDown(stage, steps);
-  for (const step of steps) await place(stage, step, run);
-}
-
-/** Takes back what was put in place, the newest first. May be repeated. */
-export async function takeBackFiles(stage: string, run: Run): Promise<void> {
-  for (const { path, what, replaced } of (await placedSoFar(stage)).reverse()) {
-    if (what === 'directory')
-      await rmdir(path).catch(() => {}); // Somebody else's file may be in it by now.
-    else if (replaced === undefined) await rm(path, { force: true });
-    else if (existsSync(replaced)) await move(run, replaced, path);
-  }
-  await rm(stage, { recursive: true, force: true });
-}
-
-async function place(stage: string, { path, what, replaced }: Placed, run: Run): Promise<void> {
-  const staged = join(stage, TREE, path);
-  if (what === 'directory') {
-    const { mode, uid, gid } = await stat(staged);
-    await mkdir(path, { recursive: true });
-    await chown(path, uid, gid);
-    await chmod(path, mode & 0o7777);
-    return;
-  }
-  if (replaced !== undefined) {
-    await mkdir(dirname(replaced), { recursive: true, mode: 0o700 });
-    await move(run, path, replaced);
-  }
-  await move(run, staged, path);
-}
-
-/** Whole or not at all, also from one file system to another. */
-async function move(run: Run, from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-    const draft = `${to}.drayage-new`;
-    await run('cp', ['--archive', '--no-target-directory', '--', from, draft]);
-    await rename(draft, to);
-    await rm(from, { force: true });
-  }
+  await writeDown(stage, [
+    ...[...directories].map((path) => ({ path, what: 'directory' as const, inodes: [] })),
+    ...steps.flatMap(({ placed, isKnown }) => (isKnown ? [] : [placed])),
+  ]);
+  for (const path of directories) makeDirectory(path, join(tree, path));
+  const copies: Placed[] = [];
+  for (const { placed } of steps) copies.push(...(await makeDraft(join(tree, placed.path), placed, run)));
+  await writeDown(stage, copies);
+  for (const step of steps) putInPlace(step);
+  for (const placed of before.values())
+    if (placed.what === 'file' && inodeOf(join(tree, placed.path)) === undefined) takeBack(stage, placed);
 }
 
 /** Absolute paths, as they will be; directories of which only the empty ones are told. */
@@ -112,24 +92,66 @@ async function stagedFiles(tree: string, path: string): Promise<string[]> {
 }
 
 /** From the highest on. */
-function missingParents(path: string, planned: readonly Placed[]): string[] {
-  const missing: string[] = [];
-  for (let at = dirname(path); !existsSync(at); at = dirname(at)) missing.unshift(at);
-  return missing.filter((directory) => !planned.some((one) => one.path === directory));
+function missingParents(path: string): string[] {
+  using parent = openParent(path);
+  const names = dirname(path).split('/');
+  return parent.missing.map((_, index, { length }) => names.slice(0, names.length - length + index + 1).join('/'));
 }
 
-async function placedSoFar(stage: string): Promise<Placed[]> {
-  const text = await readFile(join(stage, RECORD), 'utf8').catch(() => '');
-  // A last line that a crash has torn stands for a step that was not begun.
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as Placed);
+function isDirectory(path: string): boolean {
+  return atPlace(path, (there) => lstatSync(there).isDirectory()) === true;
 }
 
-async function writeDown(stage: string, steps: readonly Placed[]): Promise<void> {
-  if (steps.length === 0) return;
-  await using file = await open(join(stage, RECORD), 'a', 0o600);
-  await file.appendFile(steps.map((step) => `${JSON.stringify(step)}\n`).join(''));
-  await file.datasync();
+/** Nobody can know it, and have something there already. */
+function beside(path: string): string {
+  return join(dirname(path), `.drayage-${randomUUID()}`);
+}
+
+function makeDirectory(path: string, like: string): void {
+  noted(path, () => atPlace(path, (_, directory) => directory.makeDirectory(nameOf(path), statSync(like))));
+}
+
+/** @returns what is to be written down where it had to be copied */
+async function makeDraft(from: string, { path, draft }: Step['placed'], run: Run): Promise<Placed[]> {
+  using parent = openParent(draft);
+  const to = parent.directory.at(nameOf(draft));
+  try {
+    linkSync(from, to);
+    return [];
+  } catch (error) {
+    if (codeOf(error) !== 'EXDEV') throw error;
+  }
+  const copyOf = versionOf(from);
+  const ours = to.toString().replace('/proc/self/', `/proc/${process.pid}/`);
+  await run('cp', ['--archive', '--no-target-directory', '--', from, ours]);
+  return [{ path, what: 'file', inodes: [`${inodeOf(to)}`], copyOf }];
+}
+
+function putInPlace({ placed: { path, draft, kept }, isNew }: Step): void {
+  noted(path, () =>
+    atPlace(path, (there, directory) => {
+      const from = directory.at(nameOf(draft));
+      if (kept !== undefined) linkSync(there, directory.at(nameOf(kept)));
+      if (!isNew) return renameSync(from, there);
+      linkSync(from, there);
+      unlinkSync(from);
+    }),
+  );
+}
+
+/** What has appeared meanwhile is not overwritten. */
+function noted(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw codeOf(error) === 'EEXIST' ? differs(path) : error;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}
+
+function differs(path: string): DrayageError {
+  return new DrayageError('FILE_DIFFERS', `The target has another ${path}.`);
 }

@@ -8,10 +8,17 @@ import type { RestoreScripts } from '../docker/rendezvous.ts';
 import { privateRootScript } from './private-root.ts';
 import { quote } from './quote.ts';
 
+/** `cgroup.procs` files that the launcher joins, in this order. */
+export interface LaunchCgroups {
+  /** Of the roots of hierarchies: out of the agent's. */
+  roots: readonly string[];
+  /** The copy's: a recovery knows its processes by them. */
+  own: readonly string[];
+}
+
 export interface TreeRestore {
   imagesDir: string;
-  /** `cgroup.procs` files that the launcher joins, in this order. */
-  cgroups: readonly string[];
+  cgroups: LaunchCgroups;
   /** For a tree whose session leader is in it: see TerminalFacts. */
   externalTerminal: string | undefined;
   isOnTerminal: boolean;
@@ -64,13 +71,19 @@ esac
 
 // A tree that leads no group of its own shares that of the launcher and CRIU on the terminal: what is typed there is for
 // the tree only. CRIU gives the tree its own dispositions of signals back.
-function launcher(dir: string, command: readonly string[], cgroups: readonly string[]): string {
+function launcher(dir: string, command: readonly string[], { roots, own }: LaunchCgroups): string {
   return `#!/bin/sh
 trap '' HUP INT QUIT TSTP TTIN TTOU
-for procs in ${cgroups.map(quote).join(' ')}; do echo $$ >"$procs"; done
+enter() {
+  for procs in ${roots.map(quote).join(' ')}; do echo $$ >"$procs"; done
+  for procs in ${own.map(quote).join(' ')}; do echo $$ >"$procs" || return 1; done
+}
+wait_for_go() {
+  echo "waiting $$" 1<>${dir}/events
+  read -r word <${dir}/go && [ "$word" = go ]
+}
 cd /
-echo "waiting $$" 1<>${dir}/events
-if read -r word <${dir}/go && [ "$word" = go ]; then
+if enter && wait_for_go; then
   CRIU_CONFIG_FILE=${dir}/criu.conf PATH=${dir}/bin:$PATH ${command.map(quote).join(' ')} ${TERMINAL_FD}<&0
   status=$?
 else

@@ -11,8 +11,9 @@ import { digestFiles } from './compare-files.ts';
 import { readLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
 import { outerPipes } from './outer-pipes.ts';
+import { restarterOf } from './restarter.ts';
 import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
-import { findRoot, topsOfTrees, treeOf } from './tree.ts';
+import { type Candidate, findRoot, leaderless, topsOfTrees, treeOf } from './tree.ts';
 import { usedFiles } from './used-files.ts';
 
 /**
@@ -31,7 +32,7 @@ export async function surveyTree(
   const tree = treeOf(all, root.pid);
   if (tree.includes(process.pid))
     throw new DrayageError('WORKLOAD_UNKNOWN', `The agent of this host is among the processes below ${root.pid}.`);
-  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, command] =
+  const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, restarter, command] =
     await Promise.all([
       surveyProcesses(tree, { run, signal }),
       usedFiles(tree).then((used) =>
@@ -41,8 +42,9 @@ export async function surveyTree(
       foreignNamespaces(tree),
       listeningOf(tree, run, signal),
       outerPipes(tree, all, signal),
-      taskIdsOf(tree),
+      taskIdsOf(tree, all),
       readLimits(root.pid).catch(() => ({})),
+      restarterOf(tree, { parent: all.find(({ pid }) => pid === root.parent), run, signal }),
       readFile(`/proc/${root.pid}/cmdline`, 'utf8').catch(() => ''),
     ]);
   return {
@@ -59,6 +61,7 @@ export async function surveyTree(
     outerPipes: pipes,
     listening,
     limits,
+    ...(restarter && { restarter }),
     processes: processes.map((one) => ({ ...one, obstacles: one.obstacles.filter(concernsTree) })),
     memoryBytes,
     cgroupPath: '',
@@ -109,9 +112,10 @@ async function openTerminals(pid: number): Promise<OpenTerminal[]> {
   return found.filter((one) => one !== undefined);
 }
 
-async function taskIdsOf(pids: readonly number[]): Promise<number[]> {
+async function taskIdsOf(pids: readonly number[], all: readonly Candidate[]): Promise<number[]> {
   const threads = await Promise.all(pids.map((pid) => readdir(`/proc/${pid}/task`).catch(() => [`${pid}`])));
-  return threads.flat().map(Number);
+  const members = all.filter(({ pid }) => pids.includes(pid));
+  return [...threads.flat().map(Number), ...leaderless(pids, members)];
 }
 
 async function listeningOf(pids: readonly number[], run: Run, signal: AbortSignal): Promise<string[]> {

@@ -49,6 +49,14 @@ test('whoever attaches sees what was written last, and then all that comes', asy
   expect(text()).toBe('before after');
 });
 
+test('a viewer that has left already does no harm', async () => {
+  print('before ');
+  await sleep(50);
+  // What nobody catches fails the test.
+  using _ = relay.attach(() => Promise.reject(new Error('the connection has ended')));
+  await sleep(20);
+});
+
 test('of much output the end is kept', async () => {
   for (let round = 0; round < 40; round++) {
     print(`${round % 10}`.repeat(4096));

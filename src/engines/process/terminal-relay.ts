@@ -51,7 +51,8 @@ export class TerminalRelay {
 
   /** What was written last, and then all that comes, until disposed of. */
   attach(viewer: Viewer): Disposable {
-    if (this.#keptBytes > 0) void viewer(Buffer.concat(this.#kept));
+    // One that has left already is told of by its connection.
+    if (this.#keptBytes > 0) viewer(Buffer.concat(this.#kept)).catch(() => {});
     this.#viewers.add(viewer);
     return { [Symbol.dispose]: () => void this.#viewers.delete(viewer) };
   }

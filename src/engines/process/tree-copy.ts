@@ -7,11 +7,12 @@ import { type Run, startDetached } from '../../exec/run.ts';
 import { Rendezvous } from '../docker/rendezvous.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
 import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
-import { makeCgroup, planLimits } from './limits.ts';
+import { copyCgroup, makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
-import { placeFiles, TREE } from './place-files.ts';
+import { placeFiles } from './place-files.ts';
+import { TREE } from './placed-record.ts';
 import { quote } from './quote.ts';
-import { treeScripts } from './restore-scripts.ts';
+import { type LaunchCgroups, treeScripts } from './restore-scripts.ts';
 import { TERMINAL_DIR } from './terminal-dir.ts';
 
 /** The one tree of files that there is. */
@@ -63,8 +64,7 @@ export class TreeCopy implements CopyMaker {
     const { pidNamespace = false } = options;
     const root = { tree: join(this.#stage, TREE), place: join(this.#stage, 'root') };
     const privateRoot = options.privateRoot ? root : undefined;
-    const written = new Set(workload.files.flatMap(({ path, isWritten }) => (isWritten ? [path] : [])));
-    await this.#place((path) => !written.has(path));
+    await this.#place();
     const cgroups = await this.#makeCgroups();
     await acquire({ kind: 'rendezvous', containerId: id });
     const [terminal] = workload.terminals;
@@ -90,9 +90,9 @@ export class TreeCopy implements CopyMaker {
     return { rendezvous, started };
   }
 
-  /** Also what it opened since it was looked at. */
+  /** What it has written since, and opened since it was looked at. */
   complete(): Promise<void> {
-    return this.#place(() => true);
+    return this.#place();
   }
 
   async isKept(): Promise<boolean> {
@@ -103,12 +103,10 @@ export class TreeCopy implements CopyMaker {
     return undefined;
   }
 
-  /** @returns `cgroup.procs` files to be joined, the last of each hierarchy being the copy's */
-  async #makeCgroups(): Promise<string[]> {
+  async #makeCgroups(): Promise<LaunchCgroups> {
     const { id, workload, options, acquire } = this.#o;
-    const name = `drayage-${id}`;
-    const hasHelpers = workload.terminals.length > 0 || options.pidNamespace === true;
-    const limited = await planLimits(name, workload.limits, hasHelpers);
+    const name = copyCgroup(id, workload.terminals.length > 0 || options.pidNamespace === true);
+    const limited = await planLimits(name, workload.limits);
     const own = await freshCgroup(name);
     if (!limited.some(({ path }) => path === own)) {
       await acquire({ kind: 'cgroup', path: own });
@@ -118,22 +116,22 @@ export class TreeCopy implements CopyMaker {
       await acquire({ kind: 'cgroup', ...cgroup });
       await makeCgroup(cgroup);
     }
-    const paths = [...(await rootCgroups()), own, ...limited.map(({ path }) => path)];
-    return [...new Set(paths)].map((path) => join(path, 'cgroup.procs'));
+    const procs = (paths: readonly string[]): string[] => paths.map((path) => join(path, 'cgroup.procs'));
+    return { roots: procs(await rootCgroups()), own: procs([...new Set([own, ...limited.map(({ path }) => path)])]) };
   }
 
-  #place(wanted: (path: string) => boolean): Promise<void> {
+  #place(): Promise<void> {
     const { run, options } = this.#o;
     if (options.privateRoot) return Promise.resolve();
     const signal = new AbortController().signal;
-    return placeFiles({ stage: this.#stage, run, wanted, mayReplace: options.replaceFiles, signal });
+    return placeFiles({ stage: this.#stage, run, mayReplace: options.replaceFiles, signal });
   }
 
   /**
    * script(1) makes the terminal and keeps it, whatever becomes of the agent: its ends are fifos that it has open for
    * reading and writing itself. While nobody takes what is written, the tree waits as behind Ctrl-S.
    */
-  async #launchOnTerminal(launcher: string, cgroups: readonly string[]): Promise<void> {
+  async #launchOnTerminal(launcher: string, { roots, own }: LaunchCgroups): Promise<void> {
     const { id, run, acquire } = this.#o;
     const dir = join(TERMINAL_DIR, id);
     await acquire({ kind: 'terminal', path: dir });
@@ -145,7 +143,7 @@ export class TreeCopy implements CopyMaker {
     const inner = `readlink /proc/self/fd/0 >${dir}/name; exec ${launcher}`;
     const lines = [
       '#!/bin/sh',
-      `for procs in ${cgroups.map(quote).join(' ')}; do echo $$ >"$procs"; done`,
+      `for procs in ${[...roots, ...own].map(quote).join(' ')}; do echo $$ >"$procs"; done`,
       `echo $$ >${dir}/pid`,
       `exec env --default-signal=INT,QUIT,HUP SHELL=/bin/sh script --quiet --flush --command ${quote(inner)} /dev/null 0<>${dir}/in 1<>${dir}/out 2>${dir}/errors`,
     ];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Candidate, findRoot, topsOfTrees, treeOf } from './tree.ts';
+import { type Candidate, changeOf, findRoot, leaderless, membersOf, topsOfTrees, treeOf } from './tree.ts';
 
 const NOBODY = new Set<number>();
 
@@ -60,4 +60,43 @@ test('trees to choose from are sessions on terminals, their jobs, and what runs 
     process(22, 21, 'cc', { ...tty, group: 21 }),
   ];
   expect(topsOfTrees(all, new Set([1, 15])).map(({ pid }) => pid)).toEqual([10, 19, 20, 21]);
+});
+
+const TREE = [
+  { pid: 1, parent: 0, state: 'S', startedAt: '1' },
+  { pid: 7, parent: 1, state: 'S', startedAt: '50' },
+  { pid: 8, parent: 7, state: 'S', startedAt: '60' },
+  { pid: 9, parent: 7, state: 'Z', startedAt: '70' },
+];
+
+test('a tree is that of the process that was looked at, not of another with its pid', () => {
+  expect(membersOf(TREE, { pid: 7, id: '7-50' }).map(({ pid }) => pid)).toEqual([7, 8, 9]);
+  for (const top of [
+    { pid: 7, id: '7-49' },
+    { pid: 6, id: '6-50' },
+  ])
+    expect(() => membersOf(TREE, top)).toThrow(expect.objectContaining({ code: 'TREE_CHANGED' }));
+});
+
+test.each([
+  [[7, 8], undefined],
+  [[8], 'Process 7 has ended.'],
+  [[7, 8, 10], 'Process 10 has lost its parent meanwhile.'],
+  [[7], 'Process 8 was put into another cgroup meanwhile.'],
+])('a cgroup with %j: %s', (inside, change) => {
+  expect(changeOf(inside, TREE, 7)).toBe(change);
+});
+
+test('sessions and groups whose leader has ended need their numbers, those of outside do not', () => {
+  const job = { group: 20, session: 5 };
+  const members = [
+    process(20, 5, 'make', job),
+    process(21, 20, 'sh', job),
+    process(22, 20, 'daemon', { group: 30, session: 31 }),
+    process(23, 20, 'other', { group: 23, session: 31 }),
+    process(24, 20, 'kernel', { group: 0, session: 0 }),
+  ];
+  expect(leaderless([20, 21, 22, 23, 24], members)).toEqual([30, 31]);
+  const inPipe = { group: 19, session: 5 };
+  expect(leaderless([20, 21], [process(20, 5, 'tee', inPipe), process(21, 20, 'sh', inPipe)])).toEqual([]);
 });

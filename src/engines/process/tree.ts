@@ -9,6 +9,12 @@ export interface Candidate extends ProcessStat {
   isInside: boolean;
 }
 
+/** The process at the top of a tree; `id` has its pid and when it was started, as in ProcessTreeFacts. */
+export interface TreeTop {
+  pid: number;
+  id: string;
+}
+
 /**
  * The process at the top of the tree that is meant: the one of that pid, or the only one of that name that has no
  * ancestor of the same name.
@@ -59,6 +65,50 @@ export function treeOf(candidates: readonly Pick<ProcessStat, 'pid' | 'parent'>[
   // The list grows while it is gone through.
   for (const pid of tree) for (const child of children.get(pid) ?? []) tree.push(child.pid);
   return tree;
+}
+
+/**
+ * Numbers of sessions and groups whose leader has ended: CRIU makes a task of that number, for the restore only
+ * (criu/pstree.c, prepare_pstree_ids). What the process at the top was started in is another one on the target.
+ */
+export function leaderless(
+  tree: readonly number[],
+  members: readonly Pick<Candidate, 'pid' | 'group' | 'session'>[],
+): number[] {
+  const top = members.find(({ pid }) => pid === tree[0]);
+  const known = new Set([...tree, 0, top?.group, top?.session]);
+  return [...new Set(members.flatMap(({ group, session }) => [group, session]))].filter((id) => !known.has(id));
+}
+
+/** How the cgroup with these pids differs from the tree, in words; undefined where it does not. */
+export function changeOf(
+  inside: readonly number[],
+  processes: readonly Pick<Candidate, 'pid' | 'parent' | 'state'>[],
+  root: number,
+): string | undefined {
+  if (!inside.includes(root)) return `Process ${root} has ended.`;
+  const tree = new Set(treeOf(processes, root));
+  const stray = inside.find((pid) => !tree.has(pid));
+  if (stray !== undefined) return `Process ${stray} has lost its parent meanwhile.`;
+  const left = processes.find((one) => tree.has(one.pid) && isAlive(one) && !inside.includes(one.pid));
+  return left && `Process ${left.pid} was put into another cgroup meanwhile.`;
+}
+
+/** @throws DrayageError TREE_CHANGED where the pid is another process's by now */
+export function membersOf<P extends Pick<Candidate, 'pid' | 'parent' | 'startedAt'>>(
+  processes: readonly P[],
+  { pid, id }: TreeTop,
+): P[] {
+  const root = processes.find((one) => one.pid === pid);
+  if (root === undefined || `${pid}-${root.startedAt}` !== id)
+    throw new DrayageError('TREE_CHANGED', `Process ${pid} has ended.`);
+  const tree = new Set(treeOf(processes, pid));
+  return processes.filter((one) => tree.has(one.pid));
+}
+
+/** One that has ended and is still to be waited for is in no cgroup any more. */
+export function isAlive({ state }: Pick<Candidate, 'state'>): boolean {
+  return !/[ZX]/.test(state);
 }
 
 function ancestors(byPid: ReadonlyMap<number, Candidate>, { parent }: Candidate): Candidate[] {

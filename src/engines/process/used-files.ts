@@ -1,11 +1,12 @@
 /** Which files of the host a tree of processes uses: what must be there, at the same paths, where it goes on. */
 import type { Stats } from 'node:fs';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
   path: string;
-  kind: 'file' | 'directory';
+  /** A fifo is never opened: that would take what is in it, or wait for ever. */
+  kind: 'file' | 'directory' | 'fifo';
   bytes: number;
   mode: number;
   uid: number;
@@ -33,6 +34,12 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
     }
   }
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
+export async function lookAgain({ path, isWritten }: UsedFile): Promise<UsedFile | undefined> {
+  const stats = await lstat(path).catch(() => undefined);
+  return stats && describe(path, stats, isWritten);
 }
 
 /** A file by the name that the kernel knows, and by a link that leads to it whatever has become of the name. */
@@ -99,5 +106,7 @@ function describe(path: string, stats: Stats, isWritten: boolean): UsedFile | un
   const { mode, uid, gid, mtimeMs, size } = stats;
   const common = { path, mode: mode & 0o7777, uid, gid, mtimeMs };
   if (stats.isDirectory()) return { ...common, kind: 'directory', bytes: 0, isWritten: false };
-  return stats.isFile() || stats.isFIFO() ? { ...common, kind: 'file', bytes: size, isWritten } : undefined;
+  // What is in it goes into the memory images (criu/fifo.c, dump_one_fifo).
+  if (stats.isFIFO()) return { ...common, kind: 'fifo', bytes: 0, isWritten: false };
+  return stats.isFile() ? { ...common, kind: 'file', bytes: size, isWritten } : undefined;
 }

@@ -5,7 +5,20 @@ export const TREE_FINDINGS = {
   FOREIGN_NAMESPACE: {
     severity: 'blocks',
     meaning: 'Processes of containers and sandboxes see another system than the host, which does not move with them.',
-    remedy: 'Move the container that they are in, or start the program without its sandbox.',
+    remedy:
+      'Move the container that they are in, or start the program without its sandbox. What came here with --pid-namespace or --private-root has to be ended here and started anew elsewhere.',
+  },
+  RESTARTED_BY_SYSTEMD: {
+    severity: 'blocks',
+    meaning:
+      'What is moved is killed here at the end. systemd would start it anew on this host, with the data of before: it would run twice.',
+    remedy: 'Give the service Restart=no until the host is started next, with systemctl edit --runtime.',
+  },
+  SUPERVISED: {
+    severity: 'costs',
+    meaning:
+      'What is moved is killed here at the end. A program that looks after its children starts it anew on this host, with the data of before: it would run twice.',
+    remedy: 'Tell that program beforehand not to start it again.',
   },
   OUTSIDE_PIPE: {
     severity: 'blocks',

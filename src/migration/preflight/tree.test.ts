@@ -84,6 +84,10 @@ const pipe =
     workload.outerPipes.push({ pipe: 'pipe:[1]', with: 'process 2 (sshd)', isStandard });
 const inNamespace: Spoil = ({ options }) => Object.assign(options, { pidNamespace: true });
 const inPrivate: Spoil = ({ options }) => Object.assign(options, { privateRoot: true });
+const inService: Spoil = ({ workload }) =>
+  Object.assign(workload, { restarter: { by: 'systemd', unit: 'web.service', policy: 'always' } });
+const supervised: Spoil = ({ workload }) => Object.assign(workload, { restarter: { by: 'parent', name: 'runsv' } });
+const snapshot: Spoil = ({ options }) => Object.assign(options, { leaveRunning: true });
 const listens = ({ workload }: Facts) => workload.listening.push('tcp/0.0.0.0:80');
 const uses =
   (endpoint: string): Spoil =>
@@ -96,6 +100,8 @@ test('nothing speaks against a good case, and neither host needs Docker', () => 
 
 const CASES: Record<keyof typeof TREE_FINDINGS, { raised: Spoil[][]; not: Spoil[][] }> = {
   FOREIGN_NAMESPACE: { raised: [[({ workload }) => workload.foreign.push('net')]], not: [] },
+  RESTARTED_BY_SYSTEMD: { raised: [[inService]], not: [[inService, snapshot], [supervised]] },
+  SUPERVISED: { raised: [[supervised]], not: [[supervised, snapshot], [inService]] },
   OUTSIDE_PIPE: { raised: [[pipe(true)]], not: [[pipe(false)]] },
   INHERITED_PIPE: { raised: [[pipe(false)]], not: [[pipe(true)]] },
   SEVERAL_TERMINALS: { raised: [[terminal('/dev/pts/1'), terminal('/dev/pts/2')]], not: [[terminal('/dev/pts/1')]] },

@@ -17,12 +17,13 @@ export interface TreeCase {
 }
 
 /** As far as the source alone can tell. */
-export function checkTree({ workload, name }: Pick<TreeCase, 'workload' | 'name'>): Finding[] {
+export function checkTree({ workload, name, options }: Pick<TreeCase, 'workload' | 'name' | 'options'>): Finding[] {
   const { foreign, terminals, outerPipes } = workload;
   return [
     ...(foreign.length === 0
       ? []
       : [raise('FOREIGN_NAMESPACE', `${name} has namespaces of its own: ${foreign.join(', ')}.`)]),
+    ...(options.leaveRunning ? [] : restarterFindings(workload, name)),
     ...pipeFindings(outerPipes, name),
     ...(terminals.length > 1
       ? [raise('SEVERAL_TERMINALS', `${name} is on ${terminals.map(({ path }) => path).join(' and ')}.`)]
@@ -71,6 +72,19 @@ const CONNECTIONS_STAY = {
 } as const;
 
 const raise = raising(TREE_FINDINGS);
+
+function restarterFindings({ restarter }: ProcessTreeFacts, name: string): Finding[] {
+  if (restarter === undefined) return [];
+  if (restarter.by === 'parent') return [raise('SUPERVISED', `${name} was started by ${restarter.name}.`)];
+  const { unit, user, policy } = restarter;
+  const systemctl = user === undefined ? 'systemctl' : 'systemctl --user';
+  return [
+    raise('RESTARTED_BY_SYSTEMD', `${name} is of ${unit}, which has Restart=${policy}.`, {
+      remedy: `Run ${systemctl} edit --runtime ${unit}${user === undefined ? '' : ` as the user ${user}`} and put the lines [Service] and Restart=no into it; then run the command again. When it has moved, run ${systemctl} disable ${unit}, lest it starts with the host.`,
+    }),
+  ];
+}
+
 function pipeFindings(pipes: ProcessTreeFacts['outerPipes'], name: string): Finding[] {
   const told = (some: typeof pipes) => shorten(some.map((one) => `${one.pipe} of ${one.with}`));
   const [standard, others] = [pipes.filter((one) => one.isStandard), pipes.filter((one) => !one.isStandard)];
