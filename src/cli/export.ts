@@ -28,7 +28,7 @@ export function exportCommand(cli: Cli): Command {
 Like a move it stops the workload here for good, as soon as the archive is whole: its copy stays, stopped, under another name. It runs nowhere until it is imported. Until then Ctrl-C, or anything that fails, is an undo.`,
     examples: [
       ['drayage export docker:web -o web.drayage', ''],
-      ['drayage export web -o - | ssh backup "cat >web.drayage"', 'as a stream'],
+      ['drayage export web -o - --yes | ssh backup "cat >web.drayage"', 'as a stream'],
       ['drayage export web -o web.drayage --no-image', 'the image is only named'],
       ['drayage export web -o web.age --encrypt-to age1...', 'encrypted, to a key of age-keygen'],
     ],

@@ -148,10 +148,19 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       expect(undone.result).toMatchObject({ outcome: 'undone' });
       await until('all is as it was', async () => (await everything(b)) === untouched);
 
-      expect((await drayage(b, 'import', FILE, '--yes')).error).toBe('ARCHIVE_NO_ROOM');
+      const spooled = async () => (await b.run('ls', ['-A', '/var/lib/drayage/spool'])).stdout.split('\n').length - 1;
+      // What was written to the bind is left there.
+      const refused = await b.run('sh', ['-c', `cat ${FILE} | drayage import -`], { okCodes: [2] });
+      expect(refused.stdout).toContain('BIND_CARRIED');
+      await until('what was refused is gone', async () => (await spooled()) === 0);
+      const piped = await b.run('sh', ['-c', `cat ${FILE} | drayage import - --yes --json`], { okCodes: [75] });
+      expect(piped.stdout).toContain('ARCHIVE_NO_ROOM');
+      expect(await spooled()).toBe(1);
       await b.run('mount', ['-o', 'remount,size=64m', '/srv/e2e']);
       const resumed = await drayage(b, 'import', FILE, '--yes');
       expect(resumed.result).toMatchObject({ outcome: 'committed' });
+      expect(await spooled()).toBe(0);
+      expect((await stat(b.path(FILE))).size).toBeGreaterThan(0);
       const story = (await b.run('drayage', ['show', resumed.result?.id ?? '', '--json'])).stdout;
       expect(story.match(/"create copy"/g)).toHaveLength(1);
       expect(await docker(b, 'exec', 'web', 'sh', '-c', 'wc -c </large/large')).toBe(String(20 << 20));

@@ -36,13 +36,16 @@ export async function compareFiles(files: readonly DigestedFile[], signal: Abort
   });
 }
 
-/** Whether two files hold the same, and may be used alike. */
+/**
+ * Whether two files hold the same, and may be used alike. As for rsync, those of one size and time are the same: in the
+ * freeze, to read a program that was started since the survey took the disk of the target 100 ms and more.
+ */
 export async function compareContent(one: string, other: string, signal: AbortSignal): Promise<boolean> {
-  const [a, b] = await Promise.all([stat(one), stat(other)]);
+  const [a, b] = await Promise.all([stat(one, { bigint: true }), stat(other, { bigint: true })]);
   if (a.mode !== b.mode) return false;
   if (a.isFIFO()) return true;
   if (!a.isFile() || a.size !== b.size) return false;
-  return (await digest(one, signal)) === (await digest(other, signal));
+  return a.mtimeNs === b.mtimeNs || (await digest(one, signal)) === (await digest(other, signal));
 }
 
 /** Modes count for files that can be run: CRIU refuses an open file whose mode is another one. */

@@ -57,6 +57,17 @@ test('a file is the same by content and mode, whatever its times, unless it is b
   expect(await compareFiles([file], signal)).toEqual(['missing']);
 });
 
+test('where nothing may be read, files of one size and time are the same', async () => {
+  const [one, other] = [join(dir, 'one'), join(dir, 'other')];
+  for (const path of [one, other]) writeFileSync(path, path === one ? 'one' : 'two');
+  for (const path of [one, other]) utimesSync(path, 1, 1);
+  expect(await compareContent(one, other, signal)).toBe(true);
+  utimesSync(other, 1, 2);
+  expect(await compareContent(one, other, signal)).toBe(false);
+  writeFileSync(other, 'one');
+  expect(await compareContent(one, other, signal)).toBe(true);
+});
+
 test('what a fifo holds stays in it, and a fifo is the same as another of its mode', async () => {
   const [path, other] = [join(dir, 'fifo'), join(dir, 'other')];
   for (const each of [path, other]) await runner()('mkfifo', ['-m', '640', each]);

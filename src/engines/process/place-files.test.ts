@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -83,9 +84,14 @@ describe.each([
     const inode = inodeOf(path);
     await place();
     expect(inodeOf(path)).toBe(inode);
+    const record = readFileSync(join(stage, 'placed.jsonl'), 'utf8');
     staged('log', 'first, and second');
+    chmodSync(join(stage, TREE, path), 0o640);
     await place();
     expect(readFileSync(path, 'utf8')).toBe('first, and second');
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+    // In the freeze nothing waits for the disk.
+    expect(readFileSync(join(stage, 'placed.jsonl'), 'utf8')).toBe(record);
     expect(readdirSync(dir)).toEqual(['log']);
     await takeBackFiles(stage);
     expect(existsSync(path)).toBe(false);
@@ -187,6 +193,7 @@ describe.each([
     const at = join(stage, TREE, path);
     mkdirSync(dirname(at), { recursive: true });
     writeFileSync(`${at}.new`, content);
+    utimesSync(`${at}.new`, 1, 1); // Not that of what a test writes in the same moment.
     renameSync(`${at}.new`, at);
     return path;
   }

@@ -4,8 +4,8 @@
  * each takes its place by one system call. No program is started in between: its libraries may be among the files.
  */
 import { randomUUID } from 'node:crypto';
-import { linkSync, lstatSync, renameSync, statSync, unlinkSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { constants, linkSync, lstatSync, renameSync, statSync, unlinkSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
@@ -32,8 +32,8 @@ interface Step {
 }
 
 /**
- * To be called again when files have been staged anew: brings those up to date, and takes back what is not staged any
- * more. That needs no new record of what is there already, unless it has to be copied.
+ * To be called again when files have been staged anew, in the freeze: brings those up to date, and takes back what is not
+ * staged any more. What is there already needs no new record, which can take a disk more than 100 ms.
  * @throws DrayageError FILE_DIFFERS where another file is in the way, before anything of this call is done, or where
  * one has appeared meanwhile
  */
@@ -44,6 +44,7 @@ export async function placeFiles({ stage, run, mayReplace, signal }: PlaceOption
   const left = await stillLeft(paths);
   const directories = new Set<string>();
   const steps: Step[] = [];
+  const stale: { from: string; path: string; inode: string }[] = [];
   for (const path of paths) {
     for (const missing of missingParents(path)) directories.add(missing);
     const from = join(tree, path);
@@ -56,6 +57,10 @@ export async function placeFiles({ stage, run, mayReplace, signal }: PlaceOption
     const staged = `${inodeOf(from)}`;
     const isOurs = found === staged || (found !== undefined && known?.inodes.includes(found) === true);
     if (isOurs && (found === staged || known?.copyOf === versionOf(from))) continue;
+    if (isOurs && found !== undefined && isPlainCopy(known) && lstatSync(from).isFile()) {
+      stale.push({ from, path, inode: found });
+      continue;
+    }
     const isOther = found !== undefined && !isOurs;
     if (isOther && (known !== undefined || !(mayReplace || left.has(path)) || isDirectory(path))) {
       if (await compareContent(from, path, signal)) continue;
@@ -73,6 +78,7 @@ export async function placeFiles({ stage, run, mayReplace, signal }: PlaceOption
   const copies: Placed[] = [];
   for (const { placed } of steps) copies.push(...(await makeDraft(join(tree, placed.path), placed, run)));
   await writeDown(stage, copies);
+  for (const one of stale) await copyAgain(one, run);
   for (const step of steps) putInPlace(step);
   for (const placed of before.values())
     if (placed.what === 'file' && inodeOf(join(tree, placed.path)) === undefined) takeBack(stage, placed);
@@ -102,6 +108,11 @@ function isDirectory(path: string): boolean {
   return atPlace(path, (there) => lstatSync(there).isDirectory()) === true;
 }
 
+/** From another file system to where nothing was before: nobody but the processes to come uses it. */
+function isPlainCopy(placed: Placed | undefined): boolean {
+  return placed?.copyOf !== undefined && placed.kept === undefined;
+}
+
 /** Nobody can know it, and have something there already. */
 function beside(path: string): string {
   return join(dirname(path), `.drayage-${randomUUID()}`);
@@ -114,6 +125,7 @@ function makeDirectory(path: string, like: string): void {
 /** @returns what is to be written down where it had to be copied */
 async function makeDraft(from: string, { path, draft }: Step['placed'], run: Run): Promise<Placed[]> {
   using parent = openParent(draft);
+  if (parent.missing.length > 0) throw differs(path);
   const to = parent.directory.at(nameOf(draft));
   try {
     linkSync(from, to);
@@ -137,6 +149,19 @@ function putInPlace({ placed: { path, draft, kept }, isNew }: Step): void {
       unlinkSync(from);
     }),
   );
+}
+
+/** Into the file that is there, so that its inode stays the one that is written down. */
+async function copyAgain(
+  { from, path, inode }: { from: string; path: string; inode: string },
+  run: Run,
+): Promise<void> {
+  using parent = openParent(path);
+  const { O_WRONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  await using file = await open(parent.directory.at(nameOf(path)), O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  const { dev, ino } = await file.stat({ bigint: true });
+  if (`${dev}:${ino}` !== inode) throw differs(path);
+  await run('cp', ['--archive', '--no-target-directory', '--', from, `/proc/${process.pid}/fd/${file.fd}`]);
 }
 
 /** What has appeared meanwhile is not overwritten. */
