@@ -1,7 +1,7 @@
 /** Whatever is typed, and however it is edited: the command that the shell ran is the one that is found. */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -13,7 +13,8 @@ import { BACKSPACE, ctrl, ENTER, ESCAPE, LEFT, RIGHT } from '../replay/session.t
 let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'drayage-typing-'));
-  await writeFile(join(dir, '.inputrc'), 'set enable-bracketed-paste off\n');
+  await mkdir(join(dir, 'old'));
+  await writeFile(join(dir, 'old/.inputrc'), 'set enable-bracketed-paste off\n');
 });
 afterAll(() => (process.env.KEEP ? undefined : rm(dir, { recursive: true })));
 
@@ -67,7 +68,7 @@ const cooked = fc.array(fc.oneof(insertion, backspace, fc.constantFrom(killBefor
 
 const BASH = ['bash', '--norc', '--noprofile'] as const;
 /** As it was before 5.1: nothing tells when its editor is left. */
-const OLD_BASH = ['env', 'INPUTRC=.inputrc', ...BASH] as const;
+const OLD_BASH = ['env', 'HOME=old', ...BASH] as const;
 
 test.each([
   ['bash', BASH, readline, 60],
