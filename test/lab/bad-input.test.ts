@@ -8,9 +8,9 @@ import type { LabHost } from '../../lab/host.ts';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import type { Finding } from '../../src/migration/finding.ts';
 import { brokenAt, codes, counts, docker, Pair, runContainer, running, until } from './harness.ts';
-import { DOCKERS } from './setup.ts';
 
-describe.each(DOCKERS)('Docker %i', (version) => {
+// On one version: what is refused here is refused before an engine is asked for anything in which they differ.
+describe.each([26] as const)('Docker %i', (version) => {
   let pair: Pair;
   /** Undone after each test, the newest first. */
   const mend: (() => Promise<unknown>)[] = [];

@@ -18,7 +18,6 @@ export interface Point {
 
 const POINTS: Point[] = [
   { phase: 'survey', afterMs: 0 },
-  { phase: 'prepare', afterMs: 0 },
   { phase: 'prepare', afterMs: 150 },
   { phase: 'freeze', afterMs: 0 },
   { phase: 'dump', afterMs: 0 },

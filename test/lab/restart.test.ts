@@ -216,15 +216,14 @@ while True: time.sleep(1)`;
     'the target agent is killed': ({ b }) => kill(b, 'drayage-agent'),
     'the link is cut': (all) => cut(all, 'both'),
   };
+  // Engines differ in how they start it.
+  const ofEngines = POINTS.filter(({ phase, afterMs }) => ['start', 'commit'].includes(phase) && afterMs % 1000 > 0);
   for (const [name, fault] of Object.entries(FAULTS)) {
-    test.each(version === 26 ? POINTS : POINTS.filter(({ phase }) => phase === 'start' || phase === 'commit'))(
-      `${name}: $phase + $afterMs ms`,
-      async (point) => {
-        await counter(pair.a);
-        await migrateWith(pair, point, fault, { flags: RESTART });
-        await expectOneWholeCopy(pair);
-      },
-    );
+    test.each(version === 26 ? POINTS : ofEngines)(`${name}: $phase + $afterMs ms`, async (point) => {
+      await counter(pair.a);
+      await migrateWith(pair, point, fault, { flags: RESTART });
+      await expectOneWholeCopy(pair);
+    });
   }
 
   test.each<[string, 'a' | 'b', Point]>([

@@ -27,7 +27,8 @@ export interface OwnCgroup {
 
 const ROUNDS = 100;
 const REMOVE_MS = 2000;
-const STILL_MS = 100;
+/** Many times what it takes, and what a busy host may need for it. */
+const STILL_MS = 1000;
 /** Of a tree that is being moved: named after the migration. */
 const SOURCE = /(?:^|\/)drayage-([^/]+)-source(?:\/|$)/;
 
