@@ -3,6 +3,7 @@ import {
   formatEndpoint,
   isLoopback,
   isWildcard,
+  parseBacklogs,
   parseInetSockets,
   parseLastInodes,
   parseProtocols,
@@ -18,6 +19,13 @@ it('parseInetSockets reads IPv4, without what is over', () => {
     ['127.0.0.1:47438', 'ESTABLISHED', 0, 120823],
   ]);
   expect(formatEndpoint(sockets[3]?.remote ?? { host: '', port: 0 })).toBe('127.0.0.1:7006');
+});
+
+it('parseBacklogs tells which processors have packets to look at', () => {
+  const row = (backlog: string, processor: string) =>
+    `0cff64db 0000008d 00000071 ${'00000000 '.repeat(8)}${backlog} ${processor} 00000000 00000000\n`;
+  expect(parseBacklogs(row('00000000', '00000000') + row('00000003', '00000001'))).toEqual([1]);
+  expect(parseBacklogs('0cff64db 0000008d 00000071\n')).toEqual([]);
 });
 
 it('parseInetSockets reads IPv6, and IPv4 within', () => {

@@ -113,6 +113,15 @@ export function parseProtocols(text: string): Map<string, number> {
   return new Map(rows.map((row) => row.split(/\s+/)).map(([name = '', , sockets = '0']) => [name, Number(sockets)]));
 }
 
+/**
+ * `softnet_stat`: processors, by their row, that have packets which were received and not yet looked at; kernels before
+ * 5.10 do not tell (net/core/net-procfs.c, softnet_seq_show).
+ */
+export function parseBacklogs(text: string): number[] {
+  const rows = text.split('\n').filter(Boolean);
+  return rows.flatMap((row, index) => (Number.parseInt(row.split(' ')[11] ?? '0', 16) > 0 ? [index] : []));
+}
+
 /** Hexadecimal words in the machine's byte order, a colon, the port: `0100007F:1F90` on a little-endian machine. */
 function parseEndpoint(text: string): Endpoint {
   const [address = '', port = ''] = text.split(':');

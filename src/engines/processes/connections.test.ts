@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import type { InetSocket } from '../../tools/proc-net.ts';
-import { connectionsOf, outsideConnections, settleHandshakes, unsettled } from './connections.ts';
+import { connectionsOf, outsideConnections, settleDatagrams, settleHandshakes, unsettled } from './connections.ts';
 
 function socket(state: InetSocket['state'], more: Partial<InetSocket> = {}): InetSocket {
   const local = { host: '172.30.0.2', port: 80 };
@@ -52,4 +55,26 @@ test('this process: its connections within, and nothing that waits', async () =>
   expect(await settleHandshakes(nobody, HURRY)).toEqual({ waiting: [], unanswered: 0 });
   client.destroy();
   server.close();
+});
+
+test('settleDatagrams waits until what has come is read', async () => {
+  const unread = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 800)';
+  const script = `const s = require('node:dgram').createSocket('udp4');
+    s.once('message', () => process.exit());
+    s.bind(0, '127.0.0.1', () => require('node:fs').writeSync(1, s.address().port + '\\n') && ${unread});`;
+  const receiver = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const sender = createSocket('udp4');
+  try {
+    const [port] = (await once(receiver.stdout, 'data')) as [Buffer];
+    await new Promise<void>((resolve, reject) => {
+      sender.send('hello', Number(port), '127.0.0.1', (error) => (error ? reject(error) : resolve()));
+    });
+    const began = performance.now();
+    await settleDatagrams(receiver.pid as number, 10_000);
+    expect(performance.now() - began).toBeGreaterThan(300);
+    expect(performance.now() - began).toBeLessThan(5000);
+  } finally {
+    sender.close();
+    receiver.kill('SIGKILL');
+  }
 });

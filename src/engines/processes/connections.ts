@@ -1,7 +1,14 @@
 /** A workload's TCP connections, as its network namespace shows them. */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Endpoint, formatEndpoint, type InetSocket, isLoopback, parseInetSockets } from '../../tools/proc-net.ts';
+import {
+  type Endpoint,
+  formatEndpoint,
+  type InetSocket,
+  isLoopback,
+  parseBacklogs,
+  parseInetSockets,
+} from '../../tools/proc-net.ts';
 
 export interface Connection {
   local: Endpoint;
@@ -106,11 +113,19 @@ function sum(numbers: Iterable<number>): number {
 
 /**
  * Waits until what has come by UDP is read: CRIU leaves it behind. To be called while all packets are held back; a program
- * that does not read is not waited for long.
+ * that does not read is not waited for long. What passed before they were held may still be on its way to a socket, where
+ * a processor has not come to it: so each is to have been seen without such packets, and the sockets empty twice since.
  */
 export async function settleDatagrams(pid: number, patienceMs: number): Promise<void> {
+  let busy: number[] | undefined;
+  let looks = 0;
   for (const began = performance.now(); performance.now() - began < patienceMs; await sleep(POLL_MS)) {
-    if ((await sockets(pid, ['udp', 'udp6'])).every(({ received }) => received === 0)) return;
+    const udp = await sockets(pid, ['udp', 'udp6']);
+    if (udp.length === 0) return;
+    looks = busy?.length === 0 && udp.every(({ received }) => received === 0) ? looks + 1 : 0;
+    if (looks === 2) return;
+    const backlogs = parseBacklogs(await readFile('/proc/net/softnet_stat', 'utf8').catch(() => ''));
+    busy = backlogs.filter((one) => busy?.includes(one) ?? true);
   }
 }
 
