@@ -2,7 +2,7 @@
  * How a workload's traffic follows it, on the source: held back from before the freeze until it is decided where the
  * workload runs; see switch-traffic.ts for what comes after the commit.
  */
-import { settleDatagrams, settleHandshakes } from '../engines/processes/connections.ts';
+import { settleDatagrams, settleHandshakes, untilPassedOn } from '../engines/processes/connections.ts';
 import { DrayageError } from '../errors.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Flow, WorkloadAddress } from '../traffic/facts.ts';
@@ -169,6 +169,8 @@ export async function settle(m: SourceMigration, pid: number): Promise<number> {
 export async function noteFlows(m: SourceMigration, handover: Handover, undo: UndoStack): Promise<void> {
   const { held, pid, source, older } = handover;
   undo.push('the silence', () => unseal(m.run, held));
+  // What it sent last is to get out before.
+  await untilPassedOn(PATIENCE.readMs);
   await seal(m.run, held);
   await Promise.all(
     older.map(async (one) => {

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { start } from '../../exec/run.ts';
 import type { InetSocket } from '../../tools/proc-net.ts';
 import { connectionsOf, outsideConnections, settleDatagrams, settleHandshakes, unsettled } from './connections.ts';
 
@@ -62,7 +62,7 @@ test('settleDatagrams waits until what has come is read', async () => {
   const script = `const s = require('node:dgram').createSocket('udp4');
     s.once('message', () => process.exit());
     s.bind(0, '127.0.0.1', () => require('node:fs').writeSync(1, s.address().port + '\\n') && ${unread});`;
-  const receiver = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const receiver = start(process.execPath, ['-e', script]);
   const sender = createSocket('udp4');
   try {
     const [port] = (await once(receiver.stdout, 'data')) as [Buffer];

@@ -113,19 +113,25 @@ function sum(numbers: Iterable<number>): number {
 
 /**
  * Waits until what has come by UDP is read: CRIU leaves it behind. To be called while all packets are held back; a program
- * that does not read is not waited for long. What passed before they were held may still be on its way to a socket, where
- * a processor has not come to it: so each is to have been seen without such packets, and the sockets empty twice since.
+ * that does not read is not waited for long.
  */
 export async function settleDatagrams(pid: number, patienceMs: number): Promise<void> {
-  let busy: number[] | undefined;
-  let looks = 0;
+  await untilPassedOn(patienceMs);
   for (const began = performance.now(); performance.now() - began < patienceMs; await sleep(POLL_MS)) {
-    const udp = await sockets(pid, ['udp', 'udp6']);
-    if (udp.length === 0) return;
-    looks = busy?.length === 0 && udp.every(({ received }) => received === 0) ? looks + 1 : 0;
-    if (looks === 2) return;
+    if ((await sockets(pid, ['udp', 'udp6'])).every(({ received }) => received === 0)) return;
+  }
+}
+
+/**
+ * Waits until packets that are between two devices of this host have got there: on a busy host a processor may not have
+ * come to them for milliseconds. Each is to have been seen without any.
+ */
+export async function untilPassedOn(patienceMs: number): Promise<void> {
+  let busy: number[] | undefined;
+  for (const began = performance.now(); performance.now() - began < patienceMs; await sleep(POLL_MS)) {
     const backlogs = parseBacklogs(await readFile('/proc/net/softnet_stat', 'utf8').catch(() => ''));
     busy = backlogs.filter((one) => busy?.includes(one) ?? true);
+    if (busy.length === 0) return;
   }
 }
 
