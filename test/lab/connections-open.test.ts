@@ -101,11 +101,13 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   });
 
   test.each(['datagrams', 'datagrams from a connected socket', 'datagrams, IPv6'])('%s', async (name) => {
-    const { sent, reordered, ...seen } = await end(name);
+    const { sent, reordered, missing, ...seen } = await end(name);
     expect(sent).toBeGreaterThan(200);
-    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0, missing: [] });
+    expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0 });
     // One that comes as a queue is emptied may be taken in by another processor, before those that are under way.
     expect(reordered).toBeLessThanOrEqual(MOVES);
+    // A dozen and more wait in each move. One may be lost on a host that is busy with other things: docs/decisions/0009.
+    expect(missing?.length).toBeLessThanOrEqual(MOVES);
   });
 
   test('those that the workload opened', async () => {
