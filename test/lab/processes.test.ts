@@ -37,7 +37,7 @@ describe('processes', () => {
     const pid = await pidOf(a, `sh ${HOME}/loop.sh`);
 
     const second = await onTerminal(a, `drayage migrate process:${pid} --to root@b --yes --attach`);
-    await until('it counts on', async () => second.numbers().length > 20, 30_000);
+    await until('it counts on', async () => second.numbers().length > 20, 60_000);
     expect(await isRunning(a, pid)).toBe(false);
     // What was shown before the move stays on the old terminal.
     expect(brokenAt([...first.numbers(), ...second.numbers()])).toBeUndefined();
@@ -59,7 +59,7 @@ describe('processes', () => {
     await third.ended;
 
     const home = await onTerminal(b, `drayage migrate process:${pid} --to root@a --yes --attach`);
-    await until('it counts on', async () => home.numbers().length > 20, 30_000);
+    await until('it counts on', async () => home.numbers().length > 20, 60_000);
     expect(brokenAt(home.numbers())).toBeUndefined();
     // Ctrl-C is the loop's again, and its end that of the terminal.
     home.type('\u0003');
@@ -444,7 +444,7 @@ describe('processes', () => {
   }
 
   async function cleanEverywhere(): Promise<void> {
-    await until('nothing is left', async () => (await pair.leftovers()).length === 0);
+    await until('nothing is left', async () => (await pair.leftovers()).length === 0, 45_000);
     const script = 'ls -A /var/lib/drayage/carried /run/drayage/terminals 2>/dev/null | grep -v ":$" | grep .; true';
     // An agent looks twice a second whether a terminal is still held.
     for (const host of [pair.a, pair.b])
