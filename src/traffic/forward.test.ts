@@ -14,9 +14,9 @@ it('an undone hold: what waited is delivered here, and nothing is left', async (
   const { rig, server } = hosts;
   const s = rig.host('S');
   const counting = [
-    await rig.count('K', '10.9.0.1', 8080, 1500),
-    await rig.count('K', 'fd09::1', 8080, 1000),
-    await rig.count('P', CONTAINER[4], 80, 600),
+    await rig.count('K', '10.9.0.1', 8080),
+    await rig.count('K', 'fd09::1', 8080),
+    await rig.count('P', CONTAINER[4], 80),
   ];
   const move = await prepare(rig, 'S', 'T');
   const from = performance.now();
@@ -30,7 +30,7 @@ it('an undone hold: what waited is delivered here, and nothing is left', async (
   await releaseToSource(s.run, move.held);
   const heldMs = performance.now() - from;
   await removeSource(s.run, move.source);
-  const results = await Promise.all(counting.map((one) => one.result));
+  const results = await Promise.all(counting.map((one) => one.end()));
   for (const result of results) {
     expect(result).not.toHaveProperty('error');
     expect(result.longestMs).toBeLessThan(heldMs + 60);
@@ -48,13 +48,13 @@ for (const routed of [[], ['T']]) {
     const [s, t] = [rig.host('S'), rig.host('T')];
     await rig.serve('K');
     const counting = [
-      await rig.count('K', '10.9.0.1', 8080, 4200),
-      await rig.count('K', 'fd09::1', 8080, 3800),
-      await rig.count('P', CONTAINER[4], 80, 3400),
-      await rig.count('P', CONTAINER[6], 80, 3000),
+      await rig.count('K', '10.9.0.1', 8080),
+      await rig.count('K', 'fd09::1', 8080),
+      await rig.count('P', CONTAINER[4], 80),
+      await rig.count('P', CONTAINER[6], 80),
       // Opened by the workload itself, and known abroad by an address of the source.
-      await rig.count('W', '10.9.0.9', 80, 2600),
-      await rig.count('W', 'fd09::9', 80, 2200),
+      await rig.count('W', '10.9.0.9', 80),
+      await rig.count('W', 'fd09::9', 80),
     ];
     const prepared = await prepare(rig, 'S', 'T');
     const from = performance.now();
@@ -79,7 +79,7 @@ for (const routed of [[], ['T']]) {
     ]);
     expect(answers.map(({ answer, error }) => answer ?? error)).toEqual(answers.map(() => 'W hi'));
     expect(answers[2]).toMatchObject({ from: '10.9.0.1 5353' });
-    const results = await Promise.all(counting.map((one) => one.result));
+    const results = await Promise.all(counting.map((one) => one.end()));
     for (const result of results) expect(result).not.toHaveProperty('error');
     expect(results).toHaveLength(ALL);
     // Else it was over before the freeze, and proves nothing.
@@ -107,10 +107,10 @@ it('reverse path filters, however strict, and a target without routes to anybody
   await rig.run('K')('ip', ['address', 'add', '10.8.0.9/32', 'dev', 'lo']);
   await rig.run('S')('ip', ['route', 'add', '10.8.0.0/24', 'via', '10.9.0.9']);
   const counting = [
-    await rig.count('K', '10.9.0.1', 8080, 2000),
-    await rig.count('P', CONTAINER[4], 80, 2000),
-    await rig.count('S', CONTAINER[4], 80, 2000),
-    await rig.count('S', '10.9.0.1', 8080, 2000),
+    await rig.count('K', '10.9.0.1', 8080),
+    await rig.count('P', CONTAINER[4], 80),
+    await rig.count('S', CONTAINER[4], 80),
+    await rig.count('S', '10.9.0.1', 8080),
   ];
   const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
   server.kill('SIGSTOP');
@@ -127,7 +127,7 @@ it('reverse path filters, however strict, and a target without routes to anybody
     rig.ask('S', 'udp', CONTAINER[4], 53),
     rig.ask('W', 'tcp', PEER[4], 80),
   ]);
-  for (const { result } of counting) expect(await result).not.toHaveProperty('error');
+  for (const one of counting) expect(await one.end()).not.toHaveProperty('error');
   expect(answers.map(({ answer, error }) => answer ?? error)).toEqual([
     ...Array(7).fill('W hi'),
     'connect ECONNREFUSED 172.31.9.20:80',
@@ -137,7 +137,7 @@ it('reverse path filters, however strict, and a target without routes to anybody
 it('a kernel that cannot queue drops, one without a hook behind bridges holds what comes from outside, and connections live on', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
   const { rig, server } = hosts;
-  const counting = await rig.count('K', '10.9.0.1', 8080, 1500);
+  const counting = await rig.count('K', '10.9.0.1', 8080);
   const prepared = await prepare(rig, 'S', 'T');
   const refusing: Run = async (program, args, options) => {
     const refused = program === 'tc' ? /tbf/ : /hook egress/;
@@ -152,13 +152,13 @@ it('a kernel that cannot queue drops, one without a hook behind bridges holds wh
   expect((await readHold(rig.run('S'), move.held)).dropped).toBeGreaterThan(0);
   await commit(rig, 'S', 'T', move, server);
   expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });
-  expect(await counting.result).not.toHaveProperty('error');
+  expect(await counting.end()).not.toHaveProperty('error');
 });
 
 it('when the frozen copy is killed, its clients are told nothing', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);
   const { rig, server } = hosts;
-  await rig.count('K', '10.9.0.1', 8080, 3000);
+  await rig.count('K', '10.9.0.1', 8080);
   const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
   const network = await readNetwork(rig.run('S'));
   const present = network.devices.map(({ name }) => name);

@@ -1,4 +1,4 @@
-/** Run inside the namespaces of a rig: `serve NAME`, `ask tcp|udp HOST PORT`, `count HOST PORT MS`, `send FROM TO PORT BYTES…`. */
+/** Run inside the namespaces of a rig: `serve NAME`, `ask tcp|udp HOST PORT`, `count HOST PORT` until its input ends, `send FROM TO PORT BYTES…`. */
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ const say = (value: unknown): void => void process.stdout.write(`${JSON.stringif
 
 if (what === 'serve') serve(args[0] ?? '');
 else if (what === 'ask') await ask(args[0] ?? '', args[1] ?? '', Number(args[2]));
-else if (what === 'count') await count(args[0] ?? '', Number(args[1]), Number(args[2]));
+else if (what === 'count') await count(args[0] ?? '', Number(args[1]));
 else if (what === 'send') send(args[0] ?? '', args[1] ?? '', Number(args[2]), args.slice(3).map(Number));
 
 /** Every line and datagram comes back with the name in front; also told is who asked. */
@@ -20,12 +20,7 @@ function serve(name: string): void {
     const lines = createInterface({ input: socket });
     // A reset is told here, too.
     lines.on('error', () => {});
-    lines.on('line', (line) => {
-      socket.write(`${name} ${line}\n`);
-      // Dial out: the workload opens a connection of its own, and answers what it says.
-      const [order, host, port, ms] = line.split(' ');
-      if (order === 'dial') void count(host ?? '', Number(port), Number(ms)).then(() => socket.end('done\n'));
-    });
+    lines.on('line', (line) => socket.write(`${name} ${line}\n`));
   });
   server.listen({ port: 80, host: '::', backlog: 200 }, () => say({ ready: true }));
   const udp = createSocket({ type: 'udp6', ipv6Only: false });
@@ -60,30 +55,34 @@ function send(from: string, to: string, port: number, sizes: readonly number[]):
 }
 
 /** A connection on which numbered lines are echoed, one every five milliseconds; every one must come back, in order. */
-async function count(host: string, port: number, ms: number): Promise<void> {
+async function count(host: string, port: number): Promise<void> {
   const socket: Socket = connect(port, host);
   socket.setNoDelay(true);
-  const [began, names] = [performance.now(), new Set<string>()];
-  let [sent, received, last, longest] = [0, 0, began, 0];
+  const names = new Set<string>();
+  let [sent, received, last, longest, over] = [0, 0, performance.now(), 0, false];
   await new Promise<void>((resolve) => {
     const end = (error?: string): void => {
       clearInterval(timer);
       clearTimeout(limit);
       say({ sent, received, longestMs: Math.round(longest), names: [...names], ...(error && { error }) });
       socket.destroy();
+      process.stdin.destroy();
       resolve();
     };
-    const limit = setTimeout(() => end('timeout'), ms + 6000);
+    const limit = setTimeout(() => end('timeout'), 15_000);
     const timer = setInterval(() => {
-      if (performance.now() - began < ms) socket.write(`${sent++}\n`);
+      if (!over) socket.write(`${sent++}\n`);
       else if (received === sent) end();
     }, 5);
+    process.stdin.resume().on('end', () => {
+      over = true;
+    });
     socket.on('error', (error) => end(error.message)).on('end', () => end('closed'));
     createInterface({ input: socket })
       .on('line', (line) => {
         const [name = '', number] = line.split(' ');
         if (Number(number) !== received) end(`expected ${received}, got ${line}`);
-        received++;
+        if (received++ === 0) say({ begun: true });
         names.add(name);
         longest = Math.max(longest, performance.now() - last);
         last = performance.now();

@@ -31,11 +31,16 @@ export interface Answer {
   error?: string;
 }
 
-export interface Counted {
+interface Counted {
   sent?: number;
   received?: number;
   longestMs?: number;
   error?: string;
+}
+
+export interface Counting {
+  /** No more is sent; what was sent is waited for. */
+  end(): Promise<Counted>;
 }
 
 const END_POINTS = fileURLToPath(new URL('end-points.ts', import.meta.url));
@@ -135,8 +140,10 @@ export class Rig {
     // As Docker does when a container ends.
     await this.run(from)('nft', ['-f', '-'], { input: `${flushed.join('\n')}\n` });
     await this.publish(to);
-    // A restored namespace is new, and knows no neighbours.
+    // A restored namespace is new, and knows no neighbours. It was there before the first packet, unlike this one:
+    // who was asked for too early would be asked for again a second later.
     await this.run(name)('ip', ['neighbour', 'flush', 'all'], {});
+    await this.run(to)('ip', ['neighbour', 'flush', 'dev', BRIDGE], {});
   }
 
   async addresses(container: string, peers = false): Promise<WorkloadAddress[]> {
@@ -164,11 +171,17 @@ export class Rig {
     return lastLine(this.#start(at, ['ask', protocol, host, String(port)]));
   }
 
-  /** A connection that counts for `ms` milliseconds; resolves when it is open. */
-  async count(at: string, host: string, port: number, ms: number): Promise<{ result: Promise<Counted> }> {
-    const result: Promise<Counted> = lastLine(this.#start(at, ['count', host, String(port), String(ms)]));
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    return { result };
+  /** A connection that counts until it is told to end; resolves when it has its first answer, or has failed. */
+  async count(at: string, host: string, port: number): Promise<Counting> {
+    const program = this.#start(at, ['count', host, String(port)]);
+    const result: Promise<Counted> = lastLine(program);
+    await new Promise<void>((resolve) => program.stdout.once('data', () => resolve()));
+    return {
+      end: () => {
+        program.stdin.end();
+        return result;
+      },
+    };
   }
 
   /** Datagrams of the host's own. */
