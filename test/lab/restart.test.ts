@@ -10,7 +10,7 @@ import { DOCKERS } from './setup.ts';
 const COUNTER = `stop=; trap 'stop=1' TERM; i=$(cat /data/n 2>/dev/null || echo 0)
 while [ -z "$stop" ]; do i=$((i+1)); echo $i >/data/.n; mv /data/.n /data/n; echo $i; sleep 0.1; done`;
 /** What a busy machine of two cores adds to an outage of seconds. */
-const BUSY_MS = 3000;
+const BUSY_MS = 10_000;
 const RESTART = ['--strategy', 'restart'];
 /** Nobody answers there. */
 const NOBODY = 'http://localhost:9/';
@@ -104,11 +104,12 @@ while True: time.sleep(1)`;
       flags: [...RESTART, '--healthy-url', NOBODY],
     });
     const before = served;
-    await until('clients are served by the old one', async () => served > before + 3);
+    // Who asked while it was held asks again after ever longer pauses.
+    await until('clients are served by the old one', async () => served > before + 3, 60_000);
     expect(await running(a)).toEqual(['web']);
     // No need to wait for seconds where an address tells.
     const { outageMs } = await pair.move(a, 'web', ...RESTART, '--healthy-url', 'http://localhost:8080/');
-    expect(outageMs).toBeLessThan(3000);
+    expect(outageMs).toBeLessThan(4500);
     const between = served;
     await until('clients are served by the copy', async () => served > between + 3);
     over = true;

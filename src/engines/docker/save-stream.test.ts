@@ -91,6 +91,13 @@ describe('a saved image', () => {
     await expect(sending).rejects.toThrow('link lost');
   });
 
+  test('that nobody took from the beginning fails with the reason', async () => {
+    const out = new PassThrough().on('error', () => {});
+    out.destroy(new Error('link lost'));
+    await sleep(1);
+    await expect(reduceSave(saved(1 << 20), new Set(), out)).rejects.toThrow('link lost');
+  });
+
   test('that breaks off fails with the reason', async () => {
     const whole = await buffer(saved(1 << 20));
     const cut = new PassThrough();
