@@ -30,16 +30,24 @@ const POINTS: Point[] = [
   { phase: 'release', afterMs: 0 },
 ];
 
-/** All of them with one engine; with the other one those at which engines differ. */
-function pointsFor(docker: DockerVersion, fault = ''): typeof POINTS {
-  const ofEngines = ({ phase, afterMs }: Point) => ['dump', 'restore', 'commit'].includes(phase) && afterMs > 0;
-  const points = docker === 26 ? POINTS : POINTS.filter(ofEngines);
-  return ONE_WAY.includes(fault) ? points.filter(({ phase }) => ANSWERED.includes(phase)) : points;
+/**
+ * Every fault strikes at every point, with one of the engines: which of them takes turns, so that each sees every fault
+ * and every point.
+ */
+export function inTurn<T>(points: readonly T[], docker: DockerVersion, turn: number): T[] {
+  return points.filter((_, index) => (index + turn) % 2 === (docker === 26 ? 0 : 1));
+}
+
+function pointsFor(docker: DockerVersion, fault: string): Point[] {
+  const points = ONE_WAY.includes(fault) ? POINTS.filter(({ phase }) => ANSWERED.includes(phase)) : POINTS;
+  return inTurn(points, docker, [...Object.keys(FAULTS), INTERRUPT].indexOf(fault));
 }
 
 /** Where it matters which side does not hear the other; until then a link that is cut is a source that hears nothing. */
 const ANSWERED: readonly Phase[] = ['restore', 'commit', 'release'];
 const ONE_WAY: readonly string[] = ['the target hears nothing', 'the target is not heard'];
+
+const INTERRUPT = 'Ctrl-C';
 
 type Fault = (pair: Pair) => Promise<(() => Promise<void>) | undefined>;
 
@@ -56,7 +64,7 @@ const FAULTS: Record<string, Fault> = {
   "the target's dockerd is killed": (pair) => kill(pair.b, 'dockerd'),
 };
 
-/** Every fault at every point, on one version of Docker. */
+/** The share of one version of Docker. */
 export function faultMatrix(version: DockerVersion): void {
   let pair: Pair;
   beforeAll(async () => {
@@ -78,7 +86,7 @@ export function faultMatrix(version: DockerVersion): void {
     });
   }
 
-  test.each(pointsFor(version))('Ctrl-C: $phase + $afterMs ms', async (point) => {
+  test.each(pointsFor(version, INTERRUPT))('Ctrl-C: $phase + $afterMs ms', async (point) => {
     await runContainer(pair.a, 'web', 'counter');
     await until('it counts', async () => (await counts(pair.a, 'web')).length > 2);
     await migrateWith(pair, point, async (_, interrupt) => {

@@ -2,6 +2,7 @@
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
 import { record } from '../replay/typist.ts';
+import { inTurn } from './faults.ts';
 import { docker, inspect, Pair, running, startDrayage, until } from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
@@ -38,10 +39,8 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     await docker(pair.b, 'image', 'prune', '-a', '-f');
   });
 
-  // Engines differ in how they build.
-  const points = version === 26 ? POINTS : POINTS.filter(({ phase }) => phase === 'build');
-  for (const [name, strike] of Object.entries(CUTS)) {
-    test.each(points)(`${name}: $phase`, async (point) => {
+  for (const [turn, [name, strike]] of Object.entries(CUTS).entries()) {
+    test.each(inTurn(POINTS, version, turn))(`${name}: $phase`, async (point) => {
       const { a, b } = pair;
       await pair.clear();
       await docker(b, 'image', 'prune', '-a', '-f');

@@ -2,7 +2,7 @@
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import type { Decision } from '../../src/migration/strategy.ts';
-import { cut, expectOneWholeCopy, kill, migrateWith, type Point } from './faults.ts';
+import { cut, expectOneWholeCopy, inTurn, kill, migrateWith, type Point } from './faults.ts';
 import { brokenAt, codes, counts, docker, inspect, logs, Pair, runContainer, running, until } from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
@@ -217,10 +217,8 @@ while True: time.sleep(1)`;
     'the target agent is killed': ({ b }) => kill(b, 'drayage-agent'),
     'the link is cut': (all) => cut(all, 'both'),
   };
-  // Engines differ in how they start it.
-  const ofEngines = POINTS.filter(({ phase, afterMs }) => ['start', 'commit'].includes(phase) && afterMs % 1000 > 0);
-  for (const [name, fault] of Object.entries(FAULTS)) {
-    test.each(version === 26 ? POINTS : ofEngines)(`${name}: $phase + $afterMs ms`, async (point) => {
+  for (const [turn, [name, fault]] of Object.entries(FAULTS).entries()) {
+    test.each(inTurn(POINTS, version, turn))(`${name}: $phase + $afterMs ms`, async (point) => {
       await counter(pair.a);
       await migrateWith(pair, point, fault, { flags: RESTART });
       await expectOneWholeCopy(pair);
