@@ -58,9 +58,14 @@ export class ChunkThreads implements Disposable {
 
   /**
    * Checks a piece, and decompresses it where it is wanted; takes the memory that it is in.
+   * @param digest undefined where it was checked before: what decompresses is checked by its frame's own checksum
    * @returns undefined where it was not wanted
    */
-  async open(stored: Buffer<ArrayBuffer>, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
+  async open(
+    stored: Buffer<ArrayBuffer>,
+    digest: string | undefined,
+    wanted: boolean,
+  ): Promise<Buffer | undefined | Refusal> {
     if (stored.length < SMALL) return openHere(stored, digest, wanted);
     const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted }, [stored.buffer]);
     return refused ?? (wanted ? bufferOf(bytes) : undefined);
@@ -109,8 +114,8 @@ export class ChunkThreads implements Disposable {
   }
 }
 
-function openHere(stored: Buffer, digest: string, wanted: boolean): Buffer | undefined | Refusal {
-  if (hash('sha256', stored) !== digest) return 'digest';
+function openHere(stored: Buffer, digest: string | undefined, wanted: boolean): Buffer | undefined | Refusal {
+  if (digest !== undefined && hash('sha256', stored) !== digest) return 'digest';
   if (!wanted) return undefined;
   try {
     return zstdDecompressSync(stored, OPTIONS.open);
@@ -125,26 +130,41 @@ function bufferOf(bytes: Uint8Array | undefined): Buffer {
 
 /** `chunkSize` is room for all that comes of a piece: in Node's 16 KiB at a time it takes three times as long. */
 const OPTIONS = {
-  pack: {
-    chunkSize: CHUNK + (64 << 10),
-    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-  },
+  pack: packing(1, CHUNK + (64 << 10)),
+  /** For what is no shorter afterwards: it is not searched for what repeats. */
+  packDense: packing(-100, CHUNK + (64 << 10)),
+  /** Whether a piece is such is told by so many samples of so many bytes. */
+  samples: { count: 8, bytes: 8 << 10, ...packing(1, 128 << 10) },
   open: { chunkSize: CHUNK, maxOutputLength: CHUNK },
 };
+
+function packing(level: number, chunkSize: number) {
+  const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
+  return { chunkSize, params: { [ZSTD_c_compressionLevel]: level, [ZSTD_c_checksumFlag]: 1 } };
+}
 
 /** As text: the program is one file, and a thread needs one of its own otherwise. */
 const SCRIPT = `
 const { hash } = require('node:crypto');
 const { parentPort, workerData } = require('node:worker_threads');
 const { zstdCompressSync, zstdDecompressSync } = require('node:zlib');
+const { samples } = workerData;
+const sample = Buffer.alloc(samples.count * samples.bytes);
+function isDense(piece) {
+  if (piece.length < 4 * sample.length) return false;
+  const step = Math.floor(piece.length / samples.count);
+  for (let i = 0; i < samples.count; i++) sample.set(piece.subarray(i * step, i * step + samples.bytes), i * samples.bytes);
+  return zstdCompressSync(sample, samples).length > 0.98 * sample.length;
+}
 const whole = ({ buffer, byteLength }) => byteLength > 65536 ? [buffer] : [];
 parentPort.on('message', ({ id, kind, raw, length, stored, digest, wanted }) => {
   if (kind === 'pack') {
-    const bytes = zstdCompressSync(new Uint8Array(raw, 0, length), workerData.pack);
+    const piece = new Uint8Array(raw, 0, length);
+    const bytes = zstdCompressSync(piece, isDense(piece) ? workerData.packDense : workerData.pack);
     parentPort.postMessage({ id, bytes, digest: hash('sha256', bytes), raw }, [raw, ...whole(bytes)]);
     return;
   }
-  if (hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });
+  if (digest !== undefined && hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });
   if (!wanted) return parentPort.postMessage({ id });
   try {
     const bytes = zstdDecompressSync(stored, workerData.open);

@@ -1,8 +1,9 @@
 /** Where an archive is written to: a file that appears under its name only when it is whole, or a stream. */
-import { type FileHandle, link, lstat, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Duplex, Writable } from 'node:stream';
 import { DrayageError } from '../errors.ts';
+import { directStream } from './direct-file.ts';
 
 export interface ArchiveOutput {
   readonly stream: Writable;
@@ -31,14 +32,16 @@ export async function fileOutput(path: string): Promise<ArchiveOutput> {
     throw new DrayageError('ARCHIVE_EXISTS', `${partialOf(path)} is there: an archive of that name is being written.`);
   });
   let state: 'open' | 'committed' | 'gone' = 'open';
+  const stream = directStream(file, (error) => writeError(path, error));
   const discard = async (): Promise<void> => {
     if (state !== 'open') return;
     state = 'gone';
+    stream.destroy();
     await file.close().catch(() => {});
     await rm(partialOf(path), { force: true });
   };
   return {
-    stream: fileStream(path, file),
+    stream,
     commit: async () => {
       try {
         await file.sync();
@@ -102,31 +105,6 @@ export function streamOutput(reader: Duplex): ArchiveOutput {
     },
     lost,
   };
-}
-
-function fileStream(path: string, file: FileHandle): Writable {
-  const write = async (pieces: readonly Buffer[]): Promise<void> => {
-    let { bytesWritten } = await file.writev([...pieces]);
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    // Short where the disk is full: the next one then says so.
-    while (bytesWritten < length) {
-      bytesWritten += (await file.write(Buffer.concat(pieces).subarray(bytesWritten))).bytesWritten;
-    }
-  };
-  const told = (pieces: readonly Buffer[], done: (error?: Error | null) => void): void =>
-    void write(pieces).then(
-      () => done(),
-      (error: unknown) => done(writeError(path, error)),
-    );
-  return new Writable({
-    highWaterMark: 8 << 20,
-    write: (piece: Buffer, _encoding, done) => told([piece], done),
-    writev: (parts, done) =>
-      told(
-        parts.map(({ chunk }) => chunk as Buffer),
-        done,
-      ),
-  });
 }
 
 /**
