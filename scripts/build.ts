@@ -36,7 +36,10 @@ await build({
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
   },
-  sourcemap: 'inline',
+  // Every start reads and compiles all of it: names stay, for what an error says of where it was.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  sourcemap: 'linked',
 });
 await chmod('dist/drayage.mjs', 0o755);
 for (const [from, to] of [
