@@ -5,12 +5,15 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-/** About as long as each other: most of the faults with what fills up their lane, and all else. */
-const FAULTS = ['faults-26', 'faults-28', 'replay-faults', 'restart', 'connections-address'];
-const LANES = {
-  faults: FAULTS.map((name) => `test/lab/${name}.test.ts`),
-  others: ['--exclude', `test/lab/{${FAULTS.join()}}.test.ts`],
+/** One for each version of Docker, and in which of them what is tested once only: so both are about as long. */
+const ONCE = {
+  26: ['lab/bad-input', 'lab/bad-input-traffic', 'contract/docker'],
+  28: ['lab/processes', 'lab/process-faults'],
 };
+const LANES = [
+  { docker: '26', others: ONCE[28] },
+  { docker: '28', others: ONCE[26] },
+];
 
 const [first, ...rest] = process.argv.slice(2);
 const isKind = first === 'unit' || first === 'lab';
@@ -20,21 +23,25 @@ for (const kind of kinds) {
   const project = ['run', '--project', kind, ...(kind === 'lab' ? ['--reporter=verbose'] : []), ...extra];
   const statuses = await Promise.all(
     kind === 'lab' && extra.length === 0
-      ? Object.entries(LANES).map(([name, files]) => vitest([...project, ...files], `${name} │ `))
+      ? LANES.map(({ docker, others }) => vitest([...project, '--exclude', `test/{${others.join()}}.test.ts`], docker))
       : [vitest(project)],
   );
   const failed = statuses.find((status) => status !== 0);
   if (failed !== undefined) process.exit(failed);
 }
 
-/** @param prefix of every line, where lines of several are mixed */
-function vitest(args: readonly string[], prefix?: string): Promise<number> {
-  const child = spawn('vitest', args, { stdio: prefix === undefined ? 'inherit' : ['inherit', 'pipe', 'pipe'] });
+/** @param docker of the lane: before every line, since those of both are mixed */
+function vitest(args: readonly string[], docker?: string): Promise<number> {
+  const isLane = docker !== undefined;
+  const child = spawn('vitest', args, {
+    stdio: isLane ? ['inherit', 'pipe', 'pipe'] : 'inherit',
+    env: isLane ? { ...process.env, DRAYAGE_TEST_DOCKER: docker } : process.env,
+  });
   for (const [from, to] of [
     [child.stdout, process.stdout],
     [child.stderr, process.stderr],
   ] as const) {
-    if (from !== null) createInterface(from).on('line', (line) => to.write(`${prefix}${line}\n`));
+    if (from !== null) createInterface(from).on('line', (line) => to.write(`Docker ${docker} │ ${line}\n`));
   }
   return new Promise((resolve) => child.once('close', (code) => resolve(code ?? 1)));
 }

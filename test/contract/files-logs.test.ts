@@ -11,6 +11,7 @@ import { poll } from '../../lab/poll.ts';
 import { LogCopy } from '../../src/files/log-copy.ts';
 import { type LogFormat, LogSync, settle } from '../../src/files/logs.ts';
 import { connection } from '../../src/files/testing/rig.ts';
+import { DOCKERS } from '../lab/setup.ts';
 
 /** Waits like a copy that is being restored, if it finds /wait; then counts, from the number that it finds in /go. */
 const SCRIPT =
@@ -28,7 +29,7 @@ const KINDS: Record<string, { format: LogFormat; options: string[] }> = {
   'local, rotated': { format: 'local', options: ['max-size=4k', 'max-file=9'] },
 };
 
-describe.each([26, 28] as const)('Docker %i', (version) => {
+describe.each(DOCKERS)('Docker %i', (version) => {
   let lab: Lab | undefined;
   let hosts: [LabHost, LabHost];
 

@@ -93,6 +93,9 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await running(b)).toEqual(expect.arrayContaining(['web']));
   });
 
+  // In what follows engines have no part.
+  if (version !== 26) return;
+
   test('on a bridge, too: neighbours there are forwarded, and the address moves', async () => {
     const { a, b } = pair;
     await docker(a, 'network', 'create', '--subnet', '172.30.0.0/24', 'shop');

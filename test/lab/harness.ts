@@ -1,9 +1,13 @@
 /** What the scenarios share: two hosts and a client, containers on them, moves between them, and what a user would check. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { inject } from 'vitest';
+import { containerLog, getDocker } from '../../lab/docker-api.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
+import { AGENT_SOCKET } from '../../src/fleet/layout.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
-import type { ContainerInspect } from '../../src/tools/docker-types.ts';
+import type { ContainerInspect, ContainerSummary } from '../../src/tools/docker-types.ts';
 import { holdDevices, isOurDevice, isOurTable } from '../../src/traffic/names.ts';
 import type { DockerVersion } from './setup.ts';
 
@@ -59,13 +63,15 @@ export class Pair {
 
   /** Waits until engines and agents of both hosts answer. */
   async ready(): Promise<void> {
-    for (const host of [this.a, this.b]) {
-      await until(`docker and the agent of ${host.name} answer`, async () => {
-        await host.run('docker', ['version']);
-        await host.run('drayage', ['ps']);
-        return true;
-      });
-    }
+    await Promise.all(
+      [this.a, this.b].map((host) =>
+        until(`docker and the agent of ${host.name} answer`, async () => {
+          await getDocker(host.dockerSocket, '/version');
+          await isListening(host.path(AGENT_SOCKET));
+          return true;
+        }),
+      ),
+    );
   }
 
   /** Moves it to the other host, and fails where it did not get there. */
@@ -87,25 +93,21 @@ export class Pair {
 
   /** Removes every container, volume, network and forward that a scenario made, on both hosts. */
   async clear(): Promise<void> {
-    for (const host of [this.a, this.b]) {
-      const ids = (await docker(host, 'ps', '-aq')).split('\n').filter(Boolean);
-      if (ids.length > 0) await docker(host, 'rm', '-f', '-v', ...ids);
-      await removeForwards(host);
-      await docker(host, 'volume', 'prune', '-a', '-f');
-      await docker(host, 'network', 'prune', '-f');
-    }
+    await Promise.all([this.a, this.b].map(clearHost));
   }
 
   /** What a migration may leave nowhere; empty where all is well. */
   async leftovers(): Promise<string[]> {
     const found: string[] = [];
     for (const host of [this.a, this.b]) {
+      const all = await containers(host);
+      const named = all.flatMap(({ Names }) => Names.map((name) => name.slice(1)));
+      found.push(...named.filter((name) => name.startsWith('drayage-')).map((name) => `${host.name}: ${name}`));
       const script = [
         'ls -A /run/drayage/restore /run/drayage/stage /var/lib/drayage/guard 2>/dev/null | grep -v ":$" | grep .',
         'grep " /run/drayage/" /proc/mounts',
         // The hosts of a lab share the machine's cgroup tree: only the host's own containers count.
-        'for id in $(docker ps -aq --no-trunc); do grep -qs FROZEN /sys/fs/cgroup/freezer/docker/$id/freezer.state && echo "frozen $id"; done',
-        'docker ps -a --format "{{.Names}}" | grep "^drayage-"',
+        `for id in ${all.map(({ Id }) => Id).join(' ')}; do grep -qs FROZEN /sys/fs/cgroup/freezer/docker/$id/freezer.state && echo "frozen $id"; done`,
         // A look at the host that nobody waits for any more may still be trying what its CRIU can do.
         'pgrep -a criu | grep -v "criu check"',
       ];
@@ -121,6 +123,22 @@ export class Pair {
     }
     return found;
   }
+}
+
+async function clearHost(host: LabHost): Promise<void> {
+  const ids = (await containers(host)).map(({ Id }) => Id);
+  if (ids.length > 0) await docker(host, 'rm', '-f', '-v', ...ids);
+  await removeForwards(host);
+  const { Volumes } = await getDocker<{ Volumes: unknown[] | null }>(host.dockerSocket, '/volumes');
+  if (Volumes !== null && Volumes.length > 0) await docker(host, 'volume', 'prune', '-a', '-f');
+  const networks = await getDocker<unknown[]>(host.dockerSocket, '/networks');
+  if (networks.length > OWN_NETWORKS) await docker(host, 'network', 'prune', '-f');
+}
+
+/** @throws where nobody does */
+async function isListening(socket: string): Promise<void> {
+  const connection = connect(socket);
+  await once(connection, 'connect').finally(() => connection.destroy());
 }
 
 /** What a forward is in `drayage forwards ls --json`. */
@@ -187,6 +205,8 @@ export function codes({ events }: Move): string[] {
   });
 }
 
+/** bridge, host and none. */
+const OWN_NETWORKS = 3;
 const ANY = Array.from({ length: 256 }, (_, status) => status);
 
 /** Starts drayage in a host, where it can be interrupted as by Ctrl-C. */
@@ -209,24 +229,31 @@ export function runContainer(
   return docker(host, 'run', '-d', '--pull=never', '--name', name, ...flags, image, ...command);
 }
 
+/** Also those that do not run. */
+function containers(host: LabHost): Promise<ContainerSummary[]> {
+  return getDocker(host.dockerSocket, '/containers/json?all=1');
+}
+
 /** Names of the containers that run on the host. */
 export async function running(host: LabHost): Promise<string[]> {
-  return (await docker(host, 'ps', '--format', '{{.Names}}')).split('\n').filter(Boolean);
+  const those = await getDocker<ContainerSummary[]>(host.dockerSocket, '/containers/json');
+  return those.map(({ Names: [name = ''] }) => name.slice(1));
 }
 
 export async function inspect(host: LabHost, name: string): Promise<ContainerInspect> {
-  return JSON.parse(await docker(host, 'inspect', '--type', 'container', name))[0];
+  return getDocker(host.dockerSocket, `/containers/${name}/json`);
 }
 
 /** All that the container wrote so far, both streams. */
 export async function logs(host: LabHost, name: string, ...flags: string[]): Promise<string> {
-  const { stdout, stderr } = await host.run('docker', ['logs', ...flags, name]);
+  const { stdout, stderr } =
+    flags.length > 0 ? await host.run('docker', ['logs', ...flags, name]) : await containerLog(host.dockerSocket, name);
   return stdout + stderr;
 }
 
 /** The numbers that the counter printed so far, over all of its moves. */
 export async function counts(host: LabHost, name: string): Promise<number[]> {
-  return (await docker(host, 'logs', name))
+  return (await containerLog(host.dockerSocket, name)).stdout
     .split('\n')
     .filter((line) => /^\d+$/.test(line))
     .map(Number);

@@ -4,6 +4,7 @@ import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { agentLogs, migrateWith } from './faults.ts';
 import { brokenAt, Pair, until } from './harness.ts';
+import { ANY_DOCKER } from './setup.ts';
 
 const HOME = '/srv/faults';
 
@@ -33,7 +34,7 @@ let pair: Pair;
 let pid = 40_000;
 
 beforeAll(async () => {
-  pair = await Pair.of(26);
+  pair = await Pair.of(ANY_DOCKER);
 });
 afterEach(async () => {
   await pair.ready();

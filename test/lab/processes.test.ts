@@ -7,6 +7,7 @@ import type { LabHost } from '../../lab/host.ts';
 import { ensurePrograms } from '../../lab/packages.ts';
 import { runner, type Started } from '../../src/exec/run.ts';
 import { brokenAt, codes, docker, forwards, Pair, until } from './harness.ts';
+import { ANY_DOCKER } from './setup.ts';
 
 const PROGRAMS = 'test/lab/programs';
 const ASK = 'import socket, sys; print(socket.create_connection((sys.argv[1], 6500), 5).makefile().read())';
@@ -20,7 +21,7 @@ describe('processes', () => {
   let lastPid = 30_000;
 
   beforeAll(async () => {
-    pair = await Pair.of(26, ['redis']);
+    pair = await Pair.of(ANY_DOCKER, ['redis']);
     scratch = await mkdtemp(join(tmpdir(), 'processes-'));
   });
   afterAll(() => rm(scratch, { recursive: true }));

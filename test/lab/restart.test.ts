@@ -225,6 +225,9 @@ while True: time.sleep(1)`;
     });
   }
 
+  // In what follows engines have no part.
+  if (version !== 26) return;
+
   test.each<[string, 'a' | 'b', Point]>([
     ['the source while the last differences go', 'a', { phase: 'sync', afterMs: 0 }],
     ['the source while the copy is waited for', 'a', { phase: 'commit', afterMs: 500 }],

@@ -1,9 +1,15 @@
-/** Once for all lab tests: a lab for each version of Docker, of two hosts and a client `c`, taken down at the end. */
+/** Once for all lab tests of a lane: a lab for each version of Docker, of two hosts and a client `c`, taken down at the end. */
 import type { TestProject } from 'vitest/node';
 import { Lab } from '../../lab/lab.ts';
 
-export const DOCKERS = [26, 28] as const;
-export type DockerVersion = (typeof DOCKERS)[number];
+const ALL = [26, 28] as const;
+export type DockerVersion = (typeof ALL)[number];
+
+const { DRAYAGE_TEST_DOCKER: lane } = process.env;
+/** Those that tests run with: in a lane (scripts/test.ts) one of them, otherwise all. */
+export const DOCKERS = ALL.filter((version) => lane === undefined || lane === String(version));
+/** For what no engine takes part in. */
+export const ANY_DOCKER = DOCKERS[0] ?? 26;
 
 declare module 'vitest' {
   interface ProvidedContext {
