@@ -28,7 +28,7 @@ export async function concluded(
     await m.journal.append({ type: 'state', state: 'unknown' });
     return result(m, 'unknown', { outageMs: null, error: answer.error });
   }
-  if (answer.outcome === 'aborted') return undone(m, undo, refused(answer.reason));
+  if (answer.outcome === 'aborted') return undone(m, undo, answer.error ?? refused(answer.reason));
   const outageMs = stoppedAtMs === null ? null : m.trace.now() - answer.sinceMs - stoppedAtMs;
   const committed = { type: 'state', state: 'committed', data: { outageMs } } as const;
   // Clients wait; whoever finds only the intent asks the target.

@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { AnyWorkload, HostFacts, TreeQuestion, TreeSurroundings } from '../engines/facts.ts';
+import type { DrayageError } from '../errors.ts';
 import type { Listing, PruneResult } from '../files/target.ts';
 import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
@@ -40,7 +41,11 @@ export interface CreatedCopy {
 /** How a commit ended: the copy runs, or it provably never ran and never will. */
 export type CommitAnswer =
   | { outcome: 'running' /** For how long already, in milliseconds. */; sinceMs: number }
-  | { outcome: 'aborted'; reason: string };
+  | {
+      outcome: 'aborted';
+      reason: string /** Where it says more than that the target refused. */;
+      error?: DrayageError;
+    };
 
 export type TargetOutcome = 'committed' | 'aborted' | 'unknown';
 

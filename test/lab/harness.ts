@@ -1,10 +1,10 @@
 /** What the scenarios share: two hosts and a client, containers on them, moves between them, and what a user would check. */
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { inject } from 'vitest';
 import { containerLog, getDocker } from '../../lab/docker-api.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
+import { sayHello } from '../../src/agent/hello.ts';
 import { AGENT_SOCKET } from '../../src/fleet/layout.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
 import type { ContainerInspect, ContainerSummary } from '../../src/tools/docker-types.ts';
@@ -67,7 +67,7 @@ export class Pair {
       [this.a, this.b].map((host) =>
         until(`docker and the agent of ${host.name} answer`, async () => {
           await getDocker(host.dockerSocket, '/version');
-          await isListening(host.path(AGENT_SOCKET));
+          await greet(host);
           return true;
         }),
       ),
@@ -135,10 +135,15 @@ async function clearHost(host: LabHost): Promise<void> {
   if (networks.length > OWN_NETWORKS) await docker(host, 'network', 'prune', '-f');
 }
 
-/** @throws where nobody does */
-async function isListening(socket: string): Promise<void> {
-  const connection = connect(socket);
-  await once(connection, 'connect').finally(() => connection.destroy());
+/** Asks the agent for its first word: one that was killed this moment may still be there to take a connection. */
+async function greet(host: LabHost): Promise<void> {
+  const socket = connect(host.path(AGENT_SOCKET));
+  socket.on('error', () => {});
+  try {
+    await sayHello(socket, { kind: 'rpc', from: 'cli' }, { version: 'test', peer: host.name });
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** What a forward is in `drayage forwards ls --json`. */

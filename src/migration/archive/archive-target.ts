@@ -126,7 +126,8 @@ export class ArchiveTarget implements TargetPort {
     } catch (error) {
       if (output.isPublic && this.#writer.isSealed) throw error;
       await this.#drop(error);
-      return { outcome: 'aborted', reason: DrayageError.from(error).message };
+      const told = DrayageError.from(error);
+      return { outcome: 'aborted', reason: told.message, error: told };
     }
   }
 

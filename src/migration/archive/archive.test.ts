@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { type Duplex, duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { goodHost, goodInspect, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
 import { fileOutput, partialOf } from '../../archive/output.ts';
 import { DrayageError } from '../../errors.ts';
@@ -129,6 +130,17 @@ test('what no import would take is not written: limits of its own, and of an arc
     code: 'ARCHIVE_WRITE',
     message: expect.stringMatching(/too many files/),
   });
+});
+
+test('where the last of it finds no room, it is told as such', async () => {
+  using directory = scratch();
+  await using any = await open(directory.path);
+  const target = await writing(`${directory.path}/web.drayage`);
+  await target.begin(ID, { descriptors: [] });
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  using _ = vi.spyOn(Object.getPrototypeOf(any) as FileHandle, 'write').mockRejectedValue(full);
+  expect(await target.commit()).toMatchObject({ outcome: 'aborted', error: { code: 'ARCHIVE_WRITE' } });
+  expect(readdirSync(directory.path)).toEqual([]);
 });
 
 test('an export that is undone leaves no file', async () => {
