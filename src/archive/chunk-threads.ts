@@ -58,14 +58,9 @@ export class ChunkThreads implements Disposable {
 
   /**
    * Checks a piece, and decompresses it where it is wanted; takes the memory that it is in.
-   * @param digest undefined where it was checked before: what decompresses is checked by its frame's own checksum
    * @returns undefined where it was not wanted
    */
-  async open(
-    stored: Buffer<ArrayBuffer>,
-    digest: string | undefined,
-    wanted: boolean,
-  ): Promise<Buffer | undefined | Refusal> {
+  async open(stored: Buffer<ArrayBuffer>, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
     if (stored.length < SMALL) return openHere(stored, digest, wanted);
     const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted }, [stored.buffer]);
     return refused ?? (wanted ? bufferOf(bytes) : undefined);
@@ -114,8 +109,8 @@ export class ChunkThreads implements Disposable {
   }
 }
 
-function openHere(stored: Buffer, digest: string | undefined, wanted: boolean): Buffer | undefined | Refusal {
-  if (digest !== undefined && hash('sha256', stored) !== digest) return 'digest';
+function openHere(stored: Buffer, digest: string, wanted: boolean): Buffer | undefined | Refusal {
+  if (hash('sha256', stored) !== digest) return 'digest';
   if (!wanted) return undefined;
   try {
     return zstdDecompressSync(stored, OPTIONS.open);
@@ -164,7 +159,7 @@ parentPort.on('message', ({ id, kind, raw, length, stored, digest, wanted }) => 
     parentPort.postMessage({ id, bytes, digest: hash('sha256', bytes), raw }, [raw, ...whole(bytes)]);
     return;
   }
-  if (digest !== undefined && hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });
+  if (hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });
   if (!wanted) return parentPort.postMessage({ id });
   try {
     const bytes = zstdDecompressSync(stored, workerData.open);

@@ -12,7 +12,7 @@ const PART = 4 << 20;
 async function written(path: string, sizes: readonly number[]): Promise<[Buffer, Buffer]> {
   const pieces = sizes.map((size, i) => Buffer.alloc(size, `${i} ${size} `));
   await using file = await open(path, 'w');
-  const stream = directStream(file, (error) => error as Error);
+  const stream = await directStream(file, (error) => error as Error);
   for (const piece of pieces) stream.write(piece);
   stream.end();
   await finished(stream);
@@ -62,7 +62,7 @@ test('what a write failed with ends the stream', async () => {
   const path = `${directory.path}/x`;
   using _ = await spyOnWrite(path, () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })));
   await using file = await open(path, 'w');
-  const stream = directStream(file, (error) => new Error('told', { cause: error }));
+  const stream = await directStream(file, (error) => new Error('told', { cause: error }));
   stream.end(Buffer.alloc(2 * PART + 1));
   await expect(finished(stream)).rejects.toThrow('told');
 });

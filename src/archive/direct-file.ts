@@ -15,12 +15,15 @@ const DIRECT = constants.O_WRONLY | constants.O_DIRECT;
 declare const WebAssembly: { Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer } };
 
 /**
- * Writes `file` from its start; what is under way is on the disk's way only, see fsync(2). A file system without O_DIRECT
- * is written through the cache.
+ * Writes `file` from its start; fsync(2) is left to whoever has it open. A file system without O_DIRECT is written through
+ * the cache. Nothing writes any more once the stream has closed.
  * @param failure makes what the stream fails with of what a write failed with
  */
-export function directStream(file: FileHandle, failure: (error: unknown) => Error): Writable {
-  const parts = new Parts(file);
+export async function directStream(file: FileHandle, failure: (error: unknown) => Error): Promise<Writable> {
+  // The flag belongs to a handle: this one is for whole parts, the other for the rest. Opened while that is sure to be
+  // the file of its number.
+  const direct = await open(`/proc/self/fd/${file.fd}`, DIRECT).catch(() => undefined);
+  const parts = new Parts(file, direct);
   const told = (work: Promise<void>, done: (error?: Error | null) => void): void =>
     void work.then(
       () => done(),
@@ -37,8 +40,8 @@ export function directStream(file: FileHandle, failure: (error: unknown) => Erro
 /** One part is filled while the other is written. */
 class Parts {
   readonly #file: FileHandle;
-  /** The flag belongs to a handle: this one is for whole parts, the other for the rest. */
-  #direct: Promise<FileHandle | undefined> | undefined;
+  readonly #direct: FileHandle | undefined;
+  #isClosed = false;
   #filling = aligned();
   #resting = aligned();
   #filled = 0;
@@ -46,8 +49,9 @@ class Parts {
   #at = 0;
   #written: Promise<void> = Promise.resolve();
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, direct: FileHandle | undefined) {
     this.#file = file;
+    this.#direct = direct;
   }
 
   async put(piece: Buffer): Promise<void> {
@@ -67,12 +71,14 @@ class Parts {
 
   /** Does not fail. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#written.catch(() => {});
-    await (await this.#direct)?.close().catch(() => {});
+    await this.#direct?.close().catch(() => {});
   }
 
   async #swap(): Promise<void> {
     await this.#written;
+    if (this.#isClosed) throw new Error('It is not written on.');
     const [part, at] = [this.#filling, this.#at];
     [this.#filling, this.#resting] = [this.#resting, part];
     this.#filled = 0;
@@ -82,9 +88,7 @@ class Parts {
   }
 
   async #write(part: Buffer, at: number): Promise<void> {
-    this.#direct ??= open(`/proc/self/fd/${this.#file.fd}`, DIRECT).catch(() => undefined);
-    const direct = await this.#direct;
-    const written = direct === undefined ? 0 : await tryWrite(direct, part, at);
+    const written = this.#direct === undefined ? 0 : await tryWrite(this.#direct, part, at);
     await this.#through(part.subarray(written), at + written);
   }
 
@@ -105,8 +109,15 @@ async function tryWrite(file: FileHandle, part: Buffer, at: number): Promise<num
   }
 }
 
-/** Memory of WebAssembly begins at a page; that of an ArrayBuffer need not, and its address cannot be asked for. */
+/**
+ * Memory of WebAssembly begins at a page; that of an ArrayBuffer need not, and its address cannot be asked for. It takes
+ * gigabytes of addresses: where those are limited, any other does, and is written through the cache.
+ */
 function aligned(): Buffer {
   const pages = PART / WASM_PAGE;
-  return Buffer.from(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+  try {
+    return Buffer.from(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+  } catch {
+    return Buffer.allocUnsafeSlow(PART);
+  }
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { duplexPair, type Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -33,6 +33,20 @@ test('no file is written over, also one that came meanwhile', async () => {
   await expect(output.commit()).rejects.toMatchObject({ code: 'ARCHIVE_EXISTS' });
   expect(readFileSync(path, 'utf8')).toBe('precious');
   expect(existsSync(partialOf(path))).toBe(false);
+});
+
+test('what is discarded while it is written is let go of: no handle stays open, and no file', async () => {
+  using directory = scratch('/var/tmp');
+  const handles = () => readdirSync('/proc/self/fd').length;
+  const before = handles();
+  for (let parts = 0; parts < 6; parts++) {
+    const output = await fileOutput(`${directory.path}/x.drayage`);
+    for (let i = 0; i < parts; i++) output.stream.write(Buffer.alloc(3 << 20));
+    await new Promise((resolve) => setTimeout(resolve, parts));
+    await output.discard();
+    expect(readdirSync(directory.path)).toEqual([]);
+    expect(handles()).toBe(before);
+  }
 });
 
 test('a link that leads nowhere is there, too', async () => {

@@ -32,11 +32,14 @@ export async function fileOutput(path: string): Promise<ArchiveOutput> {
     throw new DrayageError('ARCHIVE_EXISTS', `${partialOf(path)} is there: an archive of that name is being written.`);
   });
   let state: 'open' | 'committed' | 'gone' = 'open';
-  const stream = directStream(file, (error) => writeError(path, error));
+  const stream = await directStream(file, (error) => writeError(path, error));
+  stream.on('error', () => {}); // Whoever writes is told by what it waits for.
   const discard = async (): Promise<void> => {
     if (state !== 'open') return;
     state = 'gone';
-    stream.destroy();
+    stream.destroy(new DrayageError('CANCELLED', `${path} is not written on.`));
+    // Its last write needs the handle.
+    if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', resolve));
     await file.close().catch(() => {});
     await rm(partialOf(path), { force: true });
   };

@@ -17,11 +17,6 @@ export type Entry =
 export interface ReadOptions {
   /** Streams whose content is wanted; default all. */
   wants?: (stream: string) => boolean;
-  /**
-   * These bytes were read before, each piece held against its digest: what a disk has done to them since is told by the
-   * checksums of their frames. Default false.
-   */
-  isKnown?: boolean;
 }
 
 /**
@@ -30,7 +25,7 @@ export interface ReadOptions {
  */
 export async function* readArchive(
   input: AsyncIterable<Buffer>,
-  { wants = () => true, isKnown = false }: ReadOptions = {},
+  { wants = () => true }: ReadOptions = {},
 ): AsyncGenerator<Entry, void, undefined> {
   const order = new ChunkOrder();
   using threads = new ChunkThreads();
@@ -39,7 +34,7 @@ export async function* readArchive(
     const parsed = parseName(name);
     if (parsed.kind === 'chunk') order.check(parsed);
     const wanted = parsed.kind === 'document' || wants(parsed.stream);
-    const entry = open({ name: parsed, bytes, digest, wanted, isKnown }, threads);
+    const entry = open({ name: parsed, bytes, digest, wanted }, threads);
     entry.catch(() => {});
     ahead.push(entry);
     if (ahead.length > AHEAD) yield (await ahead.shift()) as Entry;
@@ -51,17 +46,16 @@ export async function* readArchive(
 interface Checked extends Pick<Stored, 'bytes' | 'digest'> {
   name: ReturnType<typeof parseName>;
   wanted: boolean;
-  isKnown: boolean;
 }
 
-async function open({ name, bytes, digest, wanted, isKnown }: Checked, threads: ChunkThreads): Promise<Entry> {
+async function open({ name, bytes, digest, wanted }: Checked, threads: ChunkThreads): Promise<Entry> {
   if (name.kind === 'document') {
     if (digestOf(bytes) !== digest) throw otherDigest(name.name);
     return { ...name, value: parseDocument(name.name, bytes) };
   }
   const { stream, last } = name;
   const stored = bytes.length;
-  const content = await threads.open(bytes, isKnown ? undefined : digest, wanted);
+  const content = await threads.open(bytes, digest, wanted);
   if (content === 'digest') throw otherDigest(stream);
   if (content === 'content') throw damaged(`its entry ${stream} cannot be decompressed`);
   return { kind: 'chunk', stream, last, bytes: content, stored };

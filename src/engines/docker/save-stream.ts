@@ -22,7 +22,10 @@ export async function reduceSave(
   { signal, onProgress }: ReduceOptions = {},
 ): Promise<number> {
   // A pipeline says of such a one only that it cannot be written to.
-  if (out.errored) throw out.errored;
+  if (out.errored) {
+    saved.destroy();
+    throw out.errored;
+  }
   const reduced = pack();
   // A failure in here comes out of `reduced`, and so of the pipeline.
   const copied = copyEntries(saved, known, reduced).catch((error: Error) => reduced.destroy(error));

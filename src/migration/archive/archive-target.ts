@@ -126,8 +126,8 @@ export class ArchiveTarget implements TargetPort {
     } catch (error) {
       if (output.isPublic && this.#writer.isSealed) throw error;
       await this.#drop(error);
-      const told = DrayageError.from(error);
-      return { outcome: 'aborted', reason: told.message, error: told };
+      const { message: reason } = DrayageError.from(error);
+      return { outcome: 'aborted', reason, ...(error instanceof DrayageError && { error }) };
     }
   }
 

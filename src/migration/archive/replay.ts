@@ -21,7 +21,7 @@ import { ofImport } from './recover-import.ts';
 
 export interface ArchiveSource {
   manifest: Manifest;
-  /** The archive from its start, decrypted; all of it was checked before. */
+  /** The archive from its start, decrypted. */
   read(): AsyncIterable<Buffer>;
   /** Told why it cannot go on; resolves when it is to be tried again. */
   room(error: DrayageError): Promise<void>;
@@ -108,8 +108,7 @@ async function pour(
   };
   m.signal.addEventListener('abort', end);
   try {
-    const wants = (stream: string): boolean => !done.has(stream);
-    for await (const entry of readArchive(archive.read(), { wants, isKnown: true })) {
+    for await (const entry of readArchive(archive.read(), { wants: (stream) => !done.has(stream) })) {
       m.checkpoint();
       if (entry.kind === 'document') {
         const stream = /^(\d+-[a-z]+)\.json$/.exec(entry.name)?.[1];
