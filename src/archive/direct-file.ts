@@ -66,7 +66,6 @@ class Parts {
   async end(): Promise<void> {
     await this.#written;
     await this.#through(this.#filling.subarray(0, this.#filled), this.#at);
-    await this.close();
   }
 
   /** Does not fail. */

@@ -43,7 +43,8 @@ export type CommitAnswer =
   | { outcome: 'running' /** For how long already, in milliseconds. */; sinceMs: number }
   | {
       outcome: 'aborted';
-      reason: string /** Where it says more than that the target refused. */;
+      reason: string;
+      /** Where it says more than that the target refused. */
       error?: DrayageError;
     };
 

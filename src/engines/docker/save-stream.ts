@@ -21,16 +21,13 @@ export async function reduceSave(
   out: Writable,
   { signal, onProgress }: ReduceOptions = {},
 ): Promise<number> {
-  // A pipeline says of such a one only that it cannot be written to.
-  if (out.errored) {
-    saved.destroy();
-    throw out.errored;
-  }
   const reduced = pack();
   // A failure in here comes out of `reduced`, and so of the pipeline.
   const copied = copyEntries(saved, known, reduced).catch((error: Error) => reduced.destroy(error));
   const count = { bytes: 0 };
   try {
+    // A pipeline says of such a one only that it cannot be written to.
+    if (out.errored) throw out.errored;
     const source = Readable.from(counted(reduced, count, onProgress), { objectMode: false });
     await pipeline(source, out, signal === undefined ? {} : { signal });
     return count.bytes;
