@@ -28,11 +28,6 @@ export async function loadImage(socket: string, archive: Readable): Promise<void
   if (failure !== null) throw new Error(`docker load: ${failure[1]}`);
 }
 
-/** What the engine answers to a GET, of which it has to make JSON. */
-export async function getDocker<T>(socket: string, path: string): Promise<T> {
-  return JSON.parse(await answerOf(request({ socketPath: socket, path, agent: false }).end())) as T;
-}
-
 /** All that a container wrote so far; with a terminal there is one stream only. */
 export async function containerLog(socket: string, name: string): Promise<{ stdout: string; stderr: string }> {
   const path = `/containers/${encodeURIComponent(name)}/logs?stdout=1&stderr=1`;

@@ -1,12 +1,13 @@
 /** What the scenarios share: two hosts and a client, containers on them, moves between them, and what a user would check. */
 import { connect } from 'node:net';
 import { inject } from 'vitest';
-import { containerLog, getDocker } from '../../lab/docker-api.ts';
+import { containerLog } from '../../lab/docker-api.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { sayHello } from '../../src/agent/hello.ts';
 import { AGENT_SOCKET } from '../../src/fleet/layout.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
+import { Docker } from '../../src/tools/docker.ts';
 import type { ContainerInspect, ContainerSummary } from '../../src/tools/docker-types.ts';
 import { holdDevices, isOurDevice, isOurTable } from '../../src/traffic/names.ts';
 import type { DockerVersion } from './setup.ts';
@@ -66,7 +67,7 @@ export class Pair {
     await Promise.all(
       [this.a, this.b].map((host) =>
         until(`docker and the agent of ${host.name} answer`, async () => {
-          await getDocker(host.dockerSocket, '/version');
+          await ask(host, (engine) => engine.version());
           await greet(host);
           return true;
         }),
@@ -101,8 +102,12 @@ export class Pair {
     const found: string[] = [];
     for (const host of [this.a, this.b]) {
       const all = await containers(host);
-      const named = all.flatMap(({ Names }) => Names.map((name) => name.slice(1)));
-      found.push(...named.filter((name) => name.startsWith('drayage-')).map((name) => `${host.name}: ${name}`));
+      found.push(
+        ...all
+          .flatMap(namesOf)
+          .filter((name) => name.startsWith('drayage-'))
+          .map((name) => `${host.name}: ${name}`),
+      );
       const script = [
         'ls -A /run/drayage/restore /run/drayage/stage /var/lib/drayage/guard 2>/dev/null | grep -v ":$" | grep .',
         'grep " /run/drayage/" /proc/mounts',
@@ -129,9 +134,8 @@ async function clearHost(host: LabHost): Promise<void> {
   const ids = (await containers(host)).map(({ Id }) => Id);
   if (ids.length > 0) await docker(host, 'rm', '-f', '-v', ...ids);
   await removeForwards(host);
-  const { Volumes } = await getDocker<{ Volumes: unknown[] | null }>(host.dockerSocket, '/volumes');
-  if (Volumes !== null && Volumes.length > 0) await docker(host, 'volume', 'prune', '-a', '-f');
-  const networks = await getDocker<unknown[]>(host.dockerSocket, '/networks');
+  const [volumes, networks] = await ask(host, (engine) => Promise.all([engine.volumes(), engine.networks()]));
+  if (volumes.length > 0) await docker(host, 'volume', 'prune', '-a', '-f');
   if (networks.length > OWN_NETWORKS) await docker(host, 'network', 'prune', '-f');
 }
 
@@ -234,19 +238,29 @@ export function runContainer(
   return docker(host, 'run', '-d', '--pull=never', '--name', name, ...flags, image, ...command);
 }
 
+/** By its API, for which no program is started: much is asked again and again. */
+async function ask<T>(host: LabHost, question: (engine: Docker) => Promise<T>): Promise<T> {
+  await using engine = new Docker({ socketPath: host.dockerSocket });
+  return await question(engine);
+}
+
 /** Also those that do not run. */
 function containers(host: LabHost): Promise<ContainerSummary[]> {
-  return getDocker(host.dockerSocket, '/containers/json?all=1');
+  return ask(host, (engine) => engine.containers());
 }
 
-/** Names of the containers that run on the host. */
+/** Names of the containers that run on the host, as `docker ps` tells them. */
 export async function running(host: LabHost): Promise<string[]> {
-  const those = await getDocker<ContainerSummary[]>(host.dockerSocket, '/containers/json');
-  return those.map(({ Names: [name = ''] }) => name.slice(1));
+  const there = await containers(host);
+  return there.filter(({ State }) => ['running', 'paused', 'restarting'].includes(State)).flatMap(namesOf);
 }
 
-export async function inspect(host: LabHost, name: string): Promise<ContainerInspect> {
-  return getDocker(host.dockerSocket, `/containers/${name}/json`);
+function namesOf({ Names }: ContainerSummary): string[] {
+  return Names.map((name) => name.slice(1));
+}
+
+export function inspect(host: LabHost, name: string): Promise<ContainerInspect> {
+  return ask(host, (engine) => engine.inspect(name));
 }
 
 /** All that the container wrote so far, both streams. */
