@@ -10,6 +10,7 @@ import {
   fchmodSync,
   fchownSync,
   fstatSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -110,6 +111,11 @@ export class Inside {
   /** Puts what has this name into another directory, where nothing has it. */
   move(name: BytePath, to: Inside): void {
     renameSync(this.#at(checkName(name)), to.#at(name));
+  }
+
+  /** Gives what has this name another one, in whose place nothing is. */
+  link(name: BytePath, to: Inside, other: BytePath): void {
+    linkSync(this.#at(checkName(name)), to.#at(checkName(other)));
   }
 
   [Symbol.dispose](): void {

@@ -7,7 +7,7 @@
  */
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { type BytePath, fromText, joinBytes, parentOf, toFs } from './byte-path.ts';
+import { type BytePath, fromText, joinBytes, nameOf, parentOf, toFs } from './byte-path.ts';
 
 /** Numbers per entry in `Directory.stats`. As doubles: milliseconds keep a quarter of a microsecond. */
 export const FIELDS = { mode: 0, ino: 1, size: 2, mtimeMs: 3, ctimeMs: 4 } as const;
@@ -44,6 +44,9 @@ const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
 const S_IFREG = 0o100000;
+const S_IFBLK = 0o060000;
+const S_IFIFO = 0o010000;
+const SPECIAL = new Set([S_IFCHR, S_IFBLK, S_IFIFO]);
 
 /**
  * Looks at everything below `root` (and at nothing else where that is a file), not following symbolic links. Calls are
@@ -82,9 +85,7 @@ export function namesOf(directory: Directory | undefined): BytePath[] {
 }
 
 export function isIn({ directories }: Manifest, path: BytePath): boolean {
-  const parent = parentOf(path);
-  const name = path.slice(parent === '' ? 0 : parent.length + 1);
-  return path !== '' && namesOf(directories.get(parent)).includes(name);
+  return path !== '' && namesOf(directories.get(parentOf(path))).includes(nameOf(path));
 }
 
 export function isDirectoryMode(mode: number | undefined): boolean {
@@ -92,22 +93,36 @@ export function isDirectoryMode(mode: number | undefined): boolean {
 }
 
 /** The paths given and every other name of the same files: a hard link that is sent under one name only is none any more. */
-export function withOtherNames(paths: readonly BytePath[], { directories }: Manifest): BytePath[] {
+export function withOtherNames(paths: readonly BytePath[], manifest: Manifest): BytePath[] {
   const wanted = new Set(paths);
   if (wanted.size === 0) return [];
-  const byInode = new Map<number, BytePath[]>();
-  for (const [path, { names, stats }] of directories) {
-    let at = FIELDS.ino;
-    for (const name of names === '' ? [] : names.split('/')) {
-      const ino = stats[at] as number;
-      byInode.set(ino, [...(byInode.get(ino) ?? []), joinBytes(path, name)]);
-      at += WIDTH;
-    }
-  }
-  for (const same of byInode.values()) {
+  for (const same of byInode(manifest).values()) {
     if (same.length > 1 && same.some((path) => wanted.has(path))) for (const path of same) wanted.add(path);
   }
   return [...wanted];
+}
+
+/** Names of the same fifo or device, where one has more than one. */
+export function linkedSpecials(manifest: Manifest): BytePath[][] {
+  const groups = byInode(manifest, (mode) => SPECIAL.has(mode & S_IFMT)).values();
+  return [...groups].filter((same) => same.length > 1);
+}
+
+function byInode({ directories }: Manifest, isMeant: (mode: number) => boolean = () => true): Map<number, BytePath[]> {
+  const found = new Map<number, BytePath[]>();
+  for (const [path, { names, stats }] of directories) {
+    let at = 0;
+    for (const name of names === '' ? [] : names.split('/')) {
+      const ino = stats[at + FIELDS.ino] as number;
+      if (isMeant(stats[at + FIELDS.mode] as number)) {
+        const same = found.get(ino);
+        if (same === undefined) found.set(ino, [joinBytes(path, name)]);
+        else same.push(joinBytes(path, name));
+      }
+      at += WIDTH;
+    }
+  }
+  return found;
 }
 
 function namesIn(path: BytePath, isRoot: boolean): string[] {

@@ -15,7 +15,7 @@ import type { ProgramRecorder } from '../exec/run.ts';
 import { type Packing, packingOutcome, readIndex, startPacking } from '../tools/tar.ts';
 import { type BytePath, fromText, joinBytes } from './byte-path.ts';
 import { diffManifests } from './diff.ts';
-import { type Manifest, namesOf, withOtherNames } from './manifest.ts';
+import { linkedSpecials, type Manifest, namesOf, withOtherNames } from './manifest.ts';
 import { type Changes, divided, writeChanges } from './packed.ts';
 import { SourceTree } from './source-tree.ts';
 import type { TreeSync } from './sync.ts';
@@ -77,17 +77,25 @@ export class PackedSource
     const mapped = alwaysPaths.filter((path) => this.#tree.has(path));
     const missed = [...pathsOf(after)].filter((path) => !this.#packed.has(path));
     const paths = new Set([...diff.changed, ...withOtherNames([...mapped, ...missed], after)]);
-    if (paths.size === 0) return { changed: 0, deleted: diff.deleted.length, bytes: 0 };
-    // The root as well: to unpack touches it.
-    const directories = new Set(['', ...diff.directories, ...[...paths].filter((path) => after.directories.has(path))]);
-    const listings = [...directories].map((path) => ({ path, names: namesOf(after.directories.get(path)) }));
-    const changes: Changes = { listings, paths: [...paths].filter((path) => !directories.has(path)) };
-    for (const part of divided(changes)) await writeChanges(await this.#options.open('changes'), part);
-    const bytes = await this.#pack('final', { paths: paths.add('') });
+    const bytes = paths.size === 0 ? 0 : await this.#packChanged(paths, diff.directories, after);
+    const links = linkedSpecials(after);
+    if (links.length > 0) await this.#tell({ listings: [], paths: [], links });
     return { changed: paths.size, deleted: diff.deleted.length, bytes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #packChanged(paths: Set<BytePath>, changed: readonly BytePath[], after: Manifest): Promise<number> {
+    // The root as well: to unpack touches it.
+    const directories = new Set(['', ...changed, ...[...paths].filter((path) => after.directories.has(path))]);
+    const listings = [...directories].map((path) => ({ path, names: namesOf(after.directories.get(path)) }));
+    await this.#tell({ listings, paths: [...paths].filter((path) => !directories.has(path)), links: [] });
+    return this.#pack('final', { paths: new Set(paths).add('') });
+  }
+
+  async #tell(changes: Changes): Promise<void> {
+    for (const part of divided(changes)) await writeChanges(await this.#options.open('changes'), part);
+  }
 
   #packFile(part: 'first' | 'final'): Promise<number> {
     const { root } = this.#tree;

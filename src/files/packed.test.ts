@@ -83,7 +83,7 @@ test('a list of changes that leads out of the tree through a link is refused', a
   symlinkSync('../outside', `${root}/link`);
   for (const path of ['link/file', '../outside/file', '/etc/passwd', 'a//b', '.']) {
     const stream = new PassThrough();
-    void writeChanges(stream, { listings: [], paths: [path] });
+    void writeChanges(stream, { listings: [], paths: [path], links: [] });
     await expect(applyChanges({ root, stream })).rejects.toMatchObject({ code: 'FILES_UNSAFE_PATH' });
   }
   expect(existsSync(`${directory.path}/outside/file`)).toBe(true);
@@ -92,17 +92,77 @@ test('a list of changes that leads out of the tree through a link is refused', a
 test('a list of changes is divided between directories, all of it in its order', () => {
   const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
   const listings = [60_000, 60_000, 250_000, 3].map((count, i) => ({ path: `d${i}`, names: names(count) }));
-  const changes = { listings, paths: names(150_000) };
+  const changes = { listings, paths: names(150_000), links: [names(90_000), ['a', 'b'], ['c', 'd', 'e']] };
   const parts = [...divided(changes)];
-  expect(parts.map((part) => [part.listings.length, part.paths.length])).toEqual([
-    [1, 0],
-    [1, 0],
-    [1, 0],
-    [1, 99_996],
-    [0, 50_004],
+  expect(parts.map(({ listings, paths, links }) => [listings.length, paths.length, links.length])).toEqual([
+    [1, 0, 0],
+    [1, 0, 0],
+    [1, 0, 0],
+    [1, 99_996, 0],
+    [0, 50_004, 0],
+    [0, 0, 3],
   ]);
   expect(parts.flatMap((part) => part.listings)).toEqual(listings);
   expect(parts.flatMap((part) => part.paths)).toEqual(changes.paths);
+  expect(parts.flatMap((part) => part.links)).toEqual(changes.links);
+});
+
+test('directories, the root one of them, lose the attributes that they have no more', async () => {
+  using directory = scratch();
+  const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
+  mkdirSync(`${from}/a/b`, { recursive: true });
+  const set = (...args: string[]) => runner()('setfattr', [...args, from, `${from}/a/b`]);
+  await set('-n', 'user.old', '-v', '1');
+  const recorded = new Recorded();
+  const source = new PackedSource({
+    tree: { key: 'volume:v', path: from },
+    open: async (part) => recorded.open(part),
+  });
+  await source.firstPass();
+  await set('-x', 'user.old');
+  await set('-n', 'trusted.new', '-v', '1');
+  await source.finalPass();
+  await recorded.replay({ root: to });
+  expect(await describeTree(to)).toEqual(await describeTree(from));
+});
+
+test('names of one device become one again, and nothing is linked that a link leads to', async () => {
+  using directory = scratch();
+  const [from, to, outside] = ['from', 'to', 'outside'].map((name) => `${directory.path}/${name}`) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [`${from}/below`, outside]) mkdirSync(path, { recursive: true });
+  await mutate(from, [{ kind: 'fifo', path: 'a', other: '', number: 0 }]);
+  linkSync(`${from}/a`, `${from}/b`);
+  const recorded = new Recorded();
+  const source = new PackedSource({
+    tree: { key: 'volume:v', path: from },
+    open: async (part) => recorded.open(part),
+  });
+  await source.firstPass();
+  // Nothing else has changed: the list comes alone.
+  await source.finalPass();
+  linkSync(`${from}/a`, `${from}/below/c`);
+  await source.finalPass();
+  await recorded.replay({ root: to });
+  expect(await describeTree(to)).toEqual(await describeTree(from));
+
+  symlinkSync(outside, `${to}/link`);
+  for (const link of [
+    ['a', 'link/a'],
+    ['link/a', 'd'],
+    ['a', '../d'],
+    ['none', 'd'],
+  ]) {
+    const stream = new PassThrough();
+    void writeChanges(stream, { listings: [], paths: [], links: [link] });
+    await expect(applyChanges({ root: to, stream })).rejects.toMatchObject({
+      code: expect.stringMatching(/^FILES_(TRANSFER|UNSAFE_PATH)$/),
+    });
+  }
+  expect(readdirSync(outside)).toEqual([]);
 });
 
 test('a list of changes that has no end is refused', async () => {

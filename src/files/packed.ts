@@ -6,8 +6,10 @@ import { buffer, text } from 'node:stream/consumers';
 import { finished, pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
+import { runner } from '../exec/run.ts';
+import { copyDirectoryXattrs } from '../tools/rsync.ts';
 import { packingOutcome, readIndex, startPacking, startUnpacking } from '../tools/tar.ts';
-import type { BytePath } from './byte-path.ts';
+import { type BytePath, nameOf, parentOf } from './byte-path.ts';
 import { componentsOf, Inside } from './inside.ts';
 import { pruneTree } from './target.ts';
 
@@ -16,26 +18,32 @@ const changesSchema = z.object({
   listings: z.array(z.object({ path: z.string(), names: z.array(z.string()) })),
   /** What else is in the second tar. */
   paths: z.array(z.string()),
+  /** Names of the same fifo or device: tar packs one of each. They are in place already. */
+  links: z.array(z.array(z.string()).min(2)).default([]),
 });
 export type Changes = z.infer<typeof changesSchema>;
 
-/** A directory's listing is not divided. Names of 255 bytes, written as escapes, still make a list that is taken. */
+/**
+ * A directory's listing is not divided, nor are the names of one device. Names of 255 bytes, written as escapes, still
+ * make a list that is taken.
+ */
 const NAMES_PER_LIST = 100_000;
 const MAX_LIST_BYTES = 256 << 20;
 
 /** To be applied one after another. */
-export function* divided({ listings, paths }: Changes): Generator<Changes> {
-  let part: Changes = { listings: [], paths: [] };
+export function* divided({ listings, paths, links }: Changes): Generator<Changes> {
+  let part: Changes = { listings: [], paths: [], links: [] };
   let names = 0;
-  for (const one of [...listings, ...paths]) {
-    const more = typeof one === 'string' ? 1 : one.names.length + 1;
+  for (const one of [...listings, ...paths, ...links]) {
+    const more = typeof one === 'string' ? 1 : Array.isArray(one) ? one.length : one.names.length + 1;
     if (names > 0 && names + more > NAMES_PER_LIST) {
       yield part;
-      part = { listings: [], paths: [] };
+      part = { listings: [], paths: [], links: [] };
       names = 0;
     }
     names += more;
     if (typeof one === 'string') part.paths.push(one);
+    else if (Array.isArray(one)) part.links.push(one);
     else part.listings.push(one);
   }
   yield part;
@@ -61,11 +69,12 @@ export interface UnpackOptions {
 export async function applyChanges({ root, stream, signal }: UnpackOptions): Promise<void> {
   const parsed = changesSchema.safeParse(parse(await buffer(limited(stream))));
   if (!parsed.success) throw new DrayageError('FILES_TRANSFER', 'The list of changed files is none.');
-  const { listings, paths } = parsed.data;
+  const { listings, paths, links } = parsed.data;
   await pruneTree({ root, listings, ...(signal === undefined ? {} : { signal }) });
   const directories = new Set(listings.map(({ path }) => path));
   using top = Inside.open(root);
   for (const path of [...directories, ...paths]) makeRoom(top, path, directories.has(path));
+  if (links.length > 0) await linkAll(top, root, links, signal);
 }
 
 /**
@@ -94,6 +103,8 @@ async function unpackFinal({ root, stream, signal }: UnpackOptions): Promise<voi
     using to = Inside.open(root);
     const named = [...readIndex(readFileSync(index, 'latin1'))];
     const both = named.filter((path) => [from, to].every((top) => isDirectory(top, path)));
+    // Tar only adds to what attributes they have.
+    await copyDirectoryXattrs(runner({ ...(signal === undefined ? {} : { signal }) }), tree, root, both);
     // As they came: what is taken out of them changes their times.
     directories = await packDirectories(tree, both, signal);
     merge(from, to);
@@ -131,6 +142,34 @@ function merge(from: Inside, to: Inside): void {
     if (to.lstat(name) !== undefined) to.remove(name);
     from.move(name, to);
   }
+}
+
+/** Times of the directories stay as they are. */
+async function linkAll(
+  top: Inside,
+  root: string,
+  links: readonly (readonly BytePath[])[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const parents = [...new Set(links.flat().map(parentOf))];
+  for (const path of parents) if (!isDirectory(top, path)) throw notThere(path);
+  const directories = await packDirectories(root, parents, signal);
+  for (const [first = '', ...others] of links) {
+    using from = top.descend(parentOf(first));
+    const name = nameOf(first);
+    if (from?.lstat(name) === undefined) throw notThere(first);
+    for (const other of others) {
+      using to = top.descend(parentOf(other));
+      if (to === undefined) throw notThere(other);
+      if (to.lstat(nameOf(other)) !== undefined) to.remove(nameOf(other));
+      from.link(name, to, nameOf(other));
+    }
+  }
+  await unpackInto(root, { stream: Readable.from([directories]), signal });
+}
+
+function notThere(path: BytePath): DrayageError {
+  return new DrayageError('FILES_TRANSFER', `A path that is to be linked is not there: ${JSON.stringify(path)}.`);
 }
 
 function isDirectory(top: Inside, path: BytePath): boolean {

@@ -161,7 +161,7 @@ async function packFiles(
   const paths = files.map(toRelative);
   if (pass === 'final' && files.length + listings.length > 0) {
     const ordinary = files.filter(({ kind }) => kind !== 'directory').map(toRelative);
-    await writeChanges(await m.channel('changes', { key: CARRIED }), { listings, paths: ordinary });
+    await writeChanges(await m.channel('changes', { key: CARRIED }), { listings, paths: ordinary, links: [] });
   }
   if (files.length === 0) return 0;
   const open = () => m.channel('tar', { key: CARRIED, pass, isFile: false });

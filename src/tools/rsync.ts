@@ -17,7 +17,7 @@ import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DrayageError } from '../errors.ts';
-import { type Started, start } from '../exec/run.ts';
+import { ProgramError, type Run, type Started, start } from '../exec/run.ts';
 
 /**
  * All that makes a file what it is: ACLs, xattrs, hard links, holes; numeric owners; devices, fifos and sockets. By
@@ -56,6 +56,9 @@ refuse options = * !a !r !l !p !t !g !o !D !devices !specials !H !A !X !S !R !d 
 const VANISHED = 24;
 const PARTIAL = 23;
 
+/** A root that is named brings all that is in it along. */
+const ROOT_ONLY = ['--filter=- /*'];
+
 export type Transfer =
   /** All of a directory; what is in the target and not in it is deleted. */
   | { kind: 'whole'; root: string; overlay: boolean }
@@ -74,7 +77,7 @@ export function senderArgs(transfer: Transfer): string[] {
       return [...WHOLE, '--delete', ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
     case 'listed': {
       const list = ['--ignore-times', '--from0', `--files-from=${transfer.list}`];
-      const below = transfer.rootOnly === true ? ['--filter=- /*'] : [];
+      const below = transfer.rootOnly === true ? ROOT_ONLY : [];
       return [...WHOLE, ...list, ...below, ...filters(transfer), ...wire, '--', `${transfer.root}/`, 'drayage::tree/'];
     }
     case 'file':
@@ -114,6 +117,29 @@ export function startReceiver(directory: string, workDir: string, signal?: Abort
   receiver.stdout.once('data', remove); // Its greeting: the file has been read.
   void receiver.exited.then(remove);
   return receiver;
+}
+
+/**
+ * Gives directories the extended attributes that those of the same paths have elsewhere on this host, and no others.
+ * Only directories must lead to them on both sides: rsync, when it copies from disk to disk, is not confined.
+ * @param paths one character a byte (latin1); the root always is one of them.
+ * @throws DrayageError FILES_TRANSFER
+ */
+export async function copyDirectoryXattrs(run: Run, from: string, to: string, paths: Iterable<string>): Promise<void> {
+  const below = [...paths].filter((path) => path !== '');
+  const options = ['--xattrs', '--dirs', '--no-implied-dirs', '--from0', '--files-from=-'];
+  try {
+    for (const [names, filters] of [
+      [below, []],
+      [[''], ROOT_ONLY],
+    ] as const) {
+      const input = Buffer.from(names.map((path) => `./${path}\0`).join(''), 'latin1');
+      await run('rsync', [...options, ...filters, '--', `${from}/`, `${to}/`], { input });
+    }
+  } catch (error) {
+    if (error instanceof ProgramError) transferOutcome(to, { code: error.exitCode, stderr: error.stderr });
+    throw error;
+  }
 }
 
 export type TransferOutcome = 'complete' | 'raced';
