@@ -34,10 +34,13 @@ export class Rows {
     );
   }
 
-  /** The whole line that ends in a row, over all the rows that it was wrapped to, those from `from` on included. */
-  lineTo(row: number, from = row): string {
+  /**
+   * The whole line that ends in a row, over all the rows that it was wrapped to, those from `from` on included.
+   * @param end row of the line above, whatever wrapped
+   */
+  lineTo(row: number, from = row, end = -1): string {
     let first = Math.min(from, row);
-    while (first > 0 && this.isWrapped(first)) first--;
+    while (first > end + 1 && this.isWrapped(first)) first--;
     let text = '';
     for (let y = first; y <= row && text.length < MAX_TEXT; y++) text += this.text(y);
     return text;
@@ -49,7 +52,8 @@ export class Rows {
     for (let y = row + 1; y < this.#terminal.buffer.active.length; y++) {
       if (!this.isFull(y - 1) && !this.isWrapped(y)) break;
       const text = this.text(y);
-      if (text === '') break;
+      // A blank makes the terminal wrap.
+      if (text.trim() === '' && !this.isFull(y)) break;
       rows.push(text);
     }
     return rows;

@@ -133,7 +133,8 @@ export class Screen {
       return;
     }
     const soft = this.#softFrom?.line ?? -1;
-    const text = this.#rows.lineTo(row, soft >= 0 ? soft : this.#firstTyped(row));
+    const end = this.#full?.line ?? -1;
+    const text = this.#rows.lineTo(row, soft >= 0 ? soft : this.#firstTyped(row), end);
     if (isSoft && !this.#wentDown && this.#edit === undefined && this.#reader.isTyped(text)) {
       this.#softFrom ??= this.#terminal.registerMarker(-1);
       return;

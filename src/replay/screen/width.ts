@@ -21,13 +21,17 @@ export interface Cursor {
 
 const MIN_COLUMNS = 20;
 const ESCAPE = '\x1b';
+/** Up again from the row that a full one has made the terminal wrap to. */
+const BACK_UP = `${ESCAPE}\\[A`;
 /** Not before a newline, nor before what only rewrites the line. */
-const WRAP = new RegExp(` \\r(?=[^\\r\\n${ESCAPE}\\x08])|([^\\s${ESCAPE}\\x08])\\r(?=\\1)`, 'g');
+const WRAP = new RegExp(` \\r(?=[^\\r\\n${ESCAPE}\\x08])| \\r?(?=${BACK_UP})|([^\\s${ESCAPE}\\x08])\\r(?=\\1)`, 'g');
+/** With what it then writes. */
+const FILLED = new RegExp(`^ (\\r?)${BACK_UP}(..)`);
 const ZSH_FILL = /( {19,})\r \r/g;
 
 /** Cuts a text before each place where a line editor may wrap. */
 export function pieces(text: string): Piece[] {
-  if (!/[^\r]\r[^\r\n]/.test(text)) return [{ text, wraps: false }];
+  if (!/[^\r]\r[^\r\n]/.test(text) && !text.includes(` ${ESCAPE}[A`)) return [{ text, wraps: false }];
   const fills = [...text.matchAll(ZSH_FILL)].map(({ index, 0: fill }) => ({ from: index, to: index + fill.length }));
   const wraps = [...text.matchAll(WRAP)]
     .map(({ index }) => index)
@@ -41,7 +45,12 @@ export function pieces(text: string): Piece[] {
 export function editingWidth({ text }: Piece, { cursor, line, isTyped }: Cursor): number | undefined {
   const fill = /^( {19,})\r \r/.exec(text)?.[1];
   if (fill !== undefined) return fill.length + 1;
-  if (!isTyped || !/^(?: \r|(\S)\r\1)/.test(text) || cursor < MIN_COLUMNS || line.length !== cursor) return undefined;
+  if (!isTyped || cursor < MIN_COLUMNS || line.length !== cursor) return undefined;
+  const [, back, above = ''] = FILLED.exec(text) ?? [];
+  // The prompt from its begin on; or from its second character, below which the blank has left the cursor.
+  if (back === '') return line.startsWith(above.slice(0, 1), 1) ? cursor : undefined;
+  if (back !== undefined) return line.startsWith(above) ? cursor : undefined;
+  if (!/^(?: \r|(\S)\r\1)/.test(text)) return undefined;
   // To its own begin, the prompt, an editor goes back to write it again.
   const next = text.slice(2, 6);
   return line.startsWith(next) || /^\s*$/.test(line) ? undefined : cursor;
