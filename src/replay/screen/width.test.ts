@@ -32,6 +32,11 @@ test.each([
     typed: 'y00 y0xzxzz0zxzz0x0z x0yy0z zyzz 0x0yyx 0y zyz0xz',
   },
   {
+    why: 'a full row, and its overflow written twice',
+    wrote: ['\x1b[?2004h# 0y0 zyzzyx00 xz xyyyyyzx0x\rx\rx\x07\r\n', '\x1b[?2004l\rbash: 0y0: command not found\r\n'],
+    typed: '0y0 zyzzyx00 xz xyyyyyzx0x',
+  },
+  {
     why: 'an old bash, left in the first row of two',
     wrote: [
       '# yxxz 0yx xzzzx0y zzyyzxx0zxxzyzxz y0x00z0xy 0zx0yzyzxz00 y \r\x1b[A# \r\n',
@@ -39,12 +44,21 @@ test.each([
     ],
     typed: 'yxxz 0yx xzzzx0y zzyyzxx0zxxzyzxz y0x00z0xy 0zx0yzyzxz00 y',
   },
-])('$why', async ({ wrote, typed }) => {
+  {
+    why: 'an old bash, at the first prompt of a kind that is like a comment',
+    isFirst: true,
+    wrote: [
+      '# 00z0xx z0z00z xxz0yyz0 00xxx00xy0xz0 yyyyyyxz zxyz0xyxxzzyy\ryyx\r\n',
+      'bash: 00z0xx: command not found\r\n',
+    ],
+    typed: '00z0xx z0z00z xxz0yyz0 00xxx00xy0xz0 yyyyyyxz zxyz0xyxxzzyyyx',
+  },
+])('$why', async ({ wrote, typed, isFirst = false }) => {
   const found: string[] = [];
   const reader = new CommandFinder({ onCommand: ({ text }) => found.push(text) });
   const screen = new Screen({ reader });
   // Above it there is a row to go up to by mistake.
-  await screen.write({ text: '# \r\n', timeMs: -1000 });
+  if (!isFirst) await screen.write({ text: '# \r\n', timeMs: -1000 });
   // The answer of the program comes at once.
   for (const [index, text] of wrote.entries())
     await screen.write({ text, timeMs: index === wrote.length - 1 ? 1000 * index - 999 : 1000 * index });

@@ -24,7 +24,7 @@ const ESCAPE = '\x1b';
 /** Up again from the row that a full one has made the terminal wrap to. */
 const BACK_UP = `${ESCAPE}\\[A`;
 /** Not before a newline, nor before what only rewrites the line. */
-const WRAP = new RegExp(` \\r(?=[^\\r\\n${ESCAPE}\\x08])| \\r?(?=${BACK_UP})|([^\\s${ESCAPE}\\x08])\\r(?=\\1)`, 'g');
+const WRAP = new RegExp(` \\r(?=[^\\r\\n${ESCAPE}\\x08])| \\r?(?=${BACK_UP})|([^\\s${ESCAPE}\\x08])\\r\\1`, 'g');
 /** With what it then writes. */
 const FILLED = new RegExp(`^ (\\r?)${BACK_UP}(..)`);
 const ZSH_FILL = /( {19,})\r \r/g;

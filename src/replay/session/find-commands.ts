@@ -40,7 +40,8 @@ export class CommandFinder implements ScreenReader {
 
   isTyped(line: string): boolean {
     const prompted = this.#read(line);
-    if (prompted !== undefined && (!prompted.prompt.weak || this.#weakKinds.has(prompted.prompt.kind))) return true;
+    const isPrompt = ({ weak, kind }: Prompt): boolean => !weak || this.#prompts === 0 || this.#weakKinds.has(kind);
+    if (prompted !== undefined && isPrompt(prompted.prompt)) return true;
     return this.#isOpen && readContinuation(line) !== undefined;
   }
 
