@@ -6,7 +6,7 @@
  * Kept compact, a directory's names in one string and its numbers in one array: about 60 bytes an entry.
  */
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
-import { setImmediate as breathe } from 'node:timers/promises';
+import { Slice } from '../exec/slice.ts';
 import { type BytePath, fromText, joinBytes, nameOf, parentOf, toFs } from './byte-path.ts';
 
 /** Numbers per entry in `Directory.stats`. As doubles: milliseconds keep a quarter of a microsecond. */
@@ -38,8 +38,6 @@ export interface ManifestOptions {
   overlay?: boolean;
 }
 
-/** Other work of the process waits no longer than this. */
-const SLICE_MS = 8;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
@@ -141,25 +139,4 @@ function isWhiteout(stat: Stats): boolean {
 
 function numbersOf({ mode, ino, size, mtimeMs, ctimeMs }: Stats): Float64Array {
   return Float64Array.of(mode, ino, size, mtimeMs, ctimeMs);
-}
-
-/** Lets the event loop turn every few milliseconds; a clock is read only every 256 entries. */
-class Slice {
-  readonly #signal: AbortSignal | undefined;
-  #count = 0;
-  #until = performance.now() + SLICE_MS;
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-  }
-
-  isOver(): boolean {
-    return (++this.#count & 0xff) === 0 && performance.now() > this.#until;
-  }
-
-  async next(): Promise<void> {
-    await breathe();
-    this.#signal?.throwIfAborted();
-    this.#until = performance.now() + SLICE_MS;
-  }
 }

@@ -13,10 +13,15 @@ export type ImageStream = Duplex & { consume?: (sink: (piece: Buffer) => void) =
 /**
  * Receives the files into `dir`, which must be empty or hold only files that may be replaced, and those that were sent
  * while the workload ran into `parent` beside it, where CRIU looks for the pages that the dump leaves out.
+ * @param names under which some are to be written, in place of their own
  * @returns bytes received.
  * @throws DrayageError PROTOCOL where the peer sends what it should not, MEMORY_STAGING where the staging area is full.
  */
-export async function receiveImages(dir: string, stream: ImageStream): Promise<number> {
+export async function receiveImages(
+  dir: string,
+  stream: ImageStream,
+  names: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const fds = new Map<number, number>();
   let hasParent = false;
   let bytes = 0;
@@ -29,7 +34,7 @@ export async function receiveImages(dir: string, stream: ImageStream): Promise<n
         hasParent = true;
         makeParent(dir);
       }
-      const path = name.startsWith(`${PARENT}/`) ? join(dir, '..', name) : join(dir, name);
+      const path = name.startsWith(`${PARENT}/`) ? join(dir, '..', name) : join(dir, names[name] ?? name);
       fds.set(Number(number), openSync(path, 'w', 0o600));
     },
     data: (number, offset, payload) => {

@@ -67,17 +67,19 @@ export async function prepareTree(
   undo.push('the prepared transfer', async () => last?.abandon());
   await touched.release();
   const sync = async (): Promise<void> => {
-    await assertWhole(cgroup.path, pid, m.signal);
+    await assertWhole(cgroup.path, pid);
     const pids = await tasksOf(cgroup.path);
     await m.target.describe?.(await contentsOf(pids));
     const used = await usedFiles(pids);
-    const { there, gone } = await noLongerUsed(toSend, used);
+    const { there, gone } = noLongerUsed(toSend, used);
     const changed = lastFiles(workload.files, [...used, ...there]);
     const listings = listingsWithout(gone, [...toSend, ...changed]);
     if (last === undefined) m.bytes += await packFiles(m, changed, 'final', listings);
     else if (changed.length === 0) last.abandon();
     else m.bytes += (await last.send(changed.map(toRelative))).bytes;
     if (last !== undefined && gone.length > 0) await m.target.prune(m.id, CARRIED, listings);
+    // Puts them in place, while the dump goes on.
+    if (last !== undefined) await m.target.settle(m.id);
   };
   const { path } = cgroup;
   return {
@@ -128,13 +130,10 @@ export function listingsWithout(gone: readonly UsedFile[], staged: readonly Used
 }
 
 /** What was sent before the freeze and closed since: it may have been sent half written, or be another one by now. */
-async function noLongerUsed(
-  sent: readonly UsedFile[],
-  used: readonly UsedFile[],
-): Promise<{ there: UsedFile[]; gone: UsedFile[] }> {
+function noLongerUsed(sent: readonly UsedFile[], used: readonly UsedFile[]): { there: UsedFile[]; gone: UsedFile[] } {
   const known = new Set(used.map(({ path }) => path));
   const closed = sent.filter(({ path }) => !known.has(path));
-  const now = await Promise.all(closed.map(lookAgain));
+  const now = closed.map(lookAgain);
   return {
     there: now.filter((file) => file !== undefined),
     gone: closed.filter((_, index) => now[index] === undefined),

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ContainerCopy, foreignTree } from '../engines/docker/container-copy.ts';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
-import type { Rendezvous } from '../engines/docker/rendezvous.ts';
+import { HELD_INVENTORY, INVENTORY, type Rendezvous } from '../engines/docker/rendezvous.ts';
 import type { CopyMaker, TreeRoot } from '../engines/engine.ts';
 import { type HostFacts, isTree } from '../engines/facts.ts';
 import { TreeCopy } from '../engines/process/tree-copy.ts';
@@ -88,6 +88,8 @@ export class TargetSession {
   readonly #forwards: ForwardStore;
   readonly #relays: Relays;
   #rendezvous: Rendezvous | undefined;
+  /** Of the files that have come in the freeze so far. */
+  #completing: Promise<void> | undefined;
   #started: Promise<void> | undefined;
   #unlocked: Promise<void> | undefined;
   /** Of the copy, where it comes home to this host. */
@@ -141,14 +143,23 @@ export class TargetSession {
       this.#memory = settled;
       return work;
     }
+    this.#completing = undefined;
     this.#inflight.add(settled);
     void settled.then(() => this.#inflight.delete(settled));
     return work;
   }
 
-  async settle(): Promise<void> {
+  settle(): Promise<void> {
+    return this.#step(() => this.#settle());
+  }
+
+  async #settle(): Promise<void> {
     while (this.#inflight.size > 0) await Promise.all(this.#inflight);
     this.#check();
+    // What comes after the begin comes in the freeze.
+    if (this.#rendezvous === undefined) return;
+    this.#completing ??= this.#trace.step('complete files', () => this.#maker.complete(this.#abort.signal));
+    await this.#completing;
   }
 
   create(): Promise<CreatedCopy> {
@@ -156,7 +167,7 @@ export class TargetSession {
   }
 
   async #create(): Promise<CreatedCopy> {
-    await this.settle();
+    await this.#settle();
     const { id: containerId, notes } = await this.#maker.create();
     this.#isMade = true;
     return { containerId, notes };
@@ -205,7 +216,7 @@ export class TargetSession {
   }
 
   async #begin({ descriptors }: { descriptors: string[] }): Promise<void> {
-    await this.settle();
+    await this.#settle();
     this.#made();
     if (this.#staged === undefined)
       throw new DrayageError('PROTOCOL', 'The source skipped a step: there is no stream of memory images.');
@@ -232,8 +243,7 @@ export class TargetSession {
 
   async #restore(traffic: ArrivingTraffic | undefined): Promise<void> {
     await this.#memory;
-    await this.settle();
-    await this.#trace.step('complete files', () => this.#maker.complete(this.#abort.signal));
+    await this.#settle();
     await this.#relays.pause(this.#arriving());
     const rendezvous = this.#rendezvous as Rendezvous;
     const addresses = [...(traffic === undefined ? [] : localAddresses(traffic)), ...this.#lateAddresses()];
@@ -258,7 +268,7 @@ export class TargetSession {
   }
 
   async #start(traffic: ArrivingTraffic | undefined): Promise<void> {
-    await this.settle();
+    await this.#settle();
     const { key: containerId } = this.#made();
     const { workload, options } = this.#request;
     if (isTree(workload)) throw new DrayageError('PROTOCOL', 'A tree of processes cannot be started anew.');
@@ -545,7 +555,7 @@ export class TargetSession {
         const { imagesBytes } = metaSchema.memory.parse(meta);
         this.#staged ??= this.#makeStage(imagesBytes);
         await this.#staged;
-        await receiveImages(this.#imagesDir(), stream);
+        await receiveImages(this.#imagesDir(), stream, { [INVENTORY]: HELD_INVENTORY });
         return;
       }
       default:

@@ -1,12 +1,16 @@
 /** A dump by CRIU that waits for its word; and which CRIU of the host it is, for whoever comes after a crash. */
-import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from '../exec/run.ts';
+import { Gate } from './criu-gate.ts';
 
 export interface BeginCheckpoint {
   run: Run;
   criuPath: string;
+  /** CRIU's work directory; must exist. */
+  workDir: string;
   /** Where what goes as `criu` is put; must exist. */
   binDir: string;
   /** For a shell: whether CRIU's arguments are those of the dump. */
@@ -17,9 +21,16 @@ export interface BeginCheckpoint {
 
 const PID_FILE = 'criu.pid';
 const WATCH_MS = 200;
+/** Many times what an engine's runtime and CRIU take to come there. */
+const BEGIN_MS = 5000;
+
+/** A cache of inotify watches that CRIU looks for in its work directory before it stops anything (criu/cr-dump.c). */
+const IRMAP_CACHE = 'irmap-cache';
+/** An empty one: IMG_SERVICE_MAGIC and IRMAP_CACHE_MAGIC (criu/include/magic.h). */
+const EMPTY_CACHE = Buffer.from('4059105559400057', 'hex');
 
 interface Parts {
-  fifo: number;
+  gate: Gate;
   ended: Promise<void>;
   killed: AbortController;
   criuPid: string;
@@ -27,38 +38,31 @@ interface Parts {
 
 /** A dump that is begun while the workload still runs: its CRIU waits until the workload is frozen. */
 export class Checkpoint {
-  /** Undefined once it has ended. */
-  #fifo: number | undefined;
+  readonly #gate: Gate;
   /** How often in a row the watchdog did not find CRIU. */
   #missed = 0;
   readonly #ended: Promise<void>;
   readonly #killed: AbortController;
   readonly #criuPid: string;
 
-  private constructor({ fifo, ended, killed, criuPid }: Parts) {
-    this.#fifo = fifo;
+  private constructor({ gate, ended, killed, criuPid }: Parts) {
+    this.#gate = gate;
     this.#killed = killed;
     this.#criuPid = criuPid;
-    this.#ended = ended.then(
-      () => this.#close(),
-      (error: unknown) => {
-        this.#close();
-        throw error;
-      },
-    );
+    this.#ended = ended.finally(() => gate.over());
     this.#ended.catch(() => {});
   }
 
-  static async begin({ run, criuPath, binDir, isDump, start }: BeginCheckpoint): Promise<Checkpoint> {
-    const path = join(binDir, 'frozen');
-    await run('mkfifo', ['-m', '600', path]);
-    const wrapper = criuWrapper({ fifo: path, pidFile: join(binDir, PID_FILE), criuPath, isDump });
+  /** Resolves when CRIU waits; a CRIU that fails before is told of by `dump`. */
+  static async begin({ run, criuPath, workDir, binDir, isDump, start }: BeginCheckpoint): Promise<Checkpoint> {
+    const gate = await Gate.make(join(workDir, IRMAP_CACHE), run);
+    const wrapper = criuWrapper({ pidFile: join(binDir, PID_FILE), criuPath, isDump });
     await writeFile(join(binDir, 'criu'), wrapper, { mode: 0o700 });
     const killed = new AbortController();
-    // For both ways: opening it waits for nobody, and when this process dies the other side reads an end of file.
-    const fifo = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
     const ended = start(killed.signal);
-    return new Checkpoint({ fifo, ended, killed, criuPid: join(binDir, PID_FILE) });
+    const checkpoint = new Checkpoint({ gate, ended, killed, criuPid: join(binDir, PID_FILE) });
+    await Promise.race([gate.reached, sleep(BEGIN_MS, undefined, { ref: false })]);
+    return checkpoint;
   }
 
   /**
@@ -66,14 +70,21 @@ export class Checkpoint {
    * its own freezer's waits in quanta of 100 ms.
    */
   async dump(): Promise<void> {
-    this.#tell('go');
     const watchdog = setInterval(() => this.#watch(), WATCH_MS).unref();
-    await this.#ended.finally(() => clearInterval(watchdog));
+    try {
+      const isWaiting = await this.#gate.reached;
+      this.#gate.pass(EMPTY_CACHE);
+      await this.#ended;
+      // Of a CRIU that does not look for the cache the dump would be older than the freeze.
+      if (!isWaiting) throw new Error('CRIU did not wait for the freeze.');
+    } finally {
+      clearInterval(watchdog);
+    }
   }
 
   /** Ends a dump that has not begun; of one that has, waits for the end. */
   async abandon(): Promise<void> {
-    this.#tell('abandon');
+    this.#gate.shut();
     await this.#ended.catch(() => {});
   }
 
@@ -85,15 +96,6 @@ export class Checkpoint {
     const pid = begunCriu(this.#criuPid);
     if (pid === undefined || isCriu(pid)) this.#missed = 0;
     else if (++this.#missed > 5) this.#killed.abort(new Error('CRIU was killed.'));
-  }
-
-  #tell(word: string): void {
-    if (this.#fifo !== undefined) writeSync(this.#fifo, `${word}\n`);
-  }
-
-  #close(): void {
-    if (this.#fifo !== undefined) closeSync(this.#fifo);
-    this.#fifo = undefined;
   }
 }
 
@@ -118,18 +120,14 @@ function begunCriu(path: string): number | undefined {
 }
 
 interface Wrapper {
-  fifo: string;
   pidFile: string;
   criuPath: string;
   isDump: string;
 }
 
-function criuWrapper({ fifo, pidFile, criuPath, isDump }: Wrapper): string {
+function criuWrapper({ pidFile, criuPath, isDump }: Wrapper): string {
   return `#!/bin/sh
-if ${isDump}; then
-  read -r word <${fifo} && [ "$word" = go ] || exit 1
-  echo $$ >${pidFile}
-fi
+if ${isDump}; then echo $$ >${pidFile}; fi
 exec ${criuPath} "$@"
 `;
 }

@@ -22,11 +22,11 @@ export interface TreeDumpOptions {
 
 /** Begins a dump of a tree; see Checkpoint. */
 export function beginTreeDump(options: TreeDumpOptions): Promise<Checkpoint> {
-  const { run, criuPath, binDir, criuConfig } = options;
+  const { run, criuPath, workDir, binDir, criuConfig } = options;
   const start = async (signal: AbortSignal): Promise<void> => {
     await run(join(binDir, 'criu'), treeDumpArgs(options), { env: { CRIU_CONFIG_FILE: criuConfig }, signal });
   };
-  return Checkpoint.begin({ run, criuPath, binDir, isDump: '[ "$1" = dump ]', start });
+  return Checkpoint.begin({ run, criuPath, workDir, binDir, isDump: '[ "$1" = dump ]', start });
 }
 
 /** Pure. Cgroups are not CRIU's to save: the one of drayage's own is not that of the copy. */

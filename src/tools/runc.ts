@@ -25,10 +25,17 @@ export interface CheckpointOptions {
  * the workload is frozen. So runc's own start and its question after CRIU's version, 40 ms here, are not in the freeze.
  */
 export function beginCheckpoint(options: CheckpointOptions): Promise<Checkpoint> {
-  const { run, criuPath, binDir } = options;
+  const { run, criuPath, workDir, binDir } = options;
   // runc asks CRIU for its version first, on an inherited descriptor above 3; the dump itself comes on descriptor 3.
   const isDump = '[ "$1 $2" = "swrk 3" ]';
-  return Checkpoint.begin({ run, criuPath, binDir, isDump, start: (signal) => checkpoint({ ...options, signal }) });
+  return Checkpoint.begin({
+    run,
+    criuPath,
+    workDir,
+    binDir,
+    isDump,
+    start: (signal) => checkpoint({ ...options, signal }),
+  });
 }
 
 /** runc's dump of a container. */

@@ -10,14 +10,26 @@
  *   status N  runc restore has ended
  *
  * The agent holds every fifo open for reading and writing, so neither side blocks while it lives; when it dies the
- * scripts read an end of file, which is an abort.
+ * scripts read an end of file, which is an abort. CRIU itself waits for the images at the first of them (criu-gate.ts).
  */
-import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { mkdir, open, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
+import { GATE_BYTES, Gate } from '../../tools/criu-gate.ts';
 import { placeTar } from '../../tools/criu-tar.ts';
 import { inNetworkOf } from '../../tools/nsenter.ts';
 import { unmountBelow } from '../../tools/tmpfs.ts';
@@ -31,6 +43,11 @@ export type RestoreStep = 'waiting' | 'created' | 'wired' | 'ready' | 'resumed' 
 const WATCH_MS = 200;
 const WATCH_AFTER_GO_MS = 5;
 const COMMANDS = ['go', 'start', 'commit', 'wake'] as const;
+
+/** The image that CRIU reads first (criu/cr-restore.c, cr_restore_tasks): a gate is in its place. */
+export const INVENTORY = 'inventory.img';
+/** What it is called until all the others are there. */
+export const HELD_INVENTORY = 'inventory.held';
 
 export interface RendezvousOptions {
   containerId: string;
@@ -50,13 +67,17 @@ export interface RendezvousOptions {
 export interface RestoreScripts {
   /** CRIU's action script. */
   action: (dir: string) => string;
-  /** What waits for the images and becomes CRIU: `bin/criu`. */
+  /** What says that it is there and becomes CRIU: `bin/criu`. */
   criu: (dir: string, criuPath: string) => string;
+  /** It waits for the images itself, by `go`: CRIU cannot be started before they are there. */
+  startsLate?: boolean;
 }
 
 /** One restore, from the engine's `create` to its end. */
 export class Rendezvous {
   readonly dir: string;
+  /** Where CRIU waits for the images; undefined where it is started late. */
+  readonly #gate: Gate | undefined;
   /** When each step was reached, by performance.now(). */
   readonly reached = new Map<RestoreStep, number>();
   /** Exit status of `runc restore` once it has ended. */
@@ -67,8 +88,9 @@ export class Rendezvous {
   #criuPid: number | undefined;
   readonly #waiters: { step: RestoreStep; resolve: (reached: boolean) => void }[] = [];
 
-  private constructor(dir: string) {
+  private constructor(dir: string, gate: Gate | undefined) {
     this.dir = dir;
+    this.#gate = gate;
     this.#fds = openCommands(dir);
     this.#events = new Socket({ fd: openFifo(join(dir, 'events')), readable: true, writable: false });
     this.#events.on('error', () => {});
@@ -98,8 +120,9 @@ export class Rendezvous {
     await writeFile(join(draft, 'rules'), rules);
     await writeFile(join(draft, 'action'), scripts.action(dir), { mode: 0o700 });
     await writeFile(join(draft, 'bin/criu'), scripts.criu(dir, criuPath), { mode: 0o700 });
+    const gate = scripts.startsLate ? undefined : await Gate.make(join(imagesDir, INVENTORY), run);
     await rename(draft, dir);
-    return new Rendezvous(dir);
+    return new Rendezvous(dir, gate);
   }
 
   /** Whether the step was reached; false where the restore ended before it. */
@@ -116,9 +139,14 @@ export class Rendezvous {
   /**
    * The images are complete: CRIU may begin.
    * @param addresses of the workload; those that the engine does not give the copy are added
+   * @throws DrayageError PROTOCOL where they have no inventory
    */
   giveImages(addresses: readonly string[] = []): void {
     writeFileSync(join(this.dir, 'addresses'), addresses.map((address) => `${address}\n`).join(''));
+    const images = join(this.dir, 'images');
+    const inventory = heldInventory(images);
+    if (this.#gate !== undefined) return this.#gate.pass(inventory);
+    renameSync(join(images, HELD_INVENTORY), join(images, INVENTORY));
     this.#write('go', 'go');
   }
 
@@ -147,6 +175,7 @@ export class Rendezvous {
 
   /** Whatever waits gives up; CRIU kills what it restored so far. */
   abort(): void {
+    this.#gate?.shut();
     for (const fifo of COMMANDS) this.#write(fifo, 'abort');
   }
 
@@ -162,6 +191,7 @@ export class Rendezvous {
   /** Lets go of the fifos; the directory is removed by `removeRendezvous`. */
   close(): void {
     clearInterval(this.#watchdog);
+    this.#gate?.over();
     this.#events.destroy();
     // Once only: by a second time the numbers may be those of other files.
     for (const fd of Object.values(this.#fds)) closeSync(fd);
@@ -194,7 +224,12 @@ export class Rendezvous {
     if (step === 'waiting') {
       this.#criuPid = Number(number);
       this.#watchEvery(WATCH_MS);
+      if (this.#gate !== undefined) {
+        void this.#gate.reached.then((isReached) => isReached && this.#reach(step));
+        return;
+      }
     }
+    if (step === 'ended') this.#gate?.over();
     this.#reach(step);
   }
 
@@ -209,11 +244,19 @@ export class Rendezvous {
   }
 }
 
+function heldInventory(imagesDir: string): Buffer {
+  const path = join(imagesDir, HELD_INVENTORY);
+  const { size } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0 };
+  if (size > 0 && size <= GATE_BYTES) return readFileSync(path);
+  throw new DrayageError('PROTOCOL', `The memory images have no inventory that CRIU could read (${size} bytes).`);
+}
+
 /** Breaks a rendezvous that a crashed agent left: unblocks whatever still waits there, with an abort. */
 export async function abortLeftRendezvous(containerId: string): Promise<void> {
   const dir = join(RESTORE_DIR, containerId);
   if (!existsSync(dir)) return;
-  const fds = Object.values(openCommands(dir));
+  const gate = join(dir, 'images', INVENTORY);
+  const fds = [...Object.values(openCommands(dir)), ...(isFifo(gate) ? [openFifo(gate)] : [])];
   for (const fd of fds) writeSync(fd, 'abort\n');
   await new Promise((resolve) => setTimeout(resolve, 200)); // Until the waiting scripts have read it.
   for (const fd of fds) closeSync(fd);
@@ -258,14 +301,11 @@ function isResuming(dir: string): boolean {
   return existsSync(join(dir, 'resuming'));
 }
 
-// Reads in a subshell: meanwhile runc notes where the standard streams of its criu lead, as those of the container, for
-// the next dump (libcontainer/criu_linux.go, getPipeFds).
 // runc asks CRIU for its version first, on an inherited descriptor above 3; the restore itself comes on descriptor 3.
 function criuWrapper(dir: string, criuPath: string): string {
   return `#!/bin/sh
 if [ "$1 $2" = "swrk 3" ]; then
   echo "waiting $$" 1<>${dir}/events
-  (read -r word <${dir}/go && [ "$word" = go ]) || exit 1
   export CRIU_CONFIG_FILE=${dir}/criu.conf
 fi
 exec ${criuPath} "$@"
@@ -275,6 +315,10 @@ exec ${criuPath} "$@"
 function openCommands(dir: string): Record<string, number> {
   const there = COMMANDS.filter((name) => existsSync(join(dir, name)));
   return Object.fromEntries(there.map((name) => [name, openFifo(join(dir, name))]));
+}
+
+function isFifo(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFIFO() === true;
 }
 
 function openFifo(path: string): number {

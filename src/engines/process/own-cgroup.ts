@@ -3,12 +3,12 @@
  * is one of the freezer's hierarchy only, so no limit and no account changes; with v2 it is one below that of the
  * process at the top, whose limits go on to hold for all in it.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
-import { parseStat } from '../../tools/proc.ts';
+import { type ProcessStat, parseStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
 import { isFrozen } from '../freezer.ts';
 import { tasksOf } from '../processes/tasks.ts';
@@ -145,16 +145,8 @@ export async function untilStill(path: string): Promise<void> {
   const deadline = performance.now() + STILL_MS;
   while (performance.now() < deadline) {
     const pids = await tasksOf(path);
-    if (!pids.some((pid) => isOnProcessor(pid))) return;
+    if (!pids.some((pid) => stateOf(pid) === 'R')) return;
     await sleep(1);
-  }
-}
-
-function isOnProcessor(pid: number): boolean {
-  try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).state === 'R';
-  } catch {
-    return false;
   }
 }
 
@@ -163,13 +155,45 @@ function isOnProcessor(pid: number): boolean {
  * cgroup and not its parent: it is waited for.
  * @throws DrayageError TREE_CHANGED where cgroup and tree do not hold the same
  */
-export async function assertWhole(path: string, root: number, signal: AbortSignal): Promise<void> {
+export async function assertWhole(path: string, root: number): Promise<void> {
   const deadline = performance.now() + STILL_MS;
   for (;;) {
-    const change = changeOf(await tasksOf(path), await listProcesses(signal), root);
+    const change = changeOf(await tasksOf(path), descendants(root), root);
     if (change === undefined) return;
     if (performance.now() > deadline) throw new DrayageError('TREE_CHANGED', change);
     await sleep(5);
+  }
+}
+
+/**
+ * A process and all that descend from it, as CRIU itself finds them: what the kernel lists as children is reliable while
+ * their parents stand still (proc(5), CONFIG_PROC_CHILDREN).
+ */
+function descendants(root: number): Pick<ProcessStat, 'pid' | 'parent' | 'state'>[] {
+  const found = [{ pid: root, parent: 0, state: stateOf(root) }];
+  for (const { pid } of found) {
+    for (const child of childrenOf(pid)) found.push({ pid: child, parent: pid, state: stateOf(child) });
+  }
+  return found;
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const lists = readdirSync(`/proc/${pid}/task`).map((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8'),
+    );
+    return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+  } catch {
+    return []; // It has ended.
+  }
+}
+
+/** Z where it has ended, and been waited for even. */
+function stateOf(pid: number): string {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).state;
+  } catch {
+    return 'Z';
   }
 }
 

@@ -7,10 +7,10 @@ import { treeScripts } from './restore-scripts.ts';
 
 const run = runner();
 
-/** Runs the launcher with a CRIU that ends well; the events are in a file, and the GO is there from the first. */
+/** Runs the launcher with a CRIU that ends well; the events are in a file. */
 async function launch(dir: string, own: string): Promise<void> {
   mkdirSync(join(dir, 'bin'));
-  for (const [name, text] of Object.entries({ events: '', go: 'go\n' })) writeFileSync(join(dir, name), text);
+  writeFileSync(join(dir, 'events'), '');
   const { criu } = treeScripts({
     ...{ imagesDir: dir, externalTerminal: undefined, isOnTerminal: false, pidNamespace: false },
     ...{ privateRoot: undefined, cgroups: { roots: [join(dir, 'missing/cgroup.procs')], own: [own] } },

@@ -1,6 +1,7 @@
 /**
  * What runs in a restore of a tree of processes. No engine is in front of CRIU here: a launcher leaves the agent's
- * cgroups, waits for the images and starts CRIU, which waits for the commit as with containers.
+ * cgroups and starts CRIU, which waits for the images and for the commit as with containers; a root of its own waits for
+ * the images itself.
  */
 
 import { TERMINAL_FD, treeRestoreArgs } from '../../tools/criu-tree.ts';
@@ -32,14 +33,17 @@ export function treeScripts(restore: TreeRestore): RestoreScripts {
   const { imagesDir, cgroups, externalTerminal, isOnTerminal, pidNamespace, privateRoot } = restore;
   // The leader of the terminal's session is above the tree; and in a namespace CRIU is the init, which reaps for all.
   const stays = isOnTerminal || pidNamespace;
+  // What has been laid over the host's files must not change any more.
+  const startsLate = privateRoot !== undefined;
   return {
     action: (dir) => actionScript(dir, stays),
     criu: (dir, criuPath) => {
       const args = treeRestoreArgs({ imagesDir, workDir: `${dir}/work`, externalTerminal, stays });
       const around = pidNamespace ? [...NAMESPACE, ...(isOnTerminal ? ['--ctty'] : [])] : [];
       const inside = privateRoot === undefined ? [] : inPrivateRoot(privateRoot);
-      return launcher(dir, [...inside, ...around, criuPath, ...args], cgroups);
+      return launcher(dir, [...inside, ...around, criuPath, ...args], cgroups, startsLate);
     },
+    startsLate,
   };
 }
 
@@ -71,7 +75,7 @@ esac
 
 // A tree that leads no group of its own shares that of the launcher and CRIU on the terminal: what is typed there is for
 // the tree only. CRIU gives the tree its own dispositions of signals back.
-function launcher(dir: string, command: readonly string[], { roots, own }: LaunchCgroups): string {
+function launcher(dir: string, command: readonly string[], { roots, own }: LaunchCgroups, startsLate: boolean): string {
   return `#!/bin/sh
 trap '' HUP INT QUIT TSTP TTIN TTOU
 enter() {
@@ -80,7 +84,7 @@ enter() {
 }
 wait_for_go() {
   echo "waiting $$" 1<>${dir}/events
-  read -r word <${dir}/go && [ "$word" = go ]
+  ${startsLate ? `read -r word <${dir}/go && [ "$word" = go ]` : ':'}
 }
 cd /
 if enter && wait_for_go; then

@@ -1,6 +1,6 @@
 /** Which files of the host a tree of processes uses: what must be there, at the same paths, where it goes on. */
-import type { Stats } from 'node:fs';
-import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { Slice } from '../../exec/slice.ts';
 
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
@@ -16,17 +16,23 @@ export interface UsedFile {
   isWritten: boolean;
 }
 
-/** Executables, libraries and whatever else they have mapped or open, and the directories that they are in. */
+/**
+ * Executables, libraries and whatever else they have mapped or open, and the directories that they are in. Calls are
+ * synchronous: in the freeze CRIU works beside, and the thread pool takes some ten times the processor for each.
+ */
 export async function usedFiles(pids: readonly number[], proc = '/proc'): Promise<UsedFile[]> {
   const found = new Map<string, UsedFile>();
+  const slice = new Slice();
   for (const pid of pids) {
-    for (const { path, link, isWritten } of await linksOf(`${proc}/${pid}`)) {
+    for (const { path, link, isWritten } of linksOf(`${proc}/${pid}`)) {
+      if (slice.isOver()) await slice.next();
+      if (!isCarried(path)) continue;
       const before = found.get(path);
       if (before !== undefined) {
         before.isWritten ||= isWritten;
         continue;
       }
-      const stats = await stat(link).catch(() => undefined);
+      const stats = orUndefined(() => statSync(link));
       // Without a name it goes into the memory images (criu/files-reg.c, ghosts).
       if (stats === undefined || stats.nlink === 0) continue;
       const file = describe(path, stats, isWritten);
@@ -37,8 +43,8 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
 }
 
 /** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
-export async function lookAgain({ path, isWritten }: UsedFile): Promise<UsedFile | undefined> {
-  const stats = await lstat(path).catch(() => undefined);
+export function lookAgain({ path, isWritten }: UsedFile): UsedFile | undefined {
+  const stats = orUndefined(() => lstatSync(path));
   return stats && describe(path, stats, isWritten);
 }
 
@@ -49,9 +55,10 @@ interface Link {
   isWritten: boolean;
 }
 
-async function linksOf(dir: string): Promise<Link[]> {
-  const [places, open, mapped] = await Promise.all([placesOf(dir), openOf(dir), mappedOf(dir)]);
-  return [...places, ...open, ...mapped].filter(({ path }) => isCarried(path));
+function* linksOf(dir: string): Generator<Link> {
+  yield* placesOf(dir);
+  yield* openOf(dir);
+  yield* mappedOf(dir);
 }
 
 /**
@@ -63,26 +70,18 @@ function isCarried(path: string): boolean {
   return path.startsWith('/') && !isElsewhere && !path.endsWith(' (deleted)');
 }
 
-async function placesOf(dir: string): Promise<Link[]> {
-  const links = ['exe', 'cwd'].map(async (name) => {
-    const link = `${dir}/${name}`;
-    return { path: await readlink(link).catch(() => ''), link, isWritten: false };
-  });
-  return Promise.all(links);
+function* placesOf(dir: string): Generator<Link> {
+  for (const link of [`${dir}/exe`, `${dir}/cwd`])
+    yield { path: orUndefined(() => readlinkSync(link)) ?? '', link, isWritten: false };
 }
 
-async function openOf(dir: string): Promise<Link[]> {
-  const fds = await readdir(`${dir}/fd`).catch(() => []);
-  return Promise.all(
-    fds.map(async (fd) => {
-      const link = `${dir}/fd/${fd}`;
-      const [path, info] = await Promise.all([
-        readlink(link).catch(() => ''),
-        readFile(`${dir}/fdinfo/${fd}`, 'utf8').catch(() => ''),
-      ]);
-      return { path, link, isWritten: mayWrite(info) };
-    }),
-  );
+function* openOf(dir: string): Generator<Link> {
+  for (const fd of orUndefined(() => readdirSync(`${dir}/fd`)) ?? []) {
+    const link = `${dir}/fd/${fd}`;
+    const path = orUndefined(() => readlinkSync(link)) ?? '';
+    const info = orUndefined(() => readFileSync(`${dir}/fdinfo/${fd}`, 'utf8')) ?? '';
+    yield { path, link, isWritten: mayWrite(info) };
+  }
 }
 
 const O_ACCMODE = 0o3;
@@ -93,13 +92,12 @@ function mayWrite(fdinfo: string): boolean {
 }
 
 /** What is not a file, as shared memory without a name, has a path that nothing is at. */
-async function mappedOf(dir: string): Promise<Link[]> {
-  const maps = await readFile(`${dir}/maps`, 'utf8').catch(() => '');
-  return maps.split('\n').flatMap((line): Link[] => {
+function* mappedOf(dir: string): Generator<Link> {
+  const maps = orUndefined(() => readFileSync(`${dir}/maps`, 'utf8')) ?? '';
+  for (const line of maps.split('\n')) {
     const [, range = '', mode = '', path = ''] = /^(\S+) (\S{4}) \S+ \S+ \d+ +(\/.*)$/.exec(line) ?? [];
-    if (path === '') return [];
-    return [{ path, link: `${dir}/map_files/${range}`, isWritten: mode[1] === 'w' && mode[3] === 's' }];
-  });
+    if (path !== '') yield { path, link: `${dir}/map_files/${range}`, isWritten: mode[1] === 'w' && mode[3] === 's' };
+  }
 }
 
 function describe(path: string, stats: Stats, isWritten: boolean): UsedFile | undefined {
@@ -109,4 +107,13 @@ function describe(path: string, stats: Stats, isWritten: boolean): UsedFile | un
   // What is in it goes into the memory images (criu/fifo.c, dump_one_fifo).
   if (stats.isFIFO()) return { ...common, kind: 'fifo', bytes: 0, isWritten: false };
   return stats.isFile() ? { ...common, kind: 'file', bytes: size, isWritten } : undefined;
+}
+
+/** Whatever may vanish while it is looked at. */
+function orUndefined<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
 }

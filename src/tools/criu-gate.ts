@@ -1,0 +1,85 @@
+/**
+ * CRIU that is started early, and waits for its word at a file that it reads before it does anything: a fifo is in that
+ * file's place. Its own start, 5 ms and more, is over by then.
+ */
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Run } from '../exec/run.ts';
+
+/** Longer than this nothing goes through a fifo at once (PIPE_BUF). */
+export const GATE_BYTES = 4096;
+const MOST_POLLS_MS = 20;
+
+export class Gate {
+  readonly #path: string;
+  #fd: number | undefined;
+  #isOver = false;
+  #isShut = false;
+  /** Whether CRIU has come to it; false where it was shut, or is over, before that. */
+  readonly reached: Promise<boolean>;
+
+  private constructor(path: string) {
+    this.#path = path;
+    this.reached = this.#wait();
+  }
+
+  /** @param path of the file; nothing is there */
+  static async make(path: string, run: Run): Promise<Gate> {
+    await run('mkfifo', ['-m', '600', path]);
+    return new Gate(path);
+  }
+
+  /** CRIU goes on, with this for what it reads. What goes wrong its end tells. */
+  pass(content: Buffer): void {
+    const fd = this.#fd;
+    if (fd === undefined) return;
+    this.#fd = undefined;
+    try {
+      writeSync(fd, content);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** CRIU reads nothing, also where it comes later, and gives up. It does as well where this process ends. */
+  shut(): void {
+    this.#isShut = true;
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  /** CRIU has ended: nobody comes any more. */
+  over(): void {
+    this.shut();
+    this.#isOver = true;
+  }
+
+  /** There is no other end until somebody has opened that. */
+  async #wait(): Promise<boolean> {
+    for (let pollMs = 1; !this.#isOver; pollMs = Math.min(pollMs * 1.02, MOST_POLLS_MS)) {
+      const fd = tryOpen(this.#path);
+      if (fd !== undefined && !this.#isShut) {
+        this.#fd = fd;
+        return true;
+      }
+      if (fd !== undefined) {
+        closeSync(fd);
+        return false;
+      }
+      await sleep(pollMs);
+    }
+    return false;
+  }
+}
+
+function tryOpen(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENXIO' || code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
