@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
 import { type ProcessStat, parseStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
-import { isFrozen } from '../freezer.ts';
+import { isFrozen, Patience } from '../freezer.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
@@ -143,10 +143,11 @@ export async function removeCgroup(path: string): Promise<void> {
  */
 export async function untilStill(path: string): Promise<void> {
   const deadline = performance.now() + STILL_MS;
+  const patience = new Patience();
   while (performance.now() < deadline) {
     const pids = await tasksOf(path);
     if (!pids.some((pid) => stateOf(pid) === 'R')) return;
-    await sleep(1);
+    await patience.turn();
   }
 }
 
