@@ -35,6 +35,7 @@ export async function sendImage(
   out: Writable,
   { signal, onProgress }: SendImageOptions = {},
 ): Promise<{ bytes: number }> {
+  out.on('error', () => {}); // Until it is written to; whoever writes is told.
   const needed = new Set(missingLayers(image.layers, targetChainIds));
   const known = new Set(image.layers.filter((layer) => !needed.has(layer)));
   const saved = await docker.saveImage(image.id, { signal });
