@@ -2,11 +2,11 @@
  * The floor: dump and restore of a container on one host through the same runtime, nothing copied. Runs inside a lab
  * host; prints one line of JSON. Usage: node floor.mjs CONTAINER
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cloneSpec } from '../src/engines/docker/clone.ts';
 import { dockerHostFacts } from '../src/engines/docker/host.ts';
-import { Rendezvous, removeRendezvous } from '../src/engines/docker/rendezvous.ts';
+import { HELD_INVENTORY, INVENTORY, Rendezvous, removeRendezvous } from '../src/engines/docker/rendezvous.ts';
 import { surveyDocker } from '../src/engines/docker/survey.ts';
 import type { HostFacts } from '../src/engines/facts.ts';
 import { freeze, thaw } from '../src/engines/freezer.ts';
@@ -52,6 +52,7 @@ await docker.wait(facts.id);
 const { GraphDriver } = await docker.inspect(id);
 const upper = facts.files.find((tree) => tree.key === 'upper')?.path;
 await run('rsync', ['-aHAXS', '--numeric-ids', `${upper}/`, `${GraphDriver?.Data?.UpperDir}/`]);
+await rename(join(imagesDir, INVENTORY), join(imagesDir, HELD_INVENTORY));
 await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors));
 const rendezvous = await Rendezvous.open({
   containerId: id,

@@ -71,7 +71,7 @@ export async function prepareTree(
     const pids = await tasksOf(cgroup.path);
     await m.target.describe?.(await contentsOf(pids));
     const used = await usedFiles(pids);
-    const { there, gone } = noLongerUsed(toSend, used);
+    const { there, gone } = await noLongerUsed(toSend, used);
     const changed = lastFiles(workload.files, [...used, ...there]);
     const listings = listingsWithout(gone, [...toSend, ...changed]);
     if (last === undefined) m.bytes += await packFiles(m, changed, 'final', listings);
@@ -130,10 +130,13 @@ export function listingsWithout(gone: readonly UsedFile[], staged: readonly Used
 }
 
 /** What was sent before the freeze and closed since: it may have been sent half written, or be another one by now. */
-function noLongerUsed(sent: readonly UsedFile[], used: readonly UsedFile[]): { there: UsedFile[]; gone: UsedFile[] } {
+async function noLongerUsed(
+  sent: readonly UsedFile[],
+  used: readonly UsedFile[],
+): Promise<{ there: UsedFile[]; gone: UsedFile[] }> {
   const known = new Set(used.map(({ path }) => path));
   const closed = sent.filter(({ path }) => !known.has(path));
-  const now = closed.map(lookAgain);
+  const now = await Promise.all(closed.map(lookAgain));
   return {
     there: now.filter((file) => file !== undefined),
     gone: closed.filter((_, index) => now[index] === undefined),

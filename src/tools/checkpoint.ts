@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DrayageError } from '../errors.ts';
 import type { Run } from '../exec/run.ts';
 import { Gate } from './criu-gate.ts';
 
@@ -22,7 +23,7 @@ export interface BeginCheckpoint {
 const PID_FILE = 'criu.pid';
 const WATCH_MS = 200;
 /** Many times what an engine's runtime and CRIU take to come there. */
-const BEGIN_MS = 5000;
+const BEGIN_MS = 30_000;
 
 /** A cache of inotify watches that CRIU looks for in its work directory before it stops anything (criu/cr-dump.c). */
 const IRMAP_CACHE = 'irmap-cache';
@@ -49,20 +50,30 @@ export class Checkpoint {
     this.#gate = gate;
     this.#killed = killed;
     this.#criuPid = criuPid;
-    this.#ended = ended.finally(() => gate.over());
+    const watchdog = setInterval(() => this.#watch(), WATCH_MS).unref();
+    this.#ended = ended.finally(() => {
+      clearInterval(watchdog);
+      gate.over();
+    });
     this.#ended.catch(() => {});
   }
 
-  /** Resolves when CRIU waits; a CRIU that fails before is told of by `dump`. */
+  /**
+   * Resolves when CRIU waits; one that ends before is told of by `dump`.
+   * @throws DrayageError DUMP_FAILED where it comes to nothing
+   */
   static async begin({ run, criuPath, workDir, binDir, isDump, start }: BeginCheckpoint): Promise<Checkpoint> {
-    const gate = await Gate.make(join(workDir, IRMAP_CACHE), run);
     const wrapper = criuWrapper({ pidFile: join(binDir, PID_FILE), criuPath, isDump });
     await writeFile(join(binDir, 'criu'), wrapper, { mode: 0o700 });
+    const gate = await Gate.make(join(workDir, IRMAP_CACHE), run);
     const killed = new AbortController();
     const ended = start(killed.signal);
     const checkpoint = new Checkpoint({ gate, ended, killed, criuPid: join(binDir, PID_FILE) });
-    await Promise.race([gate.reached, sleep(BEGIN_MS, undefined, { ref: false })]);
-    return checkpoint;
+    const late = sleep(BEGIN_MS, 'late' as const, { ref: false });
+    if ((await Promise.race([gate.reached, checkpoint.#ended.catch(() => {}), late])) !== 'late') return checkpoint;
+    killed.abort(new Error('CRIU did not begin.'));
+    await checkpoint.abandon();
+    throw new DrayageError('DUMP_FAILED', `CRIU did not begin within ${BEGIN_MS / 1000} s.`);
   }
 
   /**
@@ -70,16 +81,10 @@ export class Checkpoint {
    * its own freezer's waits in quanta of 100 ms.
    */
   async dump(): Promise<void> {
-    const watchdog = setInterval(() => this.#watch(), WATCH_MS).unref();
-    try {
-      const isWaiting = await this.#gate.reached;
-      this.#gate.pass(EMPTY_CACHE);
-      await this.#ended;
-      // Of a CRIU that does not look for the cache the dump would be older than the freeze.
-      if (!isWaiting) throw new Error('CRIU did not wait for the freeze.');
-    } finally {
-      clearInterval(watchdog);
-    }
+    // Of a CRIU that does not look for the cache the dump would be older than the freeze.
+    if (!(await Promise.race([this.#gate.reached, this.#ended]))) throw new Error('CRIU did not wait for the freeze.');
+    this.#gate.pass(EMPTY_CACHE);
+    await this.#ended;
   }
 
   /** Ends a dump that has not begun; of one that has, waits for the end. */

@@ -9,13 +9,14 @@ import type { Run } from '../exec/run.ts';
 /** Longer than this nothing goes through a fifo at once (PIPE_BUF). */
 export const GATE_BYTES = 4096;
 const MOST_POLLS_MS = 20;
+const LINGER_MS = 2000;
 
 export class Gate {
   readonly #path: string;
   #fd: number | undefined;
   #isOver = false;
   #isShut = false;
-  /** Whether CRIU has come to it; false where it was shut, or is over, before that. */
+  /** Whether CRIU has come to it; false where it was shut before that, some time after it is over. */
   readonly reached: Promise<boolean>;
 
   private constructor(path: string) {
@@ -43,17 +44,23 @@ export class Gate {
     }
   }
 
-  /** CRIU reads nothing, also where it comes later, and gives up. It does as well where this process ends. */
+  /**
+   * CRIU reads nothing, also where it comes later, and gives up. It does as well where this process ends; if it has not
+   * come by then, it waits for whoever opens the file next.
+   */
   shut(): void {
     this.#isShut = true;
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
   }
 
-  /** CRIU has ended: nobody comes any more. */
+  /** Whoever started CRIU has ended. One that was on its way may still come. */
   over(): void {
     this.shut();
-    this.#isOver = true;
+    const end = () => {
+      this.#isOver = true;
+    };
+    setTimeout(end, LINGER_MS).unref();
   }
 
   /** There is no other end until somebody has opened that. */
@@ -68,18 +75,17 @@ export class Gate {
         closeSync(fd);
         return false;
       }
-      await sleep(pollMs);
+      await sleep(pollMs, undefined, { ref: false });
     }
     return false;
   }
 }
 
+/** Whatever it is that fails may be over in a moment. */
 function tryOpen(path: string): number | undefined {
   try {
     return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENXIO' || code === 'ENOENT') return undefined;
-    throw error;
+  } catch {
+    return undefined;
   }
 }

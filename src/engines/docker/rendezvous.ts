@@ -10,7 +10,8 @@
  *   status N  runc restore has ended
  *
  * The agent holds every fifo open for reading and writing, so neither side blocks while it lives; when it dies the
- * scripts read an end of file, which is an abort. CRIU itself waits for the images at the first of them (criu-gate.ts).
+ * scripts read an end of file, which is an abort. CRIU of a tree of processes waits for
+ * the images itself, at the first of them (criu-gate.ts).
  */
 import {
   closeSync,
@@ -105,7 +106,7 @@ export class Rendezvous {
     criuOptions,
     rules = '',
     run,
-    scripts = { action: actionScript, criu: criuWrapper },
+    scripts = { action: actionScript, criu: criuWrapper, startsLate: true },
   }: RendezvousOptions): Promise<Rendezvous> {
     const dir = join(RESTORE_DIR, containerId);
     // Whole or not at all: the shim and a recovery go by whether the directory is there.
@@ -120,8 +121,8 @@ export class Rendezvous {
     await writeFile(join(draft, 'rules'), rules);
     await writeFile(join(draft, 'action'), scripts.action(dir), { mode: 0o700 });
     await writeFile(join(draft, 'bin/criu'), scripts.criu(dir, criuPath), { mode: 0o700 });
-    const gate = scripts.startsLate ? undefined : await Gate.make(join(imagesDir, INVENTORY), run);
     await rename(draft, dir);
+    const gate = scripts.startsLate ? undefined : await Gate.make(join(imagesDir, INVENTORY), run);
     return new Rendezvous(dir, gate);
   }
 
@@ -301,11 +302,14 @@ function isResuming(dir: string): boolean {
   return existsSync(join(dir, 'resuming'));
 }
 
+// Reads in a subshell: meanwhile runc notes where the standard streams of its criu lead, as those of the container, for
+// the next dump (libcontainer/criu_linux.go, getPipeFds).
 // runc asks CRIU for its version first, on an inherited descriptor above 3; the restore itself comes on descriptor 3.
 function criuWrapper(dir: string, criuPath: string): string {
   return `#!/bin/sh
 if [ "$1 $2" = "swrk 3" ]; then
   echo "waiting $$" 1<>${dir}/events
+  (read -r word <${dir}/go && [ "$word" = go ]) || exit 1
   export CRIU_CONFIG_FILE=${dir}/criu.conf
 fi
 exec ${criuPath} "$@"

@@ -101,9 +101,9 @@ test('a path is looked at again whoever uses it, but not through a link', async 
   const at = (each: string): UsedFile => {
     return { path: each, kind: 'file', ...{ bytes: 1, mode: 0, uid: 0, gid: 0, mtimeMs: 0, isWritten: true } };
   };
-  expect(lookAgain(at(path))).toMatchObject({ kind: 'file', bytes: 4, isWritten: true });
-  expect(lookAgain(at(link))).toBeUndefined();
-  expect(lookAgain(at(join(dir, 'none')))).toBeUndefined();
+  expect(await lookAgain(at(path))).toMatchObject({ kind: 'file', bytes: 4, isWritten: true });
+  expect(await lookAgain(at(link))).toBeUndefined();
+  expect(await lookAgain(at(join(dir, 'none')))).toBeUndefined();
 });
 
 test('files that were left behind are known as long as nobody touches them', async () => {

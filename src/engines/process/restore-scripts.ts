@@ -82,12 +82,12 @@ enter() {
   for procs in ${roots.map(quote).join(' ')}; do echo $$ >"$procs"; done
   for procs in ${own.map(quote).join(' ')}; do echo $$ >"$procs" || return 1; done
 }
-wait_for_go() {
+announce() {
   echo "waiting $$" 1<>${dir}/events
   ${startsLate ? `read -r word <${dir}/go && [ "$word" = go ]` : ':'}
 }
 cd /
-if enter && wait_for_go; then
+if enter && announce; then
   CRIU_CONFIG_FILE=${dir}/criu.conf PATH=${dir}/bin:$PATH ${command.map(quote).join(' ')} ${TERMINAL_FD}<&0
   status=$?
 else

@@ -1,6 +1,9 @@
 /** Which files of the host a tree of processes uses: what must be there, at the same paths, where it goes on. */
-import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { lstat, stat } from 'node:fs/promises';
 import { Slice } from '../../exec/slice.ts';
+import { parseMounts } from '../../tools/proc.ts';
+import { remoteMounts } from '../processes/obstacles.ts';
 
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
@@ -18,11 +21,14 @@ export interface UsedFile {
 
 /**
  * Executables, libraries and whatever else they have mapped or open, and the directories that they are in. Calls are
- * synchronous: in the freeze CRIU works beside, and the thread pool takes some ten times the processor for each.
+ * synchronous: in the freeze CRIU works beside, and the thread pool takes some ten times the processor for each. But
+ * whoever serves a remote file may be away, or frozen with the tree: that must not stop the whole agent.
  */
 export async function usedFiles(pids: readonly number[], proc = '/proc'): Promise<UsedFile[]> {
   const found = new Map<string, UsedFile>();
   const slice = new Slice();
+  const mounts = orUndefined(() => parseMounts(readFileSync(`${proc}/${pids[0]}/mountinfo`, 'utf8'))) ?? [];
+  const remote = remoteMounts(mounts).map(({ path }) => (path === '/' ? path : `${path}/`));
   for (const pid of pids) {
     for (const { path, link, isWritten } of linksOf(`${proc}/${pid}`)) {
       if (slice.isOver()) await slice.next();
@@ -32,7 +38,8 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
         before.isWritten ||= isWritten;
         continue;
       }
-      const stats = orUndefined(() => statSync(link));
+      const isRemote = remote.some((mount) => `${path}/`.startsWith(mount));
+      const stats = isRemote ? await stat(link).catch(() => undefined) : orUndefined(() => statSync(link));
       // Without a name it goes into the memory images (criu/files-reg.c, ghosts).
       if (stats === undefined || stats.nlink === 0) continue;
       const file = describe(path, stats, isWritten);
@@ -43,8 +50,8 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
 }
 
 /** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
-export function lookAgain({ path, isWritten }: UsedFile): UsedFile | undefined {
-  const stats = orUndefined(() => lstatSync(path));
+export async function lookAgain({ path, isWritten }: UsedFile): Promise<UsedFile | undefined> {
+  const stats = await lstat(path).catch(() => undefined);
   return stats && describe(path, stats, isWritten);
 }
 

@@ -102,8 +102,13 @@ function differs(one: string, other: string): boolean {
 
 const NETWORK_FS = /^(nfs4?|cifs|smb3|smbfs|9p|afs|ceph|glusterfs|lustre|ncpfs|virtiofs|fuse(blk)?(\..*)?)$/;
 
+/** Whoever serves these may be away, and then whatever looks at a file of theirs waits. */
+export function remoteMounts(mounts: readonly Mount[]): Mount[] {
+  return mounts.filter(({ type }) => NETWORK_FS.test(type));
+}
+
 function wholeWorkload({ init, mounts }: Surroundings): Obstacle[] {
-  const remote = mounts.filter(({ type }) => NETWORK_FS.test(type));
+  const remote = remoteMounts(mounts);
   return [
     ...remote.map(({ type, path }): Obstacle => ({ kind: 'network-fs', detail: `${type} on ${path}` })),
     ...(init.status.name === 'systemd' ? [{ kind: 'systemd', detail: 'is its init process' } as const] : []),
