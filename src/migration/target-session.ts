@@ -538,7 +538,9 @@ export class TargetSession {
         return this.#maker.receive(purpose, stream, signal);
       case 'files': {
         const { key, pass, isFile } = metaSchema.files.parse(meta);
-        await receiveTree({ root: this.#root(key)[pass], isFile, stream, signal, record: this.#trace.program });
+        const where = { root: this.#root(key)[pass], isFile };
+        // A source that has not sent all goes no further than to the undo.
+        await receiveTree({ ...where, stream, signal, record: this.#trace.program, trustsSource: pass === 'final' });
         return;
       }
       case 'tar': {
