@@ -1,24 +1,29 @@
-import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import { runner } from '../exec/run.ts';
-import { scratch } from '../files/testing/rig.ts';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runner, start } from '../exec/run.ts';
 import { Gate } from './criu-gate.ts';
 
 const run = runner();
+let dir: string;
+let path: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'gate-'));
+  path = join(dir, 'fifo');
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Somebody who reads the file, as CRIU does; resolves to what that held. */
-function reads(path: string): Promise<string> {
-  return text(spawn('cat', [path]).stdout);
+async function reads(): Promise<string> {
+  return (await run('cat', [path])).stdout;
 }
 
 test('who comes to it waits until it is passed, and reads what it is given', async () => {
-  using directory = scratch();
-  const path = `${directory.path}/fifo`;
   const gate = await Gate.make(path, run);
   let isWaiting = true;
-  const read = reads(path).finally(() => {
+  const read = reads().finally(() => {
     isWaiting = false;
   });
   expect(await gate.reached).toBe(true);
@@ -30,11 +35,9 @@ test('who comes to it waits until it is passed, and reads what it is given', asy
 });
 
 test.each(['before it is reached', 'afterwards'])('who comes to one that is shut %s reads nothing', async (when) => {
-  using directory = scratch();
-  const path = `${directory.path}/fifo`;
   const gate = await Gate.make(path, run);
   if (when === 'before it is reached') gate.shut();
-  const read = reads(path);
+  const read = reads();
   expect(await gate.reached).toBe(when === 'afterwards');
   gate.shut();
   gate.pass(Buffer.from('too late'));
@@ -42,19 +45,16 @@ test.each(['before it is reached', 'afterwards'])('who comes to one that is shut
 });
 
 test('one that nobody comes to ends with whoever should have come', async () => {
-  using directory = scratch();
-  const gate = await Gate.make(`${directory.path}/fifo`, run);
+  const gate = await Gate.make(path, run);
   setTimeout(() => gate.over(), 20);
   expect(await gate.reached).toBe(false);
 });
 
 test('who is killed at it does not keep it from being passed', async () => {
-  using directory = scratch();
-  const path = `${directory.path}/fifo`;
   const gate = await Gate.make(path, run);
-  const reader = spawn('cat', [path]);
+  const reader = start('cat', [path]);
   await gate.reached;
   reader.kill('SIGKILL');
-  await new Promise((resolve) => reader.once('close', resolve));
+  await reader.exited;
   expect(() => gate.pass(Buffer.from('content'))).not.toThrow();
 });

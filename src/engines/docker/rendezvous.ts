@@ -146,7 +146,10 @@ export class Rendezvous {
     writeFileSync(join(this.dir, 'addresses'), addresses.map((address) => `${address}\n`).join(''));
     const images = join(this.dir, 'images');
     const inventory = heldInventory(images);
-    if (this.#gate !== undefined) return this.#gate.pass(inventory);
+    if (this.#gate !== undefined) {
+      this.#gate.pass(inventory);
+      return;
+    }
     renameSync(join(images, HELD_INVENTORY), join(images, INVENTORY));
     this.#write('go', 'go');
   }
