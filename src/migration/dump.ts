@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AnyWorkload } from '../engines/facts.ts';
-import { freeze, isFrozen, thaw } from '../engines/freezer.ts';
+import { isFrozen, thaw } from '../engines/freezer.ts';
+import { freezeStill } from '../engines/processes/still.ts';
 import { DrayageError } from '../errors.ts';
 import type { Checkpoint } from '../tools/checkpoint.ts';
 import { holdAddresses, silenceAddresses } from './address-handover.ts';
@@ -24,7 +25,7 @@ export interface Frozen {
 /** From here on the workload stands still. */
 export async function freezeWorkload(
   m: SourceMigration,
-  { facts, handover, addresses, relay, untilStill }: Prepared,
+  { facts, handover, addresses, relay }: Prepared,
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
@@ -40,8 +41,7 @@ export async function freezeWorkload(
   if (isFrozen(cgroupPath)) throw frozenByAnother(facts.workload);
   undo.push('the freeze', () => untilDone(m.stopping, async () => thaw(cgroupPath), m.noteRetry));
   const atMs = m.trace.now();
-  await freeze(cgroupPath);
-  await untilStill?.();
+  await freezeStill(cgroupPath);
   return { atMs };
 }
 

@@ -2,14 +2,7 @@
 import { join } from 'node:path';
 import type { ProcessTreeFacts } from '../engines/facts.ts';
 import type { FileState } from '../engines/process/compare-files.ts';
-import {
-  assertWhole,
-  enterCgroup,
-  leaveCgroup,
-  planCgroup,
-  sourceCgroup,
-  untilStill,
-} from '../engines/process/own-cgroup.ts';
+import { assertWhole, enterCgroup, leaveCgroup, planCgroup, sourceCgroup } from '../engines/process/own-cgroup.ts';
 import { CARRIED } from '../engines/process/tree-copy.ts';
 import { lookAgain, type UsedFile, usedFiles } from '../engines/process/used-files.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
@@ -81,10 +74,8 @@ export async function prepareTree(
     // Puts them in place, while the dump goes on.
     if (last !== undefined) await m.target.settle(m.id);
   };
-  const { path } = cgroup;
   return {
     facts: { ...facts, workload },
-    untilStill: () => untilStill(path),
     started,
     containerId,
     memory,

@@ -36,8 +36,6 @@ export interface Prepared {
   addresses: AddressHandover | undefined;
   /** Of a tree of processes: what becomes of clients of the host's own ports that it listens on. */
   relay?: StoredRelay;
-  /** Waits until CRIU can begin with what has just been frozen. */
-  untilStill?: () => Promise<void>;
   /** While it stands still: sends the last differences of what is not memory; `dumped` is the dump that goes on beside. */
   sync: (dumped: Promise<void>) => Promise<void>;
 }

@@ -21,7 +21,7 @@ export interface CheckpointOptions {
 }
 
 /**
- * Begins a dump of a container: runc is started while the workload still runs, and what it starts as `criu` waits until
+ * Begins a dump of a container: runc is started while the workload still runs, and the CRIU that it starts waits until
  * the workload is frozen. So runc's own start and its question after CRIU's version, 40 ms here, are not in the freeze.
  */
 export function beginCheckpoint(options: CheckpointOptions): Promise<Checkpoint> {

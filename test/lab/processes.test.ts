@@ -26,7 +26,9 @@ describe('processes', () => {
   });
   afterAll(() => rm(scratch, { recursive: true }));
   beforeEach(async () => {
-    for (const host of [pair.a, pair.b]) await host.run('sh', ['-c', `rm -rf ${HOME}; mkdir -p ${HOME}`]);
+    // Also what a test has left that failed.
+    const script = `pkill -KILL -f ${HOME}[/]; rm -rf ${HOME} /root/*.drayage; mkdir -p ${HOME}`;
+    for (const host of [pair.a, pair.b]) await host.run('sh', ['-c', script]);
   });
 
   test('a loop on a terminal goes on in the terminal of its user', async () => {
@@ -203,6 +205,14 @@ describe('processes', () => {
     expect(await forwards(a)).toEqual([]);
     await b.run('drayage', ['forwards', 'rm', home.id]);
     expect((await ask(a, b.address)).code).toBe(1);
+    await kill(a, pid);
+    await cleanEverywhere();
+  });
+
+  test('what starts programs all the time is caught between two of them', async () => {
+    const { a, b } = pair;
+    const pid = await start(a, 'while :; do /bin/true; done', '/dev/null');
+    for (let i = 0; i < 4; i++) for (const [from] of there(a, b)) await pair.move(from, `process:${pid}`);
     await kill(a, pid);
     await cleanEverywhere();
   });

@@ -8,9 +8,10 @@ import { mkdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../../errors.ts';
-import { type ProcessStat, parseStat } from '../../tools/proc.ts';
+import type { ProcessStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
-import { isFrozen, Patience } from '../freezer.ts';
+import { isFrozen } from '../freezer.ts';
+import { stateOf } from '../processes/still.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';
@@ -137,21 +138,6 @@ export async function removeCgroup(path: string): Promise<void> {
 }
 
 /**
- * A process that was about to end when its cgroup froze ends all the same, and a busy host may let it wait in between.
- * CRIU would count it among those that it stops, and then wait for it for ten seconds (criu/seize.c,
- * freezer_wait_processes; seen once in 25 moves of a loop that forks ten times a second).
- */
-export async function untilStill(path: string): Promise<void> {
-  const deadline = performance.now() + STILL_MS;
-  const patience = new Patience();
-  while (performance.now() < deadline) {
-    const pids = await tasksOf(path);
-    if (!pids.some((pid) => stateOf(pid) === 'R')) return;
-    await patience.turn();
-  }
-}
-
-/**
  * The process at the top is in there since `enterCgroup`, so it is the same. One that is about to end may have left its
  * cgroup and not its parent: it is waited for.
  * @throws DrayageError TREE_CHANGED where cgroup and tree do not hold the same
@@ -186,15 +172,6 @@ function childrenOf(pid: number): number[] {
     return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
   } catch {
     return []; // It has ended.
-  }
-}
-
-/** Z where it has ended, and been waited for even. */
-function stateOf(pid: number): string {
-  try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).state;
-  } catch {
-    return 'Z';
   }
 }
 
