@@ -15,7 +15,7 @@ beforeEach(() => {
   // Asks for the version on a descriptor of its own, then for the dump on descriptor 3, as runc does.
   program('bin/runc', 'criu swrk 7 && exec criu swrk 3');
   // Before a dump it looks for a cache in its work directory.
-  const look = `[ "$2" != 3 ] || [ "$(cat ${dir}/work/irmap-cache | wc -c)" = 8 ] || exit 1`;
+  const look = `[ "$2" != 3 ] || [ "$(cd ${dir}/work && wc -c <irmap-cache)" = 8 ] || exit 1`;
   program('criu', `${look}; echo "$@ $CRIU_CONFIG_FILE" >>${dir}/calls`);
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
