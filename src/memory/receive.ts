@@ -20,7 +20,7 @@ export type ImageStream = Duplex & { consume?: (sink: (piece: Buffer) => void) =
 export async function receiveImages(
   dir: string,
   stream: ImageStream,
-  names: Readonly<Record<string, string>> = {},
+  names: ReadonlyMap<string, string> = new Map(),
 ): Promise<number> {
   const fds = new Map<number, number>();
   let hasParent = false;
@@ -34,7 +34,7 @@ export async function receiveImages(
         hasParent = true;
         makeParent(dir);
       }
-      const path = name.startsWith(`${PARENT}/`) ? join(dir, '..', name) : join(dir, names[name] ?? name);
+      const path = name.startsWith(`${PARENT}/`) ? join(dir, '..', name) : join(dir, names.get(name) ?? name);
       fds.set(Number(number), openSync(path, 'w', 0o600));
     },
     data: (number, offset, payload) => {

@@ -557,7 +557,7 @@ export class TargetSession {
         const { imagesBytes } = metaSchema.memory.parse(meta);
         this.#staged ??= this.#makeStage(imagesBytes);
         await this.#staged;
-        await receiveImages(this.#imagesDir(), stream, { [INVENTORY]: HELD_INVENTORY });
+        await receiveImages(this.#imagesDir(), stream, new Map([[INVENTORY, HELD_INVENTORY]]));
         return;
       }
       default:
