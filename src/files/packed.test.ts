@@ -30,11 +30,7 @@ test('after both passes the trees are the same but for sockets, whatever happene
       const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
       mkdirSync(from);
       await mutate(from, without(before));
-      const recorded = new Recorded();
-      const source = new PackedSource({
-        tree: { key: 'volume:v', path: from },
-        open: async (part) => recorded.open(part),
-      });
+      const { source, recorded } = packing(from);
       await Promise.all([source.firstPass(), sleep(20).then(() => mutate(from, without(during)))]);
       await mutate(from, without(between));
       await source.finalPass();
@@ -49,8 +45,7 @@ test('a single file', async () => {
   using directory = scratch();
   const [from, to] = [`${directory.path}/from`, `${directory.path}/to`];
   writeFileSync(from, 'one');
-  const recorded = new Recorded();
-  const source = new PackedSource({ tree: { key: 'bind:/f', path: from }, open: async (part) => recorded.open(part) });
+  const { source, recorded } = packing(from, 'bind:/f');
   await source.firstPass();
   await sleep(25);
   writeFileSync(from, 'two');
@@ -65,11 +60,8 @@ test('a first pass goes over what one that was cut short has left', async () => 
   mkdirSync(from);
   writeFileSync(`${from}/file`, 'new');
   mkdirSync(`${to}/old/deep`, { recursive: true });
-  const recorded = new Recorded();
-  await new PackedSource({
-    tree: { key: 'volume:v', path: from },
-    open: async (part) => recorded.open(part),
-  }).firstPass();
+  const { source, recorded } = packing(from);
+  await source.firstPass();
   await recorded.replay({ root: to });
   expect(await describeTree(to)).toEqual(await describeTree(from));
 });
@@ -113,11 +105,7 @@ test('directories, the root one of them, lose the attributes that they have no m
   mkdirSync(`${from}/a/b`, { recursive: true });
   const set = (...args: string[]) => runner()('setfattr', [...args, from, `${from}/a/b`]);
   await set('-n', 'user.old', '-v', '1');
-  const recorded = new Recorded();
-  const source = new PackedSource({
-    tree: { key: 'volume:v', path: from },
-    open: async (part) => recorded.open(part),
-  });
+  const { source, recorded } = packing(from);
   await source.firstPass();
   await set('-x', 'user.old');
   await set('-n', 'trusted.new', '-v', '1');
@@ -128,19 +116,11 @@ test('directories, the root one of them, lose the attributes that they have no m
 
 test('names of one device become one again, and nothing is linked that a link leads to', async () => {
   using directory = scratch();
-  const [from, to, outside] = ['from', 'to', 'outside'].map((name) => `${directory.path}/${name}`) as [
-    string,
-    string,
-    string,
-  ];
+  const [from, to, outside] = [`${directory.path}/from`, `${directory.path}/to`, `${directory.path}/outside`];
   for (const path of [`${from}/below`, outside]) mkdirSync(path, { recursive: true });
   await mutate(from, [{ kind: 'fifo', path: 'a', other: '', number: 0 }]);
   linkSync(`${from}/a`, `${from}/b`);
-  const recorded = new Recorded();
-  const source = new PackedSource({
-    tree: { key: 'volume:v', path: from },
-    open: async (part) => recorded.open(part),
-  });
+  const { source, recorded } = packing(from);
   await source.firstPass();
   // Nothing else has changed: the list comes alone.
   await source.finalPass();
@@ -177,11 +157,7 @@ test('a list of changes that has no end is refused', async () => {
 
 test('a second tar does not go through the links of the first, with names or with hard links', async () => {
   using directory = scratch();
-  const [evil, outside, root] = ['evil', 'outside', 'tree'].map((name) => `${directory.path}/${name}`) as [
-    string,
-    string,
-    string,
-  ];
+  const [evil, outside, root] = [`${directory.path}/evil`, `${directory.path}/outside`, `${directory.path}/tree`];
   for (const path of [evil, outside, root, `${evil}/link`]) mkdirSync(path);
   writeFileSync(`${outside}/precious`, 'precious');
   symlinkSync('../outside', `${root}/link`);
@@ -212,15 +188,19 @@ test('a tar that is cut short is told', async () => {
   using directory = scratch();
   mkdirSync(`${directory.path}/from`);
   writeFileSync(`${directory.path}/from/file`, Buffer.alloc(100_000));
-  const recorded = new Recorded();
-  const tree = { key: 'volume:v', path: `${directory.path}/from` };
-  await new PackedSource({ tree, open: async (part) => recorded.open(part) }).firstPass();
+  const { source, recorded } = packing(`${directory.path}/from`);
+  await source.firstPass();
   const whole = await recorded.content('first');
   const stream = Readable.from([whole.subarray(0, 50_000)]);
   await expect(unpackTree({ root: `${directory.path}/to`, pass: 'first', stream })).rejects.toMatchObject({
     code: 'FILES_TRANSFER',
   });
 });
+
+function packing(path: string, key = 'volume:v'): { source: PackedSource; recorded: Recorded } {
+  const recorded = new Recorded();
+  return { source: new PackedSource({ tree: { key, path }, open: async (part) => recorded.open(part) }), recorded };
+}
 
 /** What a source has written, for later. */
 class Recorded {

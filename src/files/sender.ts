@@ -1,5 +1,5 @@
 /** One run of rsync's sending end, bridged to a stream. */
-import { constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DrayageError } from '../errors.ts';
 import { type ProgramRecorder, runner, type Started } from '../exec/run.ts';
+import { openWhereRead } from '../tools/fifo.ts';
 import { startSender, type Transfer, type TransferOutcome, transferOutcome } from '../tools/rsync.ts';
 import { bridge } from './bridge.ts';
 import type { BytePath } from './byte-path.ts';
@@ -157,11 +158,8 @@ class Bridge {
 /** rsync blocks in its open until somebody opens the other end; ours fails until rsync is there. */
 async function openWhenRead(fifo: string, bridge: Bridge): Promise<number> {
   for (;;) {
-    try {
-      return openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
-    }
+    const fd = openWhereRead(fifo);
+    if (fd !== undefined) return fd;
     if (bridge.isOver) {
       await bridge.ended();
       throw new DrayageError('FILES_TRANSFER', 'rsync ended before it was told what to send.');

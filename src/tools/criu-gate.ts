@@ -2,9 +2,10 @@
  * CRIU that is started early, and waits for its word at a file that it reads before it does anything: a fifo is in that
  * file's place. Its own start, 5 ms and more, is over by then.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from '../exec/run.ts';
+import { openWhereRead } from './fifo.ts';
 
 /** Longer than this nothing goes through a fifo at once (PIPE_BUF). */
 export const GATE_BYTES = 4096;
@@ -67,13 +68,10 @@ export class Gate {
   async #wait(): Promise<boolean> {
     for (let pollMs = 1; !this.#isOver; pollMs = Math.min(pollMs * 1.02, MOST_POLLS_MS)) {
       const fd = tryOpen(this.#path);
-      if (fd !== undefined && !this.#isShut) {
-        this.#fd = fd;
-        return true;
-      }
       if (fd !== undefined) {
-        closeSync(fd);
-        return false;
+        if (this.#isShut) closeSync(fd);
+        else this.#fd = fd;
+        return !this.#isShut;
       }
       await sleep(pollMs, undefined, { ref: false });
     }
@@ -84,7 +82,7 @@ export class Gate {
 /** Whatever it is that fails may be over in a moment. */
 function tryOpen(path: string): number | undefined {
   try {
-    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    return openWhereRead(path);
   } catch {
     return undefined;
   }

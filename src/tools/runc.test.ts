@@ -44,6 +44,11 @@ test('runc gets as far as it can, and the dump waits for the word', async () => 
   await checkpoint.abandon(); // Too late: nothing happens.
 });
 
+test('the word may be said at once', async () => {
+  await (await begin()).dump();
+  expect(calls()).toHaveLength(2);
+});
+
 test('a CRIU that does not wait has dumped what was not frozen', async () => {
   program('criu', '');
   await expect((await begin()).dump()).rejects.toThrow('CRIU did not wait for the freeze');

@@ -10,8 +10,8 @@
  *   status N  runc restore has ended
  *
  * The agent holds every fifo open for reading and writing, so neither side blocks while it lives; when it dies the
- * scripts read an end of file, which is an abort. CRIU of a tree of processes waits for
- * the images itself, at the first of them (criu-gate.ts).
+ * scripts read an end of file, which is an abort. CRIU of a tree of processes waits for the images itself, at the first
+ * of them (criu-gate.ts).
  */
 import {
   closeSync,
@@ -34,6 +34,7 @@ import { GATE_BYTES, Gate } from '../../tools/criu-gate.ts';
 import { placeTar } from '../../tools/criu-tar.ts';
 import { inNetworkOf } from '../../tools/nsenter.ts';
 import { unmountBelow } from '../../tools/tmpfs.ts';
+import { hasEnded } from '../processes/state.ts';
 import { actionScript, NETWORK_LOCK } from './action-script.ts';
 import { containerProcesses, killContainerProcesses } from './container-processes.ts';
 
@@ -209,7 +210,7 @@ export class Rendezvous {
 
   /** A CRIU that was killed leaves children behind, and runc waits for them for ever. */
   #watch(): void {
-    if (this.#criuPid === undefined || isAlive(this.#criuPid)) return;
+    if (this.#criuPid === undefined || !hasEnded(this.#criuPid)) return;
     clearInterval(this.#watchdog);
     // It may have ended well, and the line that says so not been read yet: the file is there before CRIU ends.
     if (isResuming(this.dir)) this.#reach('resumed');
@@ -343,13 +344,4 @@ export async function removeRendezvous(run: Run, containerId: string): Promise<v
 /** What a directory is called while it is being laid out; a killed agent leaves it under that name. */
 function draftOf(dir: string): string {
   return `${dir}.new`;
-}
-
-/** Whether the process runs; one that has ended and was not waited for does not. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }

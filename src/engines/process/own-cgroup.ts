@@ -11,7 +11,7 @@ import { DrayageError } from '../../errors.ts';
 import type { ProcessStat } from '../../tools/proc.ts';
 import { freezerPath, parseMountinfo } from '../docker/mountinfo.ts';
 import { isFrozen } from '../freezer.ts';
-import { stateOf } from '../processes/still.ts';
+import { stateOf } from '../processes/state.ts';
 import { tasksOf } from '../processes/tasks.ts';
 import { ownLimits } from './limits.ts';
 import { listProcesses } from './list.ts';

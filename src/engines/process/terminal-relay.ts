@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Run } from '../../exec/run.ts';
+import { hasEnded } from '../processes/state.ts';
 
 /** What somebody sees who attaches later. */
 const KEPT_BYTES = 64 << 10;
@@ -109,9 +110,5 @@ function isHeld(dir: string): boolean {
   } catch {
     return true;
   }
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
+  return !hasEnded(Number(pid));
 }

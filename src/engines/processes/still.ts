@@ -1,8 +1,8 @@
 /** A freeze that CRIU can begin with: nothing of the workload is on its way anywhere. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseStat } from '../../tools/proc.ts';
 import { freeze, Patience, thaw } from '../freezer.ts';
+import { stateOf } from './state.ts';
 import { tasksOf } from './tasks.ts';
 
 /** Many times what it takes, and what a busy host may need for it. */
@@ -34,15 +34,6 @@ export async function freezeStill(cgroupPath: string): Promise<void> {
     thaw(cgroupPath);
     await sleep(AWHILE_MS);
     await freeze(cgroupPath);
-  }
-}
-
-/** `R`, `S`, `D`, `T`, and Z also where it has been waited for. */
-export function stateOf(pid: number): string {
-  try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).state;
-  } catch {
-    return 'Z';
   }
 }
 
