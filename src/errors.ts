@@ -236,6 +236,13 @@ export const ERRORS = {
     meaning: 'The images no longer match the workload, so the move was undone. It runs on where it was.',
     remedy: 'Do not unpause, stop or restart a workload while it is being moved; then run the command again.',
   },
+  WORKLOAD_ENDED: {
+    exit: 4,
+    meaning:
+      'The move was undone, and the workload runs no more on the source either: it ended by itself, was ended, or CRIU was killed while its code was in it.',
+    remedy:
+      'Start it again, unless its engine has done so. Where something killed CRIU, see what: the kernel log tells whether memory ran out.',
+  },
   STATE_CHANGED: {
     exit: 4,
     meaning: 'What was carried no longer matches the workload, so the move was undone. It is as it was found.',

@@ -1,6 +1,5 @@
 /** Facts of workloads and hosts: plain JSON, gathered by survey, from which plan and preflight decide. */
 
-/** `engine:name` as users write it. */
 import type { TrafficFacts } from '../traffic/capabilities.ts';
 import type { PublishedPort, WorkloadAddress } from '../traffic/facts.ts';
 import type { OwnDevice } from '../traffic/own-device.ts';
@@ -10,6 +9,7 @@ import type { OuterPipe } from './process/outer-pipes.ts';
 import type { Restarter } from './process/restarter.ts';
 import type { TerminalFacts } from './process/terminal.ts';
 
+/** `engine:name` as users write it. */
 export interface WorkloadRef {
   engine: 'docker' | 'process';
   name: string;

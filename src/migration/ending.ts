@@ -1,4 +1,6 @@
 /** How a migration ends on its source, whichever way it moved. */
+import type { AnyWorkload } from '../engines/facts.ts';
+import { hasEnded } from '../engines/processes/state.ts';
 import { DrayageError } from '../errors.ts';
 import type { SettledDoubt } from './doubt.ts';
 import type { MigrationResult, Phase } from './events.ts';
@@ -38,7 +40,13 @@ export async function concluded(
   return result(m, 'committed', { outageMs, ...copy, ...kept });
 }
 
-export async function undone(m: SourceMigration, undo: UndoStack, cause: unknown): Promise<MigrationResult> {
+/** @param left the workload, where it is to be running on by then */
+export async function undone(
+  m: SourceMigration,
+  undo: UndoStack,
+  cause: unknown,
+  left?: AnyWorkload,
+): Promise<MigrationResult> {
   const error = m.cancelled ?? DrayageError.from(cause);
   await m.phase('undo', async () => {
     for (const failure of await undo.run()) {
@@ -48,7 +56,14 @@ export async function undone(m: SourceMigration, undo: UndoStack, cause: unknown
   // An agent that is being stopped leaves the rest to its next start, which goes by the journal.
   m.stopping.throwIfAborted();
   await m.journal.append({ type: 'state', state: 'undone' });
-  return result(m, 'undone', { outageMs: null, error });
+  return result(m, 'undone', { outageMs: null, error: left === undefined ? error : endedMeanwhile(left, error) });
+}
+
+/** A workload that ended by itself, that somebody ended, or that a CRIU took with it which was killed. */
+function endedMeanwhile({ pid, ref }: AnyWorkload, cause: DrayageError): DrayageError {
+  if (!hasEnded(pid)) return cause;
+  const message = `${ref.engine}:${ref.name} ended while it was being moved: ${cause.message}`;
+  return new DrayageError('WORKLOAD_ENDED', message, { cause });
 }
 
 type Ending = Pick<MigrationResult, 'outageMs' | 'targetId' | 'keptAs'> & { error?: DrayageError };

@@ -57,7 +57,7 @@ async function moveLive(m: SourceMigration, facts: Facts): Promise<MigrationResu
     assertFrozen(prepared.facts.workload);
     await m.journal.append({ type: 'state', state: 'intent', data: { forward } });
   } catch (error) {
-    return undone(m, undo, error);
+    return undone(m, undo, error, facts.workload);
   }
 
   const answer = await m.phase('commit', () =>

@@ -109,7 +109,9 @@ export class SourceMigration {
     this.docker = new Docker({ record });
     this.run = runner({ record });
     target.signal = this.signal;
-    void target.lost.then(() => this.cancel(new DrayageError('TARGET_LOST', `The connection to ${to} was lost.`)));
+    void target.lost.then((why) =>
+      this.cancel(new DrayageError('TARGET_LOST', why?.message ?? `The connection to ${to} was closed.`)),
+    );
   }
 
   /** Aborted when the migration is to be undone. Nothing after the intent record listens to it. */

@@ -133,7 +133,7 @@ export interface TargetPort {
   outcome(id: string): Promise<TargetOutcome>;
   /** What a human decided where the outcome is unknown; nothing happens where it is known. */
   resolve(id: string, keep: 'source' | 'target'): Promise<void>;
-  /** Resolves, never rejects, when the connection is lost. */
-  readonly lost: Promise<unknown>;
+  /** Resolves, never rejects, when the connection is over, and why where that was not meant. */
+  readonly lost: Promise<DrayageError | undefined>;
   close(): Promise<void>;
 }

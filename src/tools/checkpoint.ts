@@ -130,9 +130,13 @@ interface Wrapper {
   isDump: string;
 }
 
+/**
+ * While CRIU's code is being put into a process, or taken out of it, the process ends with CRIU: a host that runs out of
+ * memory is to end others first, where root may say so.
+ */
 function criuWrapper({ pidFile, criuPath, isDump }: Wrapper): string {
   return `#!/bin/sh
-if ${isDump}; then echo $$ >${pidFile}; fi
+if ${isDump}; then echo $$ >${pidFile}; { echo -1000 >/proc/self/oom_score_adj; } 2>/dev/null || :; fi
 exec ${criuPath} "$@"
 `;
 }

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { ProgramError, type Run } from '../exec/run.ts';
 import { scratch } from '../files/testing/rig.ts';
-import { readNetwork } from '../tools/ip-network.ts';
+import { readNeighbours, readNetwork } from '../tools/ip-network.ts';
 import { armedRules, leftOvers, readSource, remainingRules, removeSource, removeTarget } from './forward.ts';
 import { armTarget, endHold, hold, prepareHold, readHold, releaseToSource, releaseToTarget } from './hold.ts';
 import { carried, ForwardStore, reinstall, removeForward } from './store.ts';
@@ -94,6 +94,21 @@ for (const routed of [[], ['T']]) {
     expect(await leftOvers(t.run)).toEqual([]);
   });
 }
+
+it('an earlier forward of the same addresses ends, and programs of the host go on finding the workload', async () => {
+  await using hosts = await hostsWithWorkload(['S', 'T']);
+  const { rig, server } = hosts;
+  const move = await freeze(rig, 'S', await prepare(rig, 'S', 'T'));
+  server.kill('SIGSTOP');
+  await commit(rig, 'S', 'T', move, server);
+  // Of before it came home and left again: its stand-in went when it came.
+  await removeSource(rig.run('S'), { ...move.source, id: 'earlier' });
+  const fixed = (await readNeighbours(rig.run('S'))).filter(({ state }) => state === 'PERMANENT');
+  expect(fixed.map(({ address }) => address)).toEqual(expect.arrayContaining(Object.values(CONTAINER)));
+  // Hosts that have just moved something know each other; here nobody has asked for T yet.
+  await rig.ask('K', 'tcp', '10.9.0.1', 8080);
+  expect(await rig.ask('S', 'tcp', CONTAINER[4], 80)).toMatchObject({ answer: 'W hi' });
+});
 
 it('reverse path filters, however strict, and a target without routes to anybody hinder nobody', async () => {
   await using hosts = await hostsWithWorkload(['S', 'T']);

@@ -4,7 +4,7 @@
  * that stayed behind. Neighbour discovery is answered by the kernel's proxy entries; packets are taken at its other end.
  */
 import type { Run } from '../exec/run.ts';
-import { applyIp, deleteDevices, setSysctls } from '../tools/ip-network.ts';
+import { applyIp, deleteDevices, readNetwork, setSysctls } from '../tools/ip-network.ts';
 import { familyOf } from './address.ts';
 import type { WorkloadAddress } from './facts.ts';
 import { standInDevices } from './names.ts';
@@ -98,8 +98,10 @@ export async function placeStandIn(run: Run, { bridge, port, mac, addresses }: S
   );
 }
 
-/** No error where it is not there. */
+/** Nothing where it is not there: what is known of its addresses is then of the workload, or of a later stand-in. */
 export async function removeStandIn(run: Run, { bridge, port, mac, addresses }: StandIn): Promise<void> {
+  const { devices } = await readNetwork(run);
+  if (!devices.some(({ name }) => name === port)) return;
   if (mac !== undefined) {
     for (const address of addresses) {
       await run('ip', ['neighbour', 'delete', address, 'dev', bridge], { okCodes: [0, 1, 2, 255], timeoutMs: 20_000 });

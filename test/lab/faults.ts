@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import type { MigrationEvent, Phase } from '../../src/migration/events.ts';
+import type { MigrationEvent, MigrationResult, Phase } from '../../src/migration/events.ts';
 import { brokenAt, counts, docker, goneBackAt, Pair, runContainer, running, startDrayage, until } from './harness.ts';
 import type { DockerVersion } from './setup.ts';
 
@@ -55,8 +55,8 @@ type Fault = (pair: Pair) => Promise<(() => Promise<void>) | undefined>;
 const FAULTS: Record<string, Fault> = {
   'the source agent is killed': (pair) => kill(pair.a, 'drayage-agent'),
   'the target agent is killed': (pair) => kill(pair.b, 'drayage-agent'),
-  'criu is killed': (pair) => killProgram(pair, 'criu'),
-  'runc is killed': (pair) => killProgram(pair, 'runc'),
+  'criu is killed': (pair) => killCriu(pair, '[c]riu.*(swrk|rpc)'),
+  'runc is killed': killRunc,
   'the link is cut both ways': (pair) => cut(pair, 'both'),
   'the target hears nothing': (pair) => cut(pair, 'in'),
   'the target is not heard': (pair) => cut(pair, 'out'),
@@ -121,16 +121,20 @@ export async function targetDiskFillsUp(): Promise<void> {
   await expectOneWholeCopy(pair);
 }
 
-/** Moves it from a to b and lets the fault strike; returns when both sides have come to rest. */
+/**
+ * Moves it from a to b and lets the fault strike.
+ * @returns how it ended, as far as the command could tell, when that has ended
+ */
 export async function migrateWith(
   pair: Pair,
   { phase, afterMs }: Point,
   fault: (pair: Pair, interrupt: () => Promise<void>) => Promise<(() => Promise<void>) | undefined>,
   { workload = 'docker:web', flags = [] }: { workload?: string; flags?: readonly string[] } = {},
-): Promise<void> {
+): Promise<MigrationResult | undefined> {
   const cli = startDrayage(pair.a, 'migrate', workload, '--to', 'root@b', '--json', '--yes', ...flags);
   let mend: (() => Promise<void>) | undefined;
   let struck: Promise<void> | undefined;
+  let result: MigrationResult | undefined;
   let buffered = '';
   let said = '';
   cli.stdout.on('data', (chunk: Buffer) => {
@@ -140,6 +144,7 @@ export async function migrateWith(
     buffered = lines.pop() ?? '';
     for (const line of lines) {
       const event = JSON.parse(line) as MigrationEvent;
+      if (event.type === 'result') result = event;
       if (event.type !== 'phase' || event.phase !== phase || struck !== undefined) continue;
       struck = new Promise((resolve) => setTimeout(resolve, afterMs))
         .then(() => fault(pair, cli.interrupt))
@@ -159,6 +164,7 @@ export async function migrateWith(
   await Promise.race([cli.exited, new Promise((resolve) => setTimeout(resolve, 20_000))]);
   cli.kill('SIGKILL');
   expect(struck, `the fault has not struck: ${said.slice(-1500)}`).toBeDefined();
+  return result;
 }
 
 export async function expectOneWholeCopy(pair: Pair, wrongAt = brokenAt): Promise<void> {
@@ -196,16 +202,39 @@ export async function kill(host: LabHost, service: 'drayage-agent' | 'dockerd'):
   return undefined;
 }
 
+async function killRunc(pair: Pair): Promise<undefined> {
+  await onBoth(pair, `kill -9 $(pgrep -o -f '[r]unc .*(checkpoint|restore)') 2>/dev/null; :`);
+}
+
+/** What its log says where its code is being put into a process or taken out of it, and then where that is over. */
+const AT_WORK = ['Parasite syscall_ip', 'Waiting for [0-9]+ to trap'];
+const OVER = ['switched to daemon mode', 'Dumping mm'];
+
 /**
- * The program that a migration has started, on both hosts. Of several the oldest: tasks that CRIU is restoring are its
+ * The CRIU that a migration has started, on both hosts. Of several the oldest: tasks that it is restoring are its
  * children and bear its name until they are whole, and to kill one of those would be to kill the workload.
+ * So would it be to kill a dump where its code comes into a process or leaves it (docs/decisions/0008-facts-learned.md): it
+ * is let go on until that is over. Its log must tell (verbosity 4; runc sets it).
+ * @param pattern with brackets that keep it from finding the shell that looks for it
  */
-async function killProgram(pair: Pair, program: 'criu' | 'runc'): Promise<undefined> {
-  // The brackets keep the pattern from finding the shell that looks for it.
-  const pattern = program === 'criu' ? '[c]riu.*(swrk|rpc)' : '[r]unc .*(checkpoint|restore)';
-  const script = `kill -9 $(pgrep -o -f '${pattern}') 2>/dev/null; true`;
-  await Promise.all([pair.a, pair.b].map((host) => host.run('sh', ['-c', script])));
-  return undefined;
+export async function killCriu(pair: Pair, pattern: string): Promise<undefined> {
+  const lines = [...AT_WORK, ...OVER].join('|');
+  await onBoth(
+    pair,
+    `pid=$(pgrep -o -f '${pattern}') || exit 0
+    for turn in $(seq 1000); do
+      kill -STOP $pid 2>/dev/null || exit 0
+      line=$(cat /run/drayage/stage/*.source/work/dump.log 2>/dev/null | grep -aoE '${lines}' | tail -n 1)
+      echo "$line" | grep -qE '${AT_WORK.join('|')}' || break
+      kill -CONT $pid
+      sleep 0.001
+    done
+    kill -9 $pid 2>/dev/null; :`,
+  );
+}
+
+async function onBoth({ a, b }: Pair, script: string): Promise<void> {
+  await Promise.all([a, b].map((host) => host.run('sh', ['-c', script])));
 }
 
 export async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise<() => Promise<void>> {

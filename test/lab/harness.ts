@@ -223,6 +223,20 @@ export function startDrayage(host: LabHost, ...args: string[]): ReturnType<LabHo
   return host.startInterruptible('drayage', args);
 }
 
+/**
+ * Starts a program without a terminal, for a shell in the host, as the process of that number: the next one has it,
+ * unless somebody else of the host starts one in between.
+ */
+export async function startAs(host: LabHost, pid: number, command: string, output = '/dev/null'): Promise<void> {
+  const script = `for turn in $(seq 100); do
+      echo ${pid - 1} >/proc/sys/kernel/ns_last_pid
+      setsid ${command} >${output} 2>&1 </dev/null &
+      [ $! = ${pid} ] && exit
+      kill -9 $!
+    done; exit 1`;
+  await host.run('sh', ['-c', script]);
+}
+
 /** Runs the docker command in a host; resolves to its trimmed output. */
 export async function docker(host: LabHost, ...args: string[]): Promise<string> {
   return (await host.run('docker', args)).stdout.trim();

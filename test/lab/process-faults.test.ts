@@ -1,12 +1,14 @@
 /** Never two, never none, for processes: what no engine keeps must be found again after a crash, too. */
 import { writeFile } from 'node:fs/promises';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { dirname } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
-import { agentLogs, migrateWith } from './faults.ts';
-import { brokenAt, Pair, until } from './harness.ts';
+import { agentLogs, killCriu, migrateWith } from './faults.ts';
+import { brokenAt, Pair, startAs, until } from './harness.ts';
 import { ANY_DOCKER } from './setup.ts';
 
 const HOME = '/srv/faults';
+const CRIU_CONFIG = '/etc/criu/default.conf';
 
 const POINTS = [
   { phase: 'prepare', afterMs: 0 },
@@ -26,7 +28,7 @@ type Fault = (pair: Pair, interrupt: () => Promise<void>) => Promise<undefined>;
 const FAULTS: Record<string, Fault> = {
   'the source agent is killed': (pair) => killAgent(pair.a),
   'the target agent is killed': (pair) => killAgent(pair.b),
-  'criu is killed': killCriu,
+  'criu is killed': (pair) => killCriu(pair, '[c]riu (dump|restore)'),
   'Ctrl-C': async (_, interrupt) => void (await interrupt()),
 };
 
@@ -35,6 +37,14 @@ let pid = 40_000;
 
 beforeAll(async () => {
   pair = await Pair.of(ANY_DOCKER);
+  // For killCriu.
+  for (const host of [pair.a, pair.b]) {
+    await host.run('mkdir', ['-p', dirname(CRIU_CONFIG)]);
+    await writeFile(host.path(CRIU_CONFIG), 'verbosity 4\n');
+  }
+});
+afterAll(async () => {
+  for (const host of [pair.a, pair.b]) await host.run('rm', [CRIU_CONFIG]);
 });
 afterEach(async () => {
   await pair.ready();
@@ -58,12 +68,19 @@ for (const [name, fault] of Object.entries(FAULTS)) {
   });
 }
 
+test('a workload that ends by itself meanwhile is told of', async () => {
+  pid += 100;
+  await startLoop(pair.a);
+  const kill: Fault = async ({ a }) => void (await a.run('sh', ['-c', `kill -9 ${pid}`]));
+  const result = await migrateWith(pair, { phase: 'prepare', afterMs: 0 }, kill, { workload: `process:${pid}` });
+  expect(result).toMatchObject({ outcome: 'undone', error: { code: 'WORKLOAD_ENDED' } });
+  await until('nothing is left', async () => (await left()).length === 0);
+});
+
 async function startLoop(host: LabHost): Promise<void> {
   await host.run('mkdir', ['-p', HOME]);
   await writeFile(host.path(`${HOME}/loop.sh`), 'i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done\n');
-  // The shell that is forked next is the one.
-  const start = `echo ${pid - 1} >/proc/sys/kernel/ns_last_pid; setsid sh ${HOME}/loop.sh >${HOME}/log 2>&1 </dev/null &`;
-  await host.run('sh', ['-c', start]);
+  await startAs(host, pid, `sh ${HOME}/loop.sh`, `${HOME}/log`);
   await until('it counts', async () => (await isRunning(host)) && (await numbers(host)).length > 2);
 }
 
@@ -109,9 +126,4 @@ async function isRunning(host: LabHost): Promise<boolean> {
 
 async function killAgent(host: LabHost): Promise<undefined> {
   await host.kill9('drayage-agent');
-}
-
-async function killCriu(both: Pair): Promise<undefined> {
-  const script = "kill -9 $(pgrep -o -f '[c]riu (dump|restore)') 2>/dev/null; :";
-  await Promise.all([both.a, both.b].map((host) => host.run('sh', ['-c', script])));
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { LabHost } from '../../lab/host.ts';
 import { ensurePrograms } from '../../lab/packages.ts';
 import { runner, type Started } from '../../src/exec/run.ts';
-import { brokenAt, codes, docker, forwards, Pair, until } from './harness.ts';
+import { brokenAt, codes, docker, forwards, Pair, startAs, until } from './harness.ts';
 import { ANY_DOCKER } from './setup.ts';
 
 const PROGRAMS = 'test/lab/programs';
@@ -290,7 +290,7 @@ describe('processes', () => {
     expect(moved.result).toMatchObject({ outcome: 'committed' });
     expect((await b.run('cat', [`${HOME}/loop.sh`])).stdout).toContain('0.1');
     // Its number is free no more.
-    await a.run('sh', ['-c', `echo ${pid - 1} >/proc/sys/kernel/ns_last_pid; setsid sleep 1000 >/dev/null 2>&1 &`]);
+    await startAs(a, pid, 'sleep 1000');
     expect(codes(await pair.migrate(b, `process:${pid}`))).toContain('PIDS_TAKEN');
     await kill(b, pid);
     await a.run('pkill', ['-x', 'sleep']);
@@ -359,7 +359,7 @@ describe('processes', () => {
         first.type(`sh ${HOME}/loop.sh\r`);
         pid = await pidOf(a, `sh ${HOME}/loop.sh`);
       }
-      await b.run('sh', ['-c', `echo ${pid - 1} >/proc/sys/kernel/ns_last_pid; setsid sleep 1000 >/dev/null 2>&1 &`]);
+      await startAs(b, pid, 'sleep 1000');
       expect(codes(await pair.migrate(a, `process:${pid}`))).toContain('PIDS_TAKEN');
       await pair.move(a, `process:${pid}`, '--pid-namespace');
       const there = await pidOf(b, `sh ${HOME}/loop.sh`);

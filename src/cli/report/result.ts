@@ -61,6 +61,8 @@ function headline(result: MigrationResult, story: Story, { style }: Look): strin
     case 'undone':
       if (isReplay)
         return `${style.yellow('↩')} undone: ${workload} was not rebuilt; the one on ${source} is as it was`;
+      if (result.error?.code === 'WORKLOAD_ENDED')
+        return `${style.red('✘')} undone, but ${workload} has ended on ${style.bold(source)}`;
       return `${style.yellow('↩')} undone: ${workload} ${goneBack(story)} ${style.bold(source)}${wasStopped(story) ? '' : ', nothing is lost'}`;
     case 'unknown':
       return `${style.red('?')} in doubt: ${workload} is held still on ${source} until it is known whether it runs on ${target}`;

@@ -32,7 +32,7 @@ export interface ArchiveTargetOptions {
 
 export class ArchiveTarget implements TargetPort {
   readonly oneWay = true;
-  readonly lost: Promise<unknown>;
+  readonly lost: Promise<DrayageError | undefined>;
   signal?: AbortSignal;
   readonly #options: ArchiveTargetOptions;
   readonly #writer: ArchiveWriter;
@@ -44,7 +44,7 @@ export class ArchiveTarget implements TargetPort {
 
   constructor(options: ArchiveTargetOptions) {
     this.#options = options;
-    this.lost = options.output.lost;
+    this.lost = options.output.lost.then(() => undefined);
     this.#writer = new ArchiveWriter(options.through?.stream ?? options.output.stream);
   }
 
