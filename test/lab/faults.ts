@@ -206,26 +206,22 @@ async function killRunc(pair: Pair): Promise<undefined> {
   await onBoth(pair, `kill -9 $(pgrep -o -f '[r]unc .*(checkpoint|restore)') 2>/dev/null; :`);
 }
 
-/** What its log says where its code is being put into a process or taken out of it, and then where that is over. */
-const AT_WORK = ['Parasite syscall_ip', 'Waiting for [0-9]+ to trap'];
-const OVER = ['switched to daemon mode', 'Dumping mm'];
-
 /**
  * The CRIU that a migration has started, on both hosts. Of several the oldest: tasks that it is restoring are its
  * children and bear its name until they are whole, and to kill one of those would be to kill the workload.
- * So would it be to kill a dump where its code comes into a process or leaves it (docs/decisions/0008-facts-learned.md): it
- * is let go on until that is over. Its log must tell (verbosity 4; runc sets it).
+ * So would it be to kill a dump that has a task make a system call (docs/decisions/0008-facts-learned.md). CRIU writes
+ * `syscall; int3` over the beginning of a page for it: while a task is there, or runs, CRIU is let go on.
  * @param pattern with brackets that keep it from finding the shell that looks for it
  */
 export async function killCriu(pair: Pair, pattern: string): Promise<undefined> {
-  const lines = [...AT_WORK, ...OVER].join('|');
   await onBoth(
     pair,
     `pid=$(pgrep -o -f '${pattern}') || exit 0
     for turn in $(seq 1000); do
       kill -STOP $pid 2>/dev/null || exit 0
-      line=$(cat /run/drayage/stage/*.source/work/dump.log 2>/dev/null | grep -aoE '${lines}' | tail -n 1)
-      echo "$line" | grep -qE '${AT_WORK.join('|')}' || break
+      for task in $(grep -lsE "^TracerPid:\\s+$pid$" /proc/[0-9]*/status); do
+        cat \${task%status}syscall
+      done 2>/dev/null | grep -qE 'running|00[0-3]$' || break
       kill -CONT $pid
       sleep 0.001
     done

@@ -1,14 +1,12 @@
 /** Never two, never none, for processes: what no engine keeps must be found again after a crash, too. */
 import { writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { agentLogs, killCriu, migrateWith } from './faults.ts';
 import { brokenAt, Pair, startAs, until } from './harness.ts';
 import { ANY_DOCKER } from './setup.ts';
 
 const HOME = '/srv/faults';
-const CRIU_CONFIG = '/etc/criu/default.conf';
 
 const POINTS = [
   { phase: 'prepare', afterMs: 0 },
@@ -37,14 +35,6 @@ let pid = 40_000;
 
 beforeAll(async () => {
   pair = await Pair.of(ANY_DOCKER);
-  // For killCriu.
-  for (const host of [pair.a, pair.b]) {
-    await host.run('mkdir', ['-p', dirname(CRIU_CONFIG)]);
-    await writeFile(host.path(CRIU_CONFIG), 'verbosity 4\n');
-  }
-});
-afterAll(async () => {
-  for (const host of [pair.a, pair.b]) await host.run('rm', [CRIU_CONFIG]);
 });
 afterEach(async () => {
   await pair.ready();
