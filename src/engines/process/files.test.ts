@@ -13,11 +13,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { runner } from '../../exec/run.ts';
+import { runner, start } from '../../exec/run.ts';
 import { compareContent, compareFiles, digestFiles } from './compare-files.ts';
+import { descendants } from './descendants.ts';
 import { noteLeft, stillLeft } from './left-files.ts';
-import { lookAgain, type UsedFile, usedFiles } from './used-files.ts';
+import { filesOfTree, lookAgain, type UsedFile, usedFiles } from './used-files.ts';
 
 const { signal } = new AbortController();
 let dir: string;
@@ -38,6 +40,20 @@ test('a process uses its executable, what it has mapped and open, and the direct
   expect(byPath.get(process.cwd())).toMatchObject({ kind: 'directory' });
   expect(used.some(({ path }) => path.includes('/libc.so') || path.includes('/ld-musl'))).toBe(true);
   expect(used.filter(({ path }) => /^\/(proc|sys|dev)\//.test(path))).toEqual([]);
+});
+
+test('what a tree starts for a moment only counts, too', async () => {
+  const tree = start('sh', ['-c', 'while :; do sleep 0.015; tail -f /dev/null --pid $$ & sleep 0.015; kill $!; done']);
+  const root = tree.pid ?? 0;
+  const isTail = (path: string): boolean => path.endsWith('/tail');
+  try {
+    while (descendants(root).size === 1) await sleep(1);
+    while ([...descendants(root).values()].some(isTail)) await sleep(1);
+    expect((await filesOfTree(root, signal)).map(({ path }) => path).filter(isTail)).toHaveLength(1);
+  } finally {
+    tree.kill('SIGKILL');
+    await tree.ended;
+  }
 });
 
 test('a file is the same by content and mode, whatever its times, unless it is being written', async () => {

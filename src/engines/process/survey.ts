@@ -14,7 +14,7 @@ import { outerPipes } from './outer-pipes.ts';
 import { restarterOf } from './restarter.ts';
 import { type OpenTerminal, outerTerminals, type SessionMember, type TerminalFacts } from './terminal.ts';
 import { type Candidate, findRoot, leaderless, topsOfTrees, treeOf } from './tree.ts';
-import { usedFiles } from './used-files.ts';
+import { filesOfTree, usedFiles } from './used-files.ts';
 
 /**
  * Facts of the tree below the process of that pid, or of the only one that is called so.
@@ -35,9 +35,9 @@ export async function surveyTree(
   const [{ processes, memoryBytes }, files, terminals, foreign, listening, pipes, taskIds, limits, restarter, command] =
     await Promise.all([
       surveyProcesses(tree, { run, signal }),
-      usedFiles(tree).then((used) =>
-        digests ? digestFiles(used, signal) : used.map((file) => ({ ...file, sha256: '' })),
-      ),
+      digests
+        ? filesOfTree(root.pid, signal).then((used) => digestFiles(used, signal))
+        : usedFiles(tree).then((used) => used.map((file) => ({ ...file, sha256: '' }))),
       terminalsOf(tree),
       foreignNamespaces(tree),
       listeningOf(tree, run, signal),

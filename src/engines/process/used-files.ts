@@ -1,9 +1,11 @@
 /** Which files of the host a tree of processes uses: what must be there, at the same paths, where it goes on. */
 import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Slice } from '../../exec/slice.ts';
 import { parseMounts } from '../../tools/proc.ts';
 import { remoteMounts } from '../processes/obstacles.ts';
+import { descendants } from './descendants.ts';
 
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
@@ -17,6 +19,31 @@ export interface UsedFile {
   mtimeMs: number;
   /** Open for writing, or mapped shared and writable: its last bytes are known only in the freeze. */
   isWritten: boolean;
+}
+
+const LOOKS = 10;
+const BETWEEN_LOOKS_MS = 20;
+
+/**
+ * The files of a tree that runs. What a program that it starts every now and then uses is seen only while that runs, and
+ * would have to be sent in the freeze otherwise: so while other processes, or programs, come they are looked at as well,
+ * for 200 ms at most.
+ */
+export async function filesOfTree(root: number, signal: AbortSignal): Promise<UsedFile[]> {
+  const found = new Map<string, UsedFile>();
+  let seen = new Map<number, string>();
+  for (let look = 0; look < LOOKS; look++) {
+    if (look > 0) await sleep(BETWEEN_LOOKS_MS, undefined, { signal });
+    const now = descendants(root);
+    const fresh = [...now].filter(([pid, program]) => seen.get(pid) !== program).map(([pid]) => pid);
+    if (fresh.length === 0) break;
+    for (const file of await usedFiles(fresh)) {
+      const isWritten = file.isWritten || found.get(file.path)?.isWritten === true;
+      found.set(file.path, { ...file, isWritten });
+    }
+    seen = now;
+  }
+  return inOrder(found.values());
 }
 
 /**
@@ -46,7 +73,11 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
       if (file !== undefined) found.set(path, file);
     }
   }
-  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return inOrder(found.values());
+}
+
+function inOrder(files: Iterable<UsedFile>): UsedFile[] {
+  return [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 /** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
