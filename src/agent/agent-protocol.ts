@@ -1,6 +1,7 @@
 /** Everything that an agent answers, with what goes in and what comes out; both are validated at the border. */
 import { z } from 'zod';
 import type { HostFacts, TreeQuestion, TreeSurroundings, WorkloadSummary } from '../engines/facts.ts';
+import { MOST_BYTES, MOST_FILES } from '../files/short-files.ts';
 import type { Manifest } from '../migration/archive/manifest.ts';
 import { HANDOVERS, type MigrationResult, STRATEGIES } from '../migration/events.ts';
 import type { Finding } from '../migration/finding.ts';
@@ -50,6 +51,11 @@ const usedFiles = z
     }),
   )
   .max(100_000);
+const shortFile = z.object({
+  path: z.string().max(4096),
+  ...{ mode: z.number().int(), uid: z.number().int(), gid: z.number().int(), mtimeMs: z.number() },
+  content: z.base64().max(Math.ceil((MOST_BYTES * 4) / 3) + 4),
+});
 const address = z.union([z.ipv4(), z.ipv6()]);
 const device = z.string().regex(/^[A-Za-z0-9_.@-]{1,15}$/);
 /** Is also part of a kernel parameter's name. */
@@ -343,6 +349,10 @@ export const agentProtocol = defineProtocol({
     'target.prune': {
       params: z.object({ id, key: text, listings: z.array(listing).max(100_000) }),
       result: z.object({ deleted: z.number(), missing: z.array(z.string()) }),
+    },
+    'target.rewrite': {
+      params: z.object({ id, key: text, files: z.array(shortFile).max(MOST_FILES) }),
+      result: z.object({ done: z.boolean() }),
     },
     'target.network': { params: nothing, result: z.custom<HostNetwork>() },
     'target.restore': {

@@ -258,6 +258,7 @@ export async function runAgent({ version, stateDir, runDir, log, signal }: Agent
     'target.settle': ({ id }) => targets.get(id).settle(),
     'target.create': ({ id }) => targets.get(id).create(),
     'target.begin': ({ id, ...start }) => targets.get(id).begin(start),
+    'target.rewrite': async ({ id, key, files }) => ({ done: await targets.get(id).rewrite(key, files) }),
     'target.prune': ({ id, key, listings }) => targets.get(id).prune(key, listings),
     'target.network': () => hostNetwork(run, machine),
     'target.restore': ({ id, traffic }) => targets.get(id).restore(traffic),

@@ -53,7 +53,7 @@ export function localTarget(targets: Targets, { hostFacts, surveyTree }: Surveys
     },
     outcome: (id) => targets.outcome(id),
     resolve: (id, keep) => targets.resolve(id, keep),
-    ...{ prune: no, network: no, repoint: no, inUse: no, path: no, start: no },
+    ...{ prune: no, rewrite: no, network: no, repoint: no, inUse: no, path: no, start: no },
     lost: NEVER,
     close: async () => {},
   };

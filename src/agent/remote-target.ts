@@ -41,6 +41,9 @@ export function remoteTarget(connection: Connection<AgentProtocol>): Target {
     prune(id, key, listings) {
       return connection.call('target.prune', { id, key, listings }, cancellable(this));
     },
+    async rewrite(id, key, files) {
+      return (await connection.call('target.rewrite', { id, key, files: [...files] }, cancellable(this))).done;
+    },
     network() {
       return connection.call('target.network', {}, cancellable(this));
     },

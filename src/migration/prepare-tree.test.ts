@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { UsedFile } from '../engines/process/used-files.ts';
-import { firstFiles, lastFiles, listingsWithout } from './prepare-tree.ts';
+import { canRewrite, firstFiles, lastFiles, listingsWithout } from './prepare-tree.ts';
 
 function file(path: string, more: Partial<UsedFile> = {}): UsedFile {
   const common = { kind: 'file', bytes: 1, mode: 0o644, uid: 0, gid: 0, mtimeMs: 1, isWritten: false } as const;
@@ -17,6 +17,14 @@ test('in it goes what may have changed since, and what was opened since', () => 
   const before = [file('/same'), file('/touched'), file('/log', { isWritten: true })];
   const now = [file('/same'), file('/touched', { mtimeMs: 2 }), file('/log', { isWritten: true }), file('/new')];
   expect(lastFiles(before, now).map(({ path }) => path)).toEqual(['/touched', '/log', '/new']);
+});
+
+test('content alone goes without rsync, where a file is one for itself and has been sent', () => {
+  const sent = [file('/log'), file('/two', { isShared: true }), file('/dir', { kind: 'directory' })];
+  expect(canRewrite(sent, [])).toBe(true);
+  expect(canRewrite(sent, [file('/log')])).toBe(true);
+  for (const other of [file('/new'), file('/two'), file('/log', { isShared: true }), file('/dir'), sent[2] as UsedFile])
+    expect(canRewrite(sent, [file('/log'), other]), other.path).toBe(false);
 });
 
 test('what was sent and is gone is left out of its directory, and nothing else', () => {

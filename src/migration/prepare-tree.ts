@@ -10,6 +10,7 @@ import { type BytePath, fromText, parentOf } from '../files/byte-path.ts';
 import { writeChanges } from '../files/packed.ts';
 import { packPaths } from '../files/packed-source.ts';
 import { ListedTransfer } from '../files/sender.ts';
+import { readShort } from '../files/short-files.ts';
 import type { Listing } from '../files/target.ts';
 import { beginTreeDump } from '../tools/criu-tree.ts';
 import type { StoredRelay } from '../traffic/relays.ts';
@@ -67,12 +68,15 @@ export async function prepareTree(
     const { there, gone } = await noLongerUsed(toSend, used);
     const changed = lastFiles(workload.files, [...used, ...there]);
     const listings = listingsWithout(gone, [...toSend, ...changed]);
-    if (last === undefined) m.bytes += await packFiles(m, changed, 'final', listings);
-    else if (changed.length === 0) last.abandon();
-    else m.bytes += (await last.send(changed.map(toRelative))).bytes;
-    if (last !== undefined && gone.length > 0) await m.target.prune(m.id, CARRIED, listings);
+    if (last === undefined) {
+      m.bytes += await packFiles(m, changed, 'final', listings);
+      return;
+    }
+    if (gone.length > 0) await m.target.prune(m.id, CARRIED, listings);
+    if (await rewrite(m, toSend, changed)) return last.abandon();
+    m.bytes += (await last.send(changed.map(toRelative))).bytes;
     // Puts them in place, while the dump goes on.
-    if (last !== undefined) await m.target.settle(m.id);
+    await m.target.settle(m.id);
   };
   return {
     facts: { ...facts, workload },
@@ -85,6 +89,14 @@ export async function prepareTree(
     ...(relay && { relay }),
     sync,
   };
+}
+
+/** @returns whether that was enough to bring the target up to date */
+async function rewrite(m: SourceMigration, sent: readonly UsedFile[], changed: readonly UsedFile[]): Promise<boolean> {
+  const short = canRewrite(sent, changed) ? readShort('', changed.map(toRelative)) : undefined;
+  if (short === undefined || !(await m.target.rewrite(m.id, CARRIED, short))) return false;
+  for (const { content } of short) m.bytes += Buffer.byteLength(content, 'base64');
+  return true;
 }
 
 function relayOf(m: SourceMigration, facts: Facts & { workload: ProcessTreeFacts }): StoredRelay | undefined {
@@ -106,6 +118,13 @@ export function lastFiles(before: readonly UsedFile[], now: readonly UsedFile[])
     const then = known.get(file.path);
     return file.isWritten || then === undefined || then.mtimeMs !== file.mtimeMs || then.bytes !== file.bytes;
   });
+}
+
+/** Pure: whether all that has changed is content of files that are there, and each is a file for itself. */
+export function canRewrite(sent: readonly UsedFile[], changed: readonly UsedFile[]): boolean {
+  const isAlone = ({ kind, isShared }: UsedFile): boolean => kind === 'file' && isShared !== true;
+  const there = new Set(sent.filter(isAlone).map(({ path }) => path));
+  return changed.every((file) => isAlone(file) && there.has(file.path));
 }
 
 /** Pure: for the directories of those that are gone, what is staged in them all the same. */

@@ -9,6 +9,7 @@
 import type { Duplex } from 'node:stream';
 import type { AnyWorkload, HostFacts, TreeQuestion, TreeSurroundings } from '../engines/facts.ts';
 import type { DrayageError } from '../errors.ts';
+import type { ShortFile } from '../files/short-files.ts';
 import type { Listing, PruneResult } from '../files/target.ts';
 import type { Network } from '../tools/ip-network.ts';
 import type { Flow, Hop, WorkloadAddress } from '../traffic/facts.ts';
@@ -110,6 +111,11 @@ export interface TargetPort {
   begin(id: string, start: { descriptors: string[] }): Promise<void>;
   /** What the frozen workload is made of, for whoever wants to know. */
   describe?(contents: Contents): Promise<void>;
+  /**
+   * Brings short files of a tree of the copy up to date, and puts all that has come in the freeze so far in place.
+   * @returns false, and nothing is done, where one of them has not come before
+   */
+  rewrite(id: string, key: string, files: readonly ShortFile[]): Promise<boolean>;
   /** Deletes from a tree of the copy what is not listed, and tells what is listed and missing. */
   prune(id: string, key: string, listings: Listing[]): Promise<PruneResult>;
   /** Devices, addresses and routes of the host. */

@@ -16,9 +16,11 @@ import { TreeCopy } from '../engines/process/tree-copy.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
 import { applyChanges, unpackTree } from '../files/packed.ts';
+import { rewriteShort, type ShortFile } from '../files/short-files.ts';
 import { type Listing, type PruneResult, pruneTree, receiveTree } from '../files/target.ts';
 import { receiveImages } from '../memory/receive.ts';
 import { TouchedMemory } from '../memory/touch.ts';
+import { readyBreakpoints } from '../tools/breakpoints.ts';
 import { Docker } from '../tools/docker.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { readNetwork } from '../tools/ip-network.ts';
@@ -158,8 +160,12 @@ export class TargetSession {
     this.#check();
     // What comes after the begin comes in the freeze.
     if (this.#rendezvous === undefined) return;
+    await this.#complete();
+  }
+
+  #complete(): Promise<void> {
     this.#completing ??= this.#trace.step('complete files', () => this.#maker.complete(this.#abort.signal));
-    await this.#completing;
+    return this.#completing;
   }
 
   create(): Promise<CreatedCopy> {
@@ -231,10 +237,28 @@ export class TargetSession {
     this.#rendezvous = rendezvous;
     this.#started = started;
     await this.#reach('waiting');
+    const criuPath = this.#host.criu?.path ?? '/usr/sbin/criu';
+    await this.#trace.step('ready breakpoints', () =>
+      readyBreakpoints({ run: this.#run, criuPath, dir: join(STAGE_DIR, this.id) }),
+    );
   }
 
   prune(key: string, listings: Listing[]): Promise<PruneResult> {
     return pruneTree({ root: this.#root(key).final, listings, signal: this.#abort.signal });
+  }
+
+  rewrite(key: string, files: readonly ShortFile[]): Promise<boolean> {
+    return this.#step(() => this.#rewrite(key, files));
+  }
+
+  async #rewrite(key: string, files: readonly ShortFile[]): Promise<boolean> {
+    this.#check();
+    if (this.#rendezvous === undefined) throw new DrayageError('PROTOCOL', 'The source skipped a step: nothing waits.');
+    if (!rewriteShort(this.#root(key).final, files)) return false;
+    // What might have come by a stream has come: rsync takes 100 ms to end where its other end has gone.
+    this.#inflight.clear();
+    await this.#complete();
+    return true;
   }
 
   restore(traffic?: ArrivingTraffic): Promise<void> {

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   closeSync,
+  linkSync,
   mkdtempSync,
   openSync,
   readSync,
@@ -32,11 +33,13 @@ test('a process uses its executable, what it has mapped and open, and the direct
   const [reads, writes] = ['reads', 'writes'].map((name) => join(dir, name)) as [string, string];
   writeFileSync(reads, '');
   const fds = [openSync(reads, 'r'), openSync(writes, 'a')];
+  linkSync(reads, join(dir, 'other name'));
   const used = await usedFiles([process.pid]);
   for (const fd of fds) closeSync(fd);
   const byPath = new Map(used.map((file) => [file.path, file]));
-  expect(byPath.get(reads)).toMatchObject({ kind: 'file', isWritten: false });
+  expect(byPath.get(reads)).toMatchObject({ kind: 'file', isWritten: false, isShared: true });
   expect(byPath.get(writes)).toMatchObject({ kind: 'file', isWritten: true });
+  expect(byPath.get(writes)).not.toHaveProperty('isShared');
   expect(byPath.get(process.cwd())).toMatchObject({ kind: 'directory' });
   expect(used.some(({ path }) => path.includes('/libc.so') || path.includes('/ld-musl'))).toBe(true);
   expect(used.filter(({ path }) => /^\/(proc|sys|dev)\//.test(path))).toEqual([]);

@@ -97,6 +97,22 @@ describe.each([
     expect(existsSync(path)).toBe(false);
   });
 
+  check('what was written to where it is staged is brought up to date, and no program started', async () => {
+    const path = staged('log', 'first');
+    await place();
+    const at = join(stage, TREE, path);
+    for (const content of ['first, and second', 'f', '']) {
+      writeFileSync(at, content);
+      chmodSync(at, 0o640);
+      utimesSync(at, 7, 7);
+      await place({ run: () => Promise.reject(new Error('A program was started.')) });
+      expect(readFileSync(path, 'utf8')).toBe(content);
+      expect(statSync(path)).toMatchObject({ mode: 0o100640, mtimeMs: 7000 });
+    }
+    await takeBackFiles(stage);
+    expect(existsSync(path)).toBe(false);
+  });
+
   check('what is not staged any more is taken back, and what it replaced is there again', async () => {
     const [gone, kept, other] = [staged('gone', 'new'), staged('kept', 'new'), staged('other', 'new')];
     writeFileSync(kept, 'old');

@@ -9,6 +9,7 @@ import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
+import { MOST_BYTES, overwriteWith } from '../../files/short-files.ts';
 import { compareContent } from './compare-files.ts';
 import { stillLeft } from './left-files.ts';
 import { atPlace, nameOf, openParent } from './open-parent.ts';
@@ -31,6 +32,15 @@ interface Step {
   isKnown: boolean;
 }
 
+interface Stale {
+  from: string;
+  path: string;
+  /** Of what is there. */
+  inode: string;
+  /** The staged file is the one that it was copied from, written to since. */
+  isRewritten: boolean;
+}
+
 /**
  * To be called again when files have been staged anew, in the freeze: brings those up to date, and takes back what is not
  * staged any more. What is there already needs no new record, which can take a disk more than 100 ms.
@@ -44,7 +54,7 @@ export async function placeFiles({ stage, run, mayReplace, signal }: PlaceOption
   const left = await stillLeft(paths);
   const directories = new Set<string>();
   const steps: Step[] = [];
-  const stale: { from: string; path: string; inode: string }[] = [];
+  const stale: Stale[] = [];
   for (const path of paths) {
     for (const missing of missingParents(path)) directories.add(missing);
     const from = join(tree, path);
@@ -58,7 +68,7 @@ export async function placeFiles({ stage, run, mayReplace, signal }: PlaceOption
     const isOurs = found === staged || (found !== undefined && known?.inodes.includes(found) === true);
     if (isOurs && (found === staged || known?.copyOf === versionOf(from))) continue;
     if (isOurs && found !== undefined && isPlainCopy(known) && lstatSync(from).isFile()) {
-      stale.push({ from, path, inode: found });
+      stale.push({ from, path, inode: found, isRewritten: known.copyOf.startsWith(`${staged}:`) });
       continue;
     }
     const isOther = found !== undefined && !isOurs;
@@ -109,7 +119,7 @@ function isDirectory(path: string): boolean {
 }
 
 /** From another file system to where nothing was before: nobody but the processes to come uses it. */
-function isPlainCopy(placed: Placed | undefined): boolean {
+function isPlainCopy(placed: Placed | undefined): placed is Placed & { copyOf: string } {
   return placed?.copyOf !== undefined && placed.kept === undefined;
 }
 
@@ -152,15 +162,14 @@ function putInPlace({ placed: { path, draft, kept }, isNew }: Step): void {
 }
 
 /** Into the file that is there, so that its inode stays the one that is written down. */
-async function copyAgain(
-  { from, path, inode }: { from: string; path: string; inode: string },
-  run: Run,
-): Promise<void> {
+async function copyAgain({ from, path, inode, isRewritten }: Stale, run: Run): Promise<void> {
   using parent = openParent(path);
   const { O_WRONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   await using file = await open(parent.directory.at(nameOf(path)), O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
   const { dev, ino } = await file.stat({ bigint: true });
   if (`${dev}:${ino}` !== inode) throw differs(path);
+  const stats = lstatSync(from);
+  if (isRewritten && stats.size <= MOST_BYTES) return overwriteWith(file.fd, from, stats);
   await run('cp', ['--archive', '--no-target-directory', '--', from, `/proc/${process.pid}/fd/${file.fd}`]);
 }
 

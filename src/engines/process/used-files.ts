@@ -19,6 +19,8 @@ export interface UsedFile {
   mtimeMs: number;
   /** Open for writing, or mapped shared and writable: its last bytes are known only in the freeze. */
   isWritten: boolean;
+  /** Has several names, or lies with somebody else, who may be away when it is read. */
+  isShared?: true;
 }
 
 const LOOKS = 10;
@@ -70,7 +72,7 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
       // Without a name it goes into the memory images (criu/files-reg.c, ghosts).
       if (stats === undefined || stats.nlink === 0) continue;
       const file = describe(path, stats, isWritten);
-      if (file !== undefined) found.set(path, file);
+      if (file !== undefined) found.set(path, isRemote ? { ...file, isShared: true } : file);
     }
   }
   return inOrder(found.values());
@@ -81,9 +83,10 @@ function inOrder(files: Iterable<UsedFile>): UsedFile[] {
 }
 
 /** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
-export async function lookAgain({ path, isWritten }: UsedFile): Promise<UsedFile | undefined> {
+export async function lookAgain({ path, isWritten, isShared }: UsedFile): Promise<UsedFile | undefined> {
   const stats = await lstat(path).catch(() => undefined);
-  return stats && describe(path, stats, isWritten);
+  const file = stats && describe(path, stats, isWritten);
+  return file && isShared ? { ...file, isShared } : file;
 }
 
 /** A file by the name that the kernel knows, and by a link that leads to it whatever has become of the name. */
@@ -144,7 +147,8 @@ function describe(path: string, stats: Stats, isWritten: boolean): UsedFile | un
   if (stats.isDirectory()) return { ...common, kind: 'directory', bytes: 0, isWritten: false };
   // What is in it goes into the memory images (criu/fifo.c, dump_one_fifo).
   if (stats.isFIFO()) return { ...common, kind: 'fifo', bytes: 0, isWritten: false };
-  return stats.isFile() ? { ...common, kind: 'file', bytes: size, isWritten } : undefined;
+  if (!stats.isFile()) return undefined;
+  return { ...common, kind: 'file', bytes: size, isWritten, ...(stats.nlink > 1 && { isShared: true }) };
 }
 
 /** Whatever may vanish while it is looked at. */

@@ -13,7 +13,18 @@ export function archiveOutcome(path: string): TargetPort {
   };
   return {
     oneWay: true,
-    ...{ survey: no, open: no, channel: no, settle: no, create: no, begin: no, prune: no, network: no, repoint: no },
+    ...{
+      survey: no,
+      open: no,
+      channel: no,
+      settle: no,
+      create: no,
+      begin: no,
+      prune: no,
+      rewrite: no,
+      network: no,
+      repoint: no,
+    },
     ...{ inUse: no, path: no, surveyTree: no, start: no, restore: no, commit: no, release: no, abort: no },
     outcome: () => outcomeOf(path),
     resolve: async () => {},

@@ -171,6 +171,10 @@ export class ArchiveTarget implements TargetPort {
     throw noAnswer('prune');
   }
 
+  rewrite(): Promise<never> {
+    throw noAnswer('rewrite');
+  }
+
   network(): Promise<never> {
     throw noAnswer('network');
   }

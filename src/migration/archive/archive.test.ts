@@ -440,6 +440,10 @@ class FakeTarget implements TargetPort {
     throw new Error('never');
   }
 
+  rewrite(): Promise<never> {
+    throw new Error('never');
+  }
+
   network(): Promise<never> {
     throw new Error('never');
   }
