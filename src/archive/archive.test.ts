@@ -44,6 +44,24 @@ describe('an archive', () => {
     );
   });
 
+  it('leaves what it has written alone until that is taken', async () => {
+    const written: Buffer[] = [];
+    const slow = new Writable({
+      highWaterMark: 1 << 20,
+      write: (piece: Buffer, _encoding, done) =>
+        setTimeout(() => {
+          written.push(Buffer.from(piece));
+          done();
+        }, 1),
+    });
+    const writer = new ArchiveWriter(slow, { keepsNothing: true });
+    const contents = [randomBytes(6 * CHUNK + 1), Buffer.alloc(5 * CHUNK, 'text '), randomBytes(3 * CHUNK)];
+    await Promise.all(contents.map((content, i) => put(writer.stream(`0${i}-memory`), content, 300_000)));
+    await writer.finish();
+    const { streams } = await collect(Buffer.concat(written));
+    expect(contents.map((content, i) => streams.get(`0${i}-memory`)?.equals(content))).toEqual([true, true, true]);
+  });
+
   it('takes no more than some pieces while its file takes nothing', async () => {
     const writer = new ArchiveWriter(new Writable({ write() {} }));
     const stream = writer.stream('01-memory');

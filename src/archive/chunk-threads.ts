@@ -20,11 +20,14 @@ export type Refusal = 'digest' | 'content';
 interface Answer {
   id: number;
   bytes?: Uint8Array;
+  /** Of the packed piece, where that is in the memory that was given for it. */
+  length?: number;
   digest?: string;
-  /** Memory of the caller's, given back. */
-  raw?: ArrayBuffer;
   refused?: Refusal;
 }
+
+/** Bytes of memory for a piece, packed: what does not get shorter becomes a little longer. */
+export const PACKED = CHUNK + (64 << 10);
 
 /** Bytes of a piece that is done sooner than handed to a thread. */
 const SMALL = 64 << 10;
@@ -46,23 +49,30 @@ export class ChunkThreads implements Disposable {
   readonly #jobs = new Map<number, Job>();
   #last = 0;
 
-  /** Takes the whole of `memory`, and gives it back: it is out of reach meanwhile. */
-  async pack(memory: ArrayBuffer, length: number): Promise<Packed & { memory: ArrayBuffer }> {
+  /**
+   * Memory is shared and used again: with 4 MiB more for every piece the agent did little but collect its garbage.
+   * @param into of PACKED bytes; what comes of it is in there, or in memory of its own
+   */
+  async pack(piece: SharedArrayBuffer, length: number, into: SharedArrayBuffer): Promise<Packed> {
     if (length < SMALL) {
-      const packed = zstdCompressSync(new Uint8Array(memory, 0, length), { ...OPTIONS.pack, chunkSize: 2 * SMALL });
-      return { bytes: packed, digest: hash('sha256', packed), memory };
+      const packed = zstdCompressSync(new Uint8Array(piece, 0, length), { ...OPTIONS.pack, chunkSize: 2 * SMALL });
+      return { bytes: packed, digest: hash('sha256', packed) };
     }
-    const { bytes, digest, raw } = await this.#do({ kind: 'pack', raw: memory, length }, [memory]);
-    return { bytes: bufferOf(bytes), digest: digest as string, memory: raw as ArrayBuffer };
+    const { length: packed, digest } = await this.#do({ kind: 'pack', raw: piece, length, into });
+    return { bytes: Buffer.from(into, 0, packed), digest: digest as string };
   }
 
   /**
-   * Checks a piece, and decompresses it where it is wanted; takes the memory that it is in.
+   * Checks a piece, and decompresses it where it is wanted.
    * @returns undefined where it was not wanted
    */
-  async open(stored: Buffer<ArrayBuffer>, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
+  async open(
+    stored: Buffer<SharedArrayBuffer>,
+    digest: string,
+    wanted: boolean,
+  ): Promise<Buffer | undefined | Refusal> {
     if (stored.length < SMALL) return openHere(stored, digest, wanted);
-    const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted }, [stored.buffer]);
+    const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted });
     return refused ?? (wanted ? bufferOf(bytes) : undefined);
   }
 
@@ -72,13 +82,13 @@ export class ChunkThreads implements Disposable {
     this.#fail(new Error('The archive is not worked on any more.'));
   }
 
-  #do(task: object, transfer: ArrayBuffer[]): Promise<Answer> {
+  #do(task: object): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const id = ++this.#last;
       this.#jobs.set(id, { resolve, reject });
       const thread = this.#thread(id);
       thread.ref();
-      thread.postMessage({ id, ...task }, transfer);
+      thread.postMessage({ id, ...task });
     });
   }
 
@@ -125,9 +135,7 @@ function bufferOf(bytes: Uint8Array | undefined): Buffer {
 
 /** `chunkSize` is room for all that comes of a piece: in Node's 16 KiB at a time it takes three times as long. */
 const OPTIONS = {
-  pack: packing(1, CHUNK + (64 << 10)),
-  /** For what is no shorter afterwards: it is not searched for what repeats. */
-  packDense: packing(-100, CHUNK + (64 << 10)),
+  pack: packing(1, PACKED),
   /** Whether a piece is such is told by so many samples of so many bytes. */
   samples: { count: 8, bytes: 8 << 10, ...packing(1, 128 << 10) },
   open: { chunkSize: CHUNK, maxOutputLength: CHUNK },
@@ -152,11 +160,33 @@ function isDense(piece) {
   return zstdCompressSync(sample, samples).length > 0.98 * sample.length;
 }
 const whole = ({ buffer, byteLength }) => byteLength > 65536 ? [buffer] : [];
-parentPort.on('message', ({ id, kind, raw, length, stored, digest, wanted }) => {
+// A frame of blocks as they are (RFC 8878, 3.1.1: its length in four bytes, no checksum): what does not get shorter is
+// not searched for what repeats.
+const RAW_BLOCK = 128 << 10;
+function frame(piece, into) {
+  into.writeUInt32LE(0xfd2fb528, 0);
+  into.writeUInt8(0xa0, 4);
+  into.writeUInt32LE(piece.length, 5);
+  let at = 9;
+  for (let from = 0; from < piece.length; from += RAW_BLOCK) {
+    const block = piece.subarray(from, from + RAW_BLOCK);
+    const isLast = from + block.length === piece.length;
+    into.writeUIntLE(block.length * 8 + (isLast ? 1 : 0), at, 3);
+    into.set(block, at + 3);
+    at += 3 + block.length;
+  }
+  return at;
+}
+function pack(piece, into) {
+  if (isDense(piece)) return frame(piece, into);
+  const bytes = zstdCompressSync(piece, workerData.pack);
+  into.set(bytes);
+  return bytes.length;
+}
+parentPort.on('message', ({ id, kind, raw, length, into, stored, digest, wanted }) => {
   if (kind === 'pack') {
-    const piece = new Uint8Array(raw, 0, length);
-    const bytes = zstdCompressSync(piece, isDense(piece) ? workerData.packDense : workerData.pack);
-    parentPort.postMessage({ id, bytes, digest: hash('sha256', bytes), raw }, [raw, ...whole(bytes)]);
+    const packed = pack(new Uint8Array(raw, 0, length), Buffer.from(into));
+    parentPort.postMessage({ id, length: packed, digest: hash('sha256', Buffer.from(into, 0, packed)) });
     return;
   }
   if (hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });

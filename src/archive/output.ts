@@ -7,6 +7,8 @@ import { directStream } from './direct-file.ts';
 
 export interface ArchiveOutput {
   readonly stream: Writable;
+  /** What was written to it is its own to use again once `stream` has called back. */
+  readonly keepsNothing?: true;
   /**
    * All has been written to `stream`, and that has ended: on disk, or with whoever reads, when it resolves.
    */
@@ -45,6 +47,7 @@ export async function fileOutput(path: string): Promise<ArchiveOutput> {
   };
   return {
     stream,
+    keepsNothing: true,
     commit: async () => {
       try {
         await file.sync();

@@ -1,7 +1,7 @@
 /** Reads an archive from its start to its seal, each entry checked before it is handed on. */
 import { extract } from 'tar-stream';
 import { DrayageError } from '../errors.ts';
-import { ChunkThreads } from './chunk-threads.ts';
+import { ChunkThreads, PACKED } from './chunk-threads.ts';
 import { damaged, MAGIC, MAX_ENTRY, parseName } from './layout.ts';
 import { unsealed } from './seal.ts';
 import { digestOf } from './writer.ts';
@@ -29,13 +29,17 @@ export async function* readArchive(
 ): AsyncGenerator<Entry, void, undefined> {
   const order = new ChunkOrder();
   using threads = new ChunkThreads();
+  const spare: SharedArrayBuffer[] = [];
   const ahead: Promise<Entry>[] = [];
-  for await (const { name, digest, bytes } of stored(input)) {
+  for await (const { name, digest, bytes } of stored(input, spare)) {
     const parsed = parseName(name);
     if (parsed.kind === 'chunk') order.check(parsed);
     const wanted = parsed.kind === 'document' || wants(parsed.stream);
     const entry = open({ name: parsed, bytes, digest, wanted }, threads);
-    entry.catch(() => {});
+    const free = (): void => {
+      if (bytes.buffer.byteLength === PACKED) spare.push(bytes.buffer);
+    };
+    entry.then(free, () => {});
     ahead.push(entry);
     if (ahead.length > AHEAD) yield (await ahead.shift()) as Entry;
   }
@@ -68,11 +72,15 @@ function otherDigest(name: string): DrayageError {
 interface Stored {
   name: string;
   digest: string;
-  /** In memory of its own. */
-  bytes: Buffer<ArrayBuffer>;
+  /** In memory of its own, as much as for any piece where that is enough. */
+  bytes: Buffer<SharedArrayBuffer>;
 }
 
-async function* stored(input: AsyncIterable<Buffer>): AsyncGenerator<Stored, void, undefined> {
+/** @param spare memory to be used again, see ChunkThreads.pack */
+async function* stored(
+  input: AsyncIterable<Buffer>,
+  spare: SharedArrayBuffer[],
+): AsyncGenerator<Stored, void, undefined> {
   const tar = extract();
   const fed = feed(input, tar);
   fed.catch((error: Error) => tar.destroy(error));
@@ -81,7 +89,8 @@ async function* stored(input: AsyncIterable<Buffer>): AsyncGenerator<Stored, voi
     for await (const entry of tar) {
       const { name, size = 0, pax } = entry.header;
       if (size > MAX_ENTRY) throw damaged(`its entry ${JSON.stringify(name)} says that it has ${size} bytes`);
-      const bytes = Buffer.allocUnsafeSlow(size);
+      const memory = size > PACKED ? undefined : spare.pop();
+      const bytes = Buffer.from(memory ?? new SharedArrayBuffer(Math.max(size, PACKED)), 0, size);
       let filled = 0;
       for await (const piece of entry) filled += (piece as Buffer).copy(bytes, filled);
       if (isFirst && name !== MAGIC) throw damaged('its first entry is another');

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { Writable } from 'node:stream';
 import { type Pack, pack } from 'tar-stream';
-import { AT_ONCE, ChunkThreads, type Packed } from './chunk-threads.ts';
+import { AT_ONCE, ChunkThreads, PACKED, type Packed } from './chunk-threads.ts';
 import { CHUNK, chunkName, MAGIC, README, sealOf } from './layout.ts';
 import { Skeleton } from './skeleton.ts';
 
@@ -23,12 +23,20 @@ export class ArchiveWriter {
   #busy = 0;
   readonly #waiting: (() => void)[] = [];
   /** Used again: memory that is touched for the first time is slow. */
-  readonly #memories: ArrayBuffer[] = [];
+  readonly #pieces: SharedArrayBuffer[] = [];
+  readonly #packed: SharedArrayBuffer[] = [];
+  /** Packed pieces on their way into `out`, by their memory. */
+  readonly #leaving = new Map<ArrayBufferLike, { left: number; gone: () => void }>();
+  readonly #keepsNothing: boolean;
   readonly #threads = new ChunkThreads();
 
-  /** @param out is ended by `finish`, and destroyed by `destroy`. */
-  constructor(out: Writable) {
+  /**
+   * @param out is ended by `finish`, and destroyed by `destroy`
+   * @param options.keepsNothing `out` has no use for what was written to it once it has called back
+   */
+  constructor(out: Writable, { keepsNothing = false } = {}) {
     this.#out = out;
+    this.#keepsNothing = keepsNothing;
     out.on('error', (error) => this.#fail(error));
     this.#written = this.#drain();
     this.#written.catch((error: unknown) => this.#fail(error));
@@ -45,19 +53,24 @@ export class ArchiveWriter {
   stream(name: string): Writable {
     let filled = 0;
     let number = 0;
-    let memory: ArrayBuffer | undefined;
+    let memory: SharedArrayBuffer | undefined;
     const send = async (last: boolean): Promise<void> => {
       const [whole, length] = [memory ?? this.#memory(), filled];
       memory = undefined;
       filled = 0;
       await this.#slot();
-      const packed = this.#threads.pack(whole, length).then(({ memory: used, ...rest }) => {
-        this.#memories.push(used);
-        return rest;
+      const into = this.#packed.pop() ?? new SharedArrayBuffer(PACKED);
+      const packed = this.#threads.pack(whole, length, into).then((piece) => {
+        this.#pieces.push(whole);
+        return piece;
       });
       // Not before it is written: what is packed sooner than the file takes it would fill the memory.
       const written = this.#enqueue(chunkName(name, number++, last), packed);
-      void written.catch(() => {}).then(() => this.#free());
+      const free = (): void => {
+        this.#packed.push(into);
+        this.#free();
+      };
+      void written.then(({ gone }) => gone).then(free, free);
     };
     const take = async (piece: Buffer): Promise<void> => {
       for (let at = 0; at < piece.length; ) {
@@ -102,25 +115,47 @@ export class ArchiveWriter {
     this.#out.destroy();
   }
 
-  #enqueue(name: string, packed: Promise<Packed>): Promise<void> {
+  /** Resolves when it is on its way, to what resolves when its memory may be used again. */
+  #enqueue(name: string, packed: Promise<Packed>): Promise<{ gone: Promise<void> }> {
     const written = this.#tail.then(async () => {
       const { bytes, digest } = await packed;
       this.#check();
+      const gone = this.#leave(bytes);
       const header = { ...plain(name), size: bytes.length, pax: { comment: `sha256:${digest}` } };
       await new Promise<void>((resolve, reject) => {
         this.#tar.entry(header, bytes, (error) => (error ? reject(error) : resolve()));
       });
+      return { gone };
     });
     packed.catch(() => {});
-    this.#tail = written.catch((error: unknown) => this.#fail(error));
+    this.#tail = written.then(
+      () => {},
+      (error: unknown) => this.#fail(error),
+    );
     return written;
+  }
+
+  #leave({ buffer, length }: Buffer): Promise<void> {
+    if (!(buffer instanceof SharedArrayBuffer)) return Promise.resolve();
+    return new Promise((gone) => this.#leaving.set(buffer, { left: length, gone }));
+  }
+
+  #left({ buffer, length }: Buffer): void {
+    const leaving = this.#leaving.get(buffer);
+    if (leaving === undefined) return;
+    leaving.left -= length;
+    if (leaving.left > 0) return;
+    this.#leaving.delete(buffer);
+    leaving.gone();
   }
 
   async #drain(): Promise<void> {
     for await (const piece of this.#tar as unknown as AsyncIterable<Buffer>) {
       this.#skeleton.update(piece);
       this.bytes += piece.length;
-      if (this.#out.write(piece) || this.#failed !== undefined) continue;
+      const given = this.#keepsNothing ? piece : Buffer.from(piece);
+      const hasRoom = this.#out.write(given, () => this.#left(piece));
+      if (hasRoom || this.#failed !== undefined) continue;
       await new Promise<void>((resolve) => {
         const go = () => {
           this.#out.off('drain', go).off('close', go);
@@ -133,8 +168,8 @@ export class ArchiveWriter {
     this.#check();
   }
 
-  #memory(): ArrayBuffer {
-    return this.#memories.pop() ?? new ArrayBuffer(CHUNK);
+  #memory(): SharedArrayBuffer {
+    return this.#pieces.pop() ?? new SharedArrayBuffer(CHUNK);
   }
 
   async #slot(): Promise<void> {
@@ -154,6 +189,7 @@ export class ArchiveWriter {
     if (this.#failed !== undefined) return;
     this.#failed = error ?? new Error('The archive is not written on.');
     this.#tar.destroy();
+    for (const { gone } of this.#leaving.values()) gone();
   }
 
   #check(): void {

@@ -5,7 +5,6 @@ import type { AnyWorkload } from '../engines/facts.ts';
 import { isFrozen, thaw } from '../engines/freezer.ts';
 import { freezeStill } from '../engines/processes/still.ts';
 import { DrayageError } from '../errors.ts';
-import { readyBreakpoints } from '../tools/breakpoints.ts';
 import type { Checkpoint } from '../tools/checkpoint.ts';
 import { holdAddresses, silenceAddresses } from './address-handover.ts';
 import { allOf } from './all-of.ts';
@@ -26,12 +25,10 @@ export interface Frozen {
 /** From here on the workload stands still. */
 export async function freezeWorkload(
   m: SourceMigration,
-  { facts, started, handover, addresses, relay }: Prepared,
+  { facts, handover, addresses, relay }: Prepared,
   undo: UndoStack,
 ): Promise<Frozen> {
   const { cgroupPath } = facts.workload;
-  const criuPath = facts.source.criu?.path ?? '/usr/sbin/criu';
-  await m.trace.step('ready breakpoints', () => readyBreakpoints({ run: m.run, criuPath, dir: started.stage }));
   // On disk before the freeze, for a recovery; and before the hold, for it takes its time.
   await m.journal.append({ type: 'state', state: 'frozen' });
   await m.trace.step('hold traffic', () =>

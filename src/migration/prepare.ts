@@ -9,6 +9,7 @@ import { isTree, type WorkloadFacts } from '../engines/facts.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
+import { readyBreakpoints } from '../tools/breakpoints.ts';
 import type { ContainerInspect } from '../tools/docker-types.ts';
 import { beginCheckpoint, externalDescriptors } from '../tools/runc.ts';
 import { prepareAddresses } from './address-handover.ts';
@@ -38,11 +39,16 @@ export interface Logs {
 }
 
 /** All that can be done while the workload runs: at the end the target waits for the memory images. */
-export function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Prepared> {
-  const { workload } = facts;
-  return isTree(workload)
-    ? prepareTree(m, { ...facts, workload }, undo)
-    : prepareContainer(m, { ...facts, workload }, undo);
+export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack): Promise<Prepared> {
+  const { workload, source } = facts;
+  const prepared = isTree(workload)
+    ? await prepareTree(m, { ...facts, workload }, undo)
+    : await prepareContainer(m, { ...facts, workload }, undo);
+  const { stage: dir } = prepared.started;
+  const criuPath = source.criu?.path ?? '/usr/sbin/criu';
+  // Last, since they are ready for a second only.
+  await m.trace.step('ready breakpoints', () => readyBreakpoints({ run: m.run, criuPath, dir }));
+  return prepared;
 }
 
 async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo: UndoStack): Promise<Prepared> {

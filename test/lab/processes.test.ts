@@ -415,8 +415,9 @@ describe('processes', () => {
       'mv /usr/sbin/criu /usr/sbin/criu.kept; printf \'#!/bin/sh\\n[ "$1" != restore ] || exit 1\\nexec /usr/sbin/criu.kept "$@"\\n\' >/usr/sbin/criu; chmod 755 /usr/sbin/criu',
     ]);
     try {
-      const { result } = await pair.migrate(a, `process:${pid}`);
-      expect(result).toMatchObject({ outcome: 'undone', error: { code: 'RESTORE_FAILED' } });
+      const { result, events } = await pair.migrate(a, `process:${pid}`);
+      const undone = { outcome: 'undone', error: { code: 'RESTORE_FAILED' } };
+      expect(result, JSON.stringify(events)).toMatchObject(undone);
     } finally {
       await b.run('mv', ['/usr/sbin/criu.kept', '/usr/sbin/criu']);
     }

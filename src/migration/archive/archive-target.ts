@@ -45,7 +45,10 @@ export class ArchiveTarget implements TargetPort {
   constructor(options: ArchiveTargetOptions) {
     this.#options = options;
     this.lost = options.output.lost.then(() => undefined);
-    this.#writer = new ArchiveWriter(options.through?.stream ?? options.output.stream);
+    const { output, through } = options;
+    this.#writer = new ArchiveWriter(through?.stream ?? output.stream, {
+      keepsNothing: through === undefined && output.keepsNothing === true,
+    });
   }
 
   async survey(): Promise<HostFacts> {
