@@ -1,7 +1,8 @@
 /**
  * Files that go in one message of the agents, such as logs: rsync and cp(1) take two processors 20 ms for the last bytes
- * of one, which in a freeze are taken from the dump. Only what was sent before is brought up to date so, in place: what
- * else it has, such as extended attributes, it has from the first pass.
+ * of one, which in a freeze are taken from the dump. Only what was sent before is brought up to date so, in place. What
+ * else it has, such as extended attributes, it has from the first pass; and Node sets times to a quarter of a
+ * microsecond only.
  */
 import {
   closeSync,
@@ -31,7 +32,7 @@ export const MOST_BYTES = 1 << 20;
 
 const { O_RDONLY, O_WRONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
-/** @returns undefined where one of them is not short, has other names as well or is no file any more. */
+/** @returns undefined where one of them is not short, was not only written to, has other names or is no file any more. */
 export function readShort(root: string, paths: readonly BytePath[]): ShortFile[] | undefined {
   if (paths.length > MOST_FILES) return undefined;
   const files: ShortFile[] = [];
@@ -57,6 +58,9 @@ function readOne(path: BytePath, mostBytes: number): { content: Buffer; stats: S
   try {
     const stats = fstatSync(fd);
     if (!stats.isFile() || stats.nlink !== 1 || stats.size > mostBytes) return undefined;
+    // What was done to it last was not a write: it may have other attributes, which this does not carry.
+    const { ctimeNs, mtimeNs } = fstatSync(fd, { bigint: true });
+    if (ctimeNs !== mtimeNs) return undefined;
     // One byte more than it should have tells a file that somebody else makes longer.
     const room = Buffer.allocUnsafe(stats.size + 1);
     const length = readSync(fd, room, 0, room.length, 0);
@@ -68,7 +72,7 @@ function readOne(path: BytePath, mostBytes: number): { content: Buffer; stats: S
 
 /**
  * Brings files below `root` up to date.
- * @returns false, and nothing is changed, where one of them is not there
+ * @returns false, and nothing is changed, where one of them is not there, or cannot be written to
  * @throws DrayageError FILES_UNSAFE_PATH
  */
 export function rewriteShort(root: string, files: readonly ShortFile[]): boolean {
@@ -96,14 +100,20 @@ function openInside(root: string, path: BytePath): number | undefined {
   using top = Inside.open(root);
   using parent = top.descend(parentOf(path));
   if (parent === undefined || parent.lstat(nameOf(path))?.isFile() !== true) return undefined;
-  return openSync(parent.at(nameOf(path)), O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    return openSync(parent.at(nameOf(path)), O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch {
+    return undefined; // A program that runs, say.
+  }
 }
 
 function overwrite(fd: number, content: Buffer, stats: Pick<Stats, 'mode' | 'uid' | 'gid' | 'mtimeMs'>): void {
   for (let done = 0; done < content.length; ) done += writeSync(fd, content, done, content.length - done, done);
   ftruncateSync(fd, content.length);
+  const there = fstatSync(fd);
   // Takes away what chmod gives: set-user-ID.
-  fchownSync(fd, stats.uid, stats.gid);
-  fchmodSync(fd, stats.mode & 0o7777);
+  const isOthers = there.uid !== stats.uid || there.gid !== stats.gid;
+  if (isOthers) fchownSync(fd, stats.uid, stats.gid);
+  if (isOthers || there.mode !== stats.mode) fchmodSync(fd, stats.mode & 0o7777);
   futimesSync(fd, stats.mtimeMs / 1000, stats.mtimeMs / 1000);
 }

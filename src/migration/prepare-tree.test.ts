@@ -20,11 +20,15 @@ test('in it goes what may have changed since, and what was opened since', () => 
 });
 
 test('content alone goes without rsync, where a file is one for itself and has been sent', () => {
-  const sent = [file('/log'), file('/two', { isShared: true }), file('/dir', { kind: 'directory' })];
+  const log = file('/log', { isWritten: true });
+  const sent = [file('/log'), file('/two', { isShared: true }), file('/dir', { kind: 'directory' }), file('/lib')];
   expect(canRewrite(sent, [])).toBe(true);
-  expect(canRewrite(sent, [file('/log')])).toBe(true);
-  for (const other of [file('/new'), file('/two'), file('/log', { isShared: true }), file('/dir'), sent[2] as UsedFile])
-    expect(canRewrite(sent, [file('/log'), other]), other.path).toBe(false);
+  expect(canRewrite(sent, [log])).toBe(true);
+  const others = [
+    ...[file('/new', { isWritten: true }), file('/two', { isWritten: true }), file('/lib'), { ...log, mode: 0o755 }],
+    ...[file('/log', { isShared: true, isWritten: true }), file('/dir', { isWritten: true }), sent[2] as UsedFile],
+  ];
+  for (const other of others) expect(canRewrite(sent, [log, other]), JSON.stringify(other)).toBe(false);
 });
 
 test('what was sent and is gone is left out of its directory, and nothing else', () => {

@@ -120,11 +120,15 @@ export function lastFiles(before: readonly UsedFile[], now: readonly UsedFile[])
   });
 }
 
-/** Pure: whether all that has changed is content of files that are there, and each is a file for itself. */
+/**
+ * Pure: whether all that has changed is what the processes themselves wrote into files that are there, each a file for
+ * itself. A program or library is not written over: somebody else on the target may be using it by now.
+ */
 export function canRewrite(sent: readonly UsedFile[], changed: readonly UsedFile[]): boolean {
-  const isAlone = ({ kind, isShared }: UsedFile): boolean => kind === 'file' && isShared !== true;
-  const there = new Set(sent.filter(isAlone).map(({ path }) => path));
-  return changed.every((file) => isAlone(file) && there.has(file.path));
+  const isData = ({ kind, mode, isShared }: UsedFile): boolean =>
+    kind === 'file' && isShared !== true && (mode & 0o111) === 0;
+  const there = new Set(sent.filter(isData).map(({ path }) => path));
+  return changed.every((file) => isData(file) && file.isWritten && there.has(file.path));
 }
 
 /** Pure: for the directories of those that are gone, what is staged in them all the same. */

@@ -253,10 +253,12 @@ export class TargetSession {
 
   async #rewrite(key: string, files: readonly ShortFile[]): Promise<boolean> {
     this.#check();
-    if (this.#rendezvous === undefined) throw new DrayageError('PROTOCOL', 'The source skipped a step: nothing waits.');
+    if (this.#rendezvous === undefined || !isTree(this.#request.workload))
+      throw new DrayageError('PROTOCOL', 'Only files of a tree of processes, in the freeze, are written over.');
     if (!rewriteShort(this.#root(key).final, files)) return false;
     // What might have come by a stream has come: rsync takes 100 ms to end where its other end has gone.
     this.#inflight.clear();
+    this.#completing = undefined;
     await this.#complete();
     return true;
   }

@@ -2,29 +2,29 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /**
- * What is executed, by pid, of the process and all that descend from it; '' where that is not to be told (a zombie).
- * Who ends meanwhile is left out. The kernel must have CONFIG_PROC_CHILDREN, as CRIU asks for, too.
+ * What is executed, by pid, of these processes and all that descend from them; '' where that is not to be told (a
+ * zombie, one that has ended). The kernel must have CONFIG_PROC_CHILDREN, as CRIU asks for, too.
  */
-export function descendants(root: number, proc = '/proc'): Map<number, string> {
+export function descendants(pids: readonly number[], proc = '/proc'): Map<number, string> {
   const found = new Map<number, string>();
-  const pids = [root];
+  const all = [...pids];
   // The list grows while it is gone through.
-  for (const pid of pids) {
-    try {
-      for (const thread of readdirSync(`${proc}/${pid}/task`)) {
-        const children = readFileSync(`${proc}/${pid}/task/${thread}/children`, 'utf8');
-        pids.push(...children.split(' ').filter(Boolean).map(Number));
-      }
-      found.set(pid, executableOf(`${proc}/${pid}`));
-    } catch {}
+  for (const pid of all) {
+    if (found.has(pid)) continue;
+    found.set(pid, whileThere(() => readlinkSync(`${proc}/${pid}/exe`)) ?? '');
+    for (const thread of whileThere(() => readdirSync(`${proc}/${pid}/task`)) ?? []) {
+      const children = whileThere(() => readFileSync(`${proc}/${pid}/task/${thread}/children`, 'utf8')) ?? '';
+      all.push(...children.split(' ').filter(Boolean).map(Number));
+    }
   }
   return found;
 }
 
-function executableOf(dir: string): string {
+/** A thread may end at any time, and its process go on. */
+function whileThere<T>(look: () => T): T | undefined {
   try {
-    return readlinkSync(`${dir}/exe`);
+    return look();
   } catch {
-    return '';
+    return undefined;
   }
 }

@@ -50,9 +50,9 @@ test('what a tree starts for a moment only counts, too', async () => {
   const root = tree.pid ?? 0;
   const isTail = (path: string): boolean => path.endsWith('/tail');
   try {
-    while (descendants(root).size === 1) await sleep(1);
-    while ([...descendants(root).values()].some(isTail)) await sleep(1);
-    expect((await filesOfTree(root, signal)).map(({ path }) => path).filter(isTail)).toHaveLength(1);
+    while (descendants([root]).size === 1) await sleep(1);
+    while ([...descendants([root]).values()].some(isTail)) await sleep(1);
+    expect((await filesOfTree([root], signal)).map(({ path }) => path).filter(isTail)).toHaveLength(1);
   } finally {
     tree.kill('SIGKILL');
     await tree.ended;

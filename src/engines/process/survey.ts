@@ -36,7 +36,7 @@ export async function surveyTree(
     await Promise.all([
       surveyProcesses(tree, { run, signal }),
       digests
-        ? filesOfTree(root.pid, signal).then((used) => digestFiles(used, signal))
+        ? filesOfTree(tree, signal).then((used) => digestFiles(used, signal))
         : usedFiles(tree).then((used) => used.map((file) => ({ ...file, sha256: '' }))),
       terminalsOf(tree),
       foreignNamespaces(tree),

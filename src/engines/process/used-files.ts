@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'n
 import { lstat, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Slice } from '../../exec/slice.ts';
-import { parseMounts } from '../../tools/proc.ts';
+import { type Mount, parseMounts } from '../../tools/proc.ts';
 import { remoteMounts } from '../processes/obstacles.ts';
 import { descendants } from './descendants.ts';
 
@@ -28,20 +28,21 @@ const BETWEEN_LOOKS_MS = 20;
 
 /**
  * The files of a tree that runs. What a program that it starts every now and then uses is seen only while that runs, and
- * would have to be sent in the freeze otherwise: so while other processes, or programs, come they are looked at as well,
- * for 200 ms at most.
+ * would have to be sent in the freeze otherwise: so while processes, or programs, come and go they are looked at as
+ * well, for 200 ms at most.
+ * @param tree the process at the top first, and those below it that are known
  */
-export async function filesOfTree(root: number, signal: AbortSignal): Promise<UsedFile[]> {
+export async function filesOfTree(tree: readonly number[], signal: AbortSignal): Promise<UsedFile[]> {
   const found = new Map<string, UsedFile>();
   let seen = new Map<number, string>();
   for (let look = 0; look < LOOKS; look++) {
     if (look > 0) await sleep(BETWEEN_LOOKS_MS, undefined, { signal });
-    const now = descendants(root);
+    const now = descendants(look === 0 ? tree : tree.slice(0, 1));
     const fresh = [...now].filter(([pid, program]) => seen.get(pid) !== program).map(([pid]) => pid);
-    if (fresh.length === 0) break;
+    if (fresh.length === 0 && now.size === seen.size) break;
     for (const file of await usedFiles(fresh)) {
-      const isWritten = file.isWritten || found.get(file.path)?.isWritten === true;
-      found.set(file.path, { ...file, isWritten });
+      const { isWritten = false, isShared } = found.get(file.path) ?? {};
+      found.set(file.path, { ...file, ...(isShared && { isShared }), isWritten: isWritten || file.isWritten });
     }
     seen = now;
   }
@@ -56,8 +57,7 @@ export async function filesOfTree(root: number, signal: AbortSignal): Promise<Us
 export async function usedFiles(pids: readonly number[], proc = '/proc'): Promise<UsedFile[]> {
   const found = new Map<string, UsedFile>();
   const slice = new Slice();
-  const mounts = orUndefined(() => parseMounts(readFileSync(`${proc}/${pids[0]}/mountinfo`, 'utf8'))) ?? [];
-  const remote = remoteMounts(mounts).map(({ path }) => (path === '/' ? path : `${path}/`));
+  const remote = remoteMounts(mountsOf([...pids, 'self'], proc)).map(({ path }) => (path === '/' ? path : `${path}/`));
   for (const pid of pids) {
     for (const { path, link, isWritten } of linksOf(`${proc}/${pid}`)) {
       if (slice.isOver()) await slice.next();
@@ -80,6 +80,15 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
 
 function inOrder(files: Iterable<UsedFile>): UsedFile[] {
   return [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Of the first that is there still: a tree whose processes see different ones is not moved. */
+function mountsOf(pids: readonly (number | string)[], proc: string): Mount[] {
+  for (const pid of pids) {
+    const text = orUndefined(() => readFileSync(`${proc}/${pid}/mountinfo`, 'utf8'));
+    if (text !== undefined && text !== '') return parseMounts(text);
+  }
+  return [];
 }
 
 /** What has the path of such a file now, whoever uses it; undefined where that is nothing to be carried. */
