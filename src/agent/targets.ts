@@ -75,7 +75,7 @@ export class Targets {
   async end(id: string): Promise<void> {
     const session = this.#sessions.get(id);
     if (session === undefined) return;
-    if (session.state === 'aborted') await session.cleaned().catch((error: unknown) => this.#log(id, error));
+    if (session.isOver) await session.cleaned().catch((error: unknown) => this.#log(id, error));
     if (!this.#sessions.delete(id)) return; // Another caller was quicker.
     await session.close();
   }

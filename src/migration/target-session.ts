@@ -135,6 +135,11 @@ export class TargetSession {
     return lastState(this.#journal.records);
   }
 
+  /** It never commits; the last word of its journal may be another, of a step that the end has overtaken. */
+  get isOver(): boolean {
+    return this.#ending !== undefined;
+  }
+
   /** Serves a channel that the source opened. What fails here fails the next call, too. */
   async channel(stream: Duplex, purpose: ChannelPurpose, meta: unknown): Promise<void> {
     const work = this.#receive(stream, purpose, meta);
@@ -617,6 +622,8 @@ export class TargetSession {
   #check(): void {
     if (this.#failed !== undefined) throw this.#failed;
     this.#abort.signal.throwIfAborted();
+    // Its end is on its way to the disk: what came behind it in the journal would be its last word.
+    if (this.#ending !== undefined) throw new DrayageError('CANCELLED', 'The migration was undone meanwhile.');
   }
 
   async #acquire(resource: Resource): Promise<void> {
