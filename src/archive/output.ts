@@ -7,7 +7,7 @@ import { directStream } from './direct-file.ts';
 
 export interface ArchiveOutput {
   readonly stream: Writable;
-  /** What was written to it is its own to use again once `stream` has called back. */
+  /** `stream` has no use for what was written to it once it has called back. */
   readonly keepsNothing?: true;
   /**
    * All has been written to `stream`, and that has ended: on disk, or with whoever reads, when it resolves.

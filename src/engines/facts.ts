@@ -163,6 +163,11 @@ export function isTree(workload: AnyWorkload): workload is ProcessTreeFacts {
   return workload.ref.engine === 'process';
 }
 
+/** Where a host has CRIU; the usual place where that is not known. */
+export function criuPathOf({ criu }: Pick<HostFacts, 'criu'>): string {
+  return criu?.path ?? '/usr/sbin/criu';
+}
+
 /** What a host is to look for, where a tree of processes is to be moved to it. */
 export interface TreeQuestion {
   /** `process:4711` */

@@ -13,7 +13,6 @@ import {
   ftruncateSync,
   futimesSync,
   openSync,
-  readFileSync,
   readSync,
   type Stats,
   writeSync,
@@ -91,11 +90,6 @@ export function rewriteShort(root: string, files: readonly ShortFile[]): boolean
   }
 }
 
-/** A staged file, as short as those, over another one that is open. */
-export function overwriteWith(fd: number, from: string, stats: Stats): void {
-  overwrite(fd, readFileSync(from), stats);
-}
-
 function openInside(root: string, path: BytePath): number | undefined {
   using top = Inside.open(root);
   using parent = top.descend(parentOf(path));
@@ -107,7 +101,8 @@ function openInside(root: string, path: BytePath): number | undefined {
   }
 }
 
-function overwrite(fd: number, content: Buffer, stats: Pick<Stats, 'mode' | 'uid' | 'gid' | 'mtimeMs'>): void {
+/** Makes an open file what another one is. */
+export function overwrite(fd: number, content: Buffer, stats: Pick<Stats, 'mode' | 'uid' | 'gid' | 'mtimeMs'>): void {
   for (let done = 0; done < content.length; ) done += writeSync(fd, content, done, content.length - done, done);
   ftruncateSync(fd, content.length);
   const there = fstatSync(fd);

@@ -1,6 +1,6 @@
 /** What is done for a tree of processes while it runs, and the last differences of its files. */
 import { join } from 'node:path';
-import type { ProcessTreeFacts } from '../engines/facts.ts';
+import { criuPathOf, type ProcessTreeFacts } from '../engines/facts.ts';
 import type { FileState } from '../engines/process/compare-files.ts';
 import { assertWhole, enterCgroup, leaveCgroup, planCgroup, sourceCgroup } from '../engines/process/own-cgroup.ts';
 import { CARRIED } from '../engines/process/tree-copy.ts';
@@ -49,7 +49,7 @@ export async function prepareTree(
   await m.target.settle(m.id);
   const terminal = terminals.find(({ isLed }) => isLed);
   const checkpoint = await beginTreeDump({
-    ...{ run: m.run, criuPath: facts.source.criu?.path ?? '/usr/sbin/criu', pid, cgroupPath: cgroup.path },
+    ...{ run: m.run, criuPath: criuPathOf(facts.source), pid, cgroupPath: cgroup.path },
     ...{ imagesDir: join(stage, 'images'), workDir: join(stage, 'work'), binDir: join(stage, 'bin') },
     ...{ criuConfig: join(stage, 'criu.conf'), externalTerminal: terminal?.id },
   });

@@ -5,7 +5,7 @@ import { planImage } from '../engines/docker/image-plan.ts';
 import { sendImage } from '../engines/docker/images.ts';
 import { missingLayers } from '../engines/docker/layers.ts';
 import { logFileOf } from '../engines/docker/log-file.ts';
-import { isTree, type WorkloadFacts } from '../engines/facts.ts';
+import { criuPathOf, isTree, type WorkloadFacts } from '../engines/facts.ts';
 import { tasksOf } from '../engines/processes/tasks.ts';
 import { LogSync, settle } from '../files/logs.ts';
 import { sharedWritableMappings } from '../files/mappings.ts';
@@ -45,9 +45,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
     ? await prepareTree(m, { ...facts, workload }, undo)
     : await prepareContainer(m, { ...facts, workload }, undo);
   const { stage: dir } = prepared.started;
-  const criuPath = source.criu?.path ?? '/usr/sbin/criu';
   // Last, since they are ready for a second only.
-  await m.trace.step('ready breakpoints', () => readyBreakpoints({ run: m.run, criuPath, dir }));
+  await m.trace.step('ready breakpoints', () => readyBreakpoints({ run: m.run, criuPath: criuPathOf(source), dir }));
   return prepared;
 }
 
@@ -68,7 +67,7 @@ async function prepareContainer(m: SourceMigration, facts: ContainerFacts, undo:
     imagesDir: join(stage, 'images'),
     workDir: join(stage, 'work'),
     criuConfig: join(stage, 'criu.conf'),
-    criuPath: facts.source.criu?.path ?? '/usr/sbin/criu',
+    criuPath: criuPathOf(facts.source),
     binDir: join(stage, 'bin'),
   });
   undo.push('the waiting dump', () => checkpoint.abandon());

@@ -11,7 +11,7 @@ import { ContainerCopy, foreignTree } from '../engines/docker/container-copy.ts'
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { HELD_INVENTORY, INVENTORY, type Rendezvous } from '../engines/docker/rendezvous.ts';
 import type { CopyMaker, TreeRoot } from '../engines/engine.ts';
-import { type HostFacts, isTree } from '../engines/facts.ts';
+import { criuPathOf, type HostFacts, isTree } from '../engines/facts.ts';
 import { TreeCopy } from '../engines/process/tree-copy.ts';
 import { DrayageError } from '../errors.ts';
 import { type Run, runner } from '../exec/run.ts';
@@ -242,10 +242,8 @@ export class TargetSession {
     this.#rendezvous = rendezvous;
     this.#started = started;
     await this.#reach('waiting');
-    const criuPath = this.#host.criu?.path ?? '/usr/sbin/criu';
-    await this.#trace.step('ready breakpoints', () =>
-      readyBreakpoints({ run: this.#run, criuPath, dir: join(STAGE_DIR, this.id) }),
-    );
+    const breakpoints = { run: this.#run, criuPath: criuPathOf(this.#host), dir: join(STAGE_DIR, this.id) };
+    await this.#trace.step('ready breakpoints', () => readyBreakpoints(breakpoints));
   }
 
   prune(key: string, listings: Listing[]): Promise<PruneResult> {

@@ -10,7 +10,7 @@ import type { Docker } from '../../tools/docker.ts';
 import type { ContainerInspect } from '../../tools/docker-types.ts';
 import { bridgeOf, type Neighbour, neighboursOf } from '../../traffic/workload.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
-import type { FileTree, HostFacts, WorkloadFacts } from '../facts.ts';
+import { criuPathOf, type FileTree, type HostFacts, type WorkloadFacts } from '../facts.ts';
 import { cloneSpec } from './clone.ts';
 import { createCopy } from './create-copy.ts';
 import { placeGuard } from './guard.ts';
@@ -136,7 +136,7 @@ export class ContainerCopy implements CopyMaker {
     const { containerId } = this.#created();
     await writeFile(join(imagesDir, 'descriptors.json'), JSON.stringify(descriptors), { mode: 0o600 });
     await acquire({ kind: 'rendezvous', containerId });
-    const criuPath = host.criu?.path ?? '/usr/sbin/criu';
+    const criuPath = criuPathOf(host);
     const rendezvous = await Rendezvous.open({
       ...{ containerId, imagesDir, criuPath, criuOptions, run },
       ...(rules !== undefined && { rules }),

@@ -20,8 +20,8 @@ export function descendants(pids: readonly number[], proc = '/proc'): Map<number
   return found;
 }
 
-/** A thread may end at any time, and its process go on. */
-function whileThere<T>(look: () => T): T | undefined {
+/** What is looked at may end at any time: undefined then. */
+export function whileThere<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch {

@@ -4,12 +4,12 @@
  * each takes its place by one system call. No program is started in between: its libraries may be among the files.
  */
 import { randomUUID } from 'node:crypto';
-import { constants, linkSync, lstatSync, renameSync, statSync, unlinkSync } from 'node:fs';
+import { constants, linkSync, lstatSync, readFileSync, renameSync, statSync, unlinkSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DrayageError } from '../../errors.ts';
 import type { Run } from '../../exec/run.ts';
-import { MOST_BYTES, overwriteWith } from '../../files/short-files.ts';
+import { MOST_BYTES, overwrite } from '../../files/short-files.ts';
 import { compareContent } from './compare-files.ts';
 import { stillLeft } from './left-files.ts';
 import { atPlace, nameOf, openParent } from './open-parent.ts';
@@ -169,7 +169,7 @@ async function copyAgain({ from, path, inode, isRewritten }: Stale, run: Run): P
   const { dev, ino } = await file.stat({ bigint: true });
   if (`${dev}:${ino}` !== inode) throw differs(path);
   const stats = lstatSync(from);
-  if (isRewritten && stats.size <= MOST_BYTES) return overwriteWith(file.fd, from, stats);
+  if (isRewritten && stats.size <= MOST_BYTES) return overwrite(file.fd, readFileSync(from), stats);
   await run('cp', ['--archive', '--no-target-directory', '--', from, `/proc/${process.pid}/fd/${file.fd}`]);
 }
 

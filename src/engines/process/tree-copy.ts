@@ -6,7 +6,7 @@ import { DrayageError } from '../../errors.ts';
 import { type Run, startDetached } from '../../exec/run.ts';
 import { Rendezvous } from '../docker/rendezvous.ts';
 import type { Acquire, CopyMaker, MadeCopy, RestoreStart, StartedRestore, TreeRoot } from '../engine.ts';
-import type { HostFacts, ProcessTreeFacts } from '../facts.ts';
+import { criuPathOf, type HostFacts, type ProcessTreeFacts } from '../facts.ts';
 import { copyCgroup, makeCgroup, planLimits } from './limits.ts';
 import { freshCgroup, rootCgroups } from './own-cgroup.ts';
 import { placeFiles } from './place-files.ts';
@@ -70,7 +70,7 @@ export class TreeCopy implements CopyMaker {
     const [terminal] = workload.terminals;
     const externalTerminal = terminal?.isLed ? terminal.id : undefined;
     const rendezvous = await Rendezvous.open({
-      ...{ containerId: id, imagesDir, criuPath: host.criu?.path ?? '/usr/sbin/criu', criuOptions, run },
+      ...{ containerId: id, imagesDir, criuPath: criuPathOf(host), criuOptions, run },
       scripts: treeScripts({
         imagesDir,
         cgroups,

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Slice } from '../../exec/slice.ts';
 import { type Mount, parseMounts } from '../../tools/proc.ts';
 import { remoteMounts } from '../processes/obstacles.ts';
-import { descendants } from './descendants.ts';
+import { descendants, whileThere } from './descendants.ts';
 
 export interface UsedFile {
   /** Absolute, without symbolic links, as the kernel tells it. */
@@ -68,7 +68,7 @@ export async function usedFiles(pids: readonly number[], proc = '/proc'): Promis
         continue;
       }
       const isRemote = remote.some((mount) => `${path}/`.startsWith(mount));
-      const stats = isRemote ? await stat(link).catch(() => undefined) : orUndefined(() => statSync(link));
+      const stats = isRemote ? await stat(link).catch(() => undefined) : whileThere(() => statSync(link));
       // Without a name it goes into the memory images (criu/files-reg.c, ghosts).
       if (stats === undefined || stats.nlink === 0) continue;
       const file = describe(path, stats, isWritten);
@@ -85,7 +85,7 @@ function inOrder(files: Iterable<UsedFile>): UsedFile[] {
 /** Of the first that is there still: a tree whose processes see different ones is not moved. */
 function mountsOf(pids: readonly (number | string)[], proc: string): Mount[] {
   for (const pid of pids) {
-    const text = orUndefined(() => readFileSync(`${proc}/${pid}/mountinfo`, 'utf8'));
+    const text = whileThere(() => readFileSync(`${proc}/${pid}/mountinfo`, 'utf8'));
     if (text !== undefined && text !== '') return parseMounts(text);
   }
   return [];
@@ -122,14 +122,14 @@ function isCarried(path: string): boolean {
 
 function* placesOf(dir: string): Generator<Link> {
   for (const link of [`${dir}/exe`, `${dir}/cwd`])
-    yield { path: orUndefined(() => readlinkSync(link)) ?? '', link, isWritten: false };
+    yield { path: whileThere(() => readlinkSync(link)) ?? '', link, isWritten: false };
 }
 
 function* openOf(dir: string): Generator<Link> {
-  for (const fd of orUndefined(() => readdirSync(`${dir}/fd`)) ?? []) {
+  for (const fd of whileThere(() => readdirSync(`${dir}/fd`)) ?? []) {
     const link = `${dir}/fd/${fd}`;
-    const path = orUndefined(() => readlinkSync(link)) ?? '';
-    const info = orUndefined(() => readFileSync(`${dir}/fdinfo/${fd}`, 'utf8')) ?? '';
+    const path = whileThere(() => readlinkSync(link)) ?? '';
+    const info = whileThere(() => readFileSync(`${dir}/fdinfo/${fd}`, 'utf8')) ?? '';
     yield { path, link, isWritten: mayWrite(info) };
   }
 }
@@ -143,7 +143,7 @@ function mayWrite(fdinfo: string): boolean {
 
 /** What is not a file, as shared memory without a name, has a path that nothing is at. */
 function* mappedOf(dir: string): Generator<Link> {
-  const maps = orUndefined(() => readFileSync(`${dir}/maps`, 'utf8')) ?? '';
+  const maps = whileThere(() => readFileSync(`${dir}/maps`, 'utf8')) ?? '';
   for (const line of maps.split('\n')) {
     const [, range = '', mode = '', path = ''] = /^(\S+) (\S{4}) \S+ \S+ \d+ +(\/.*)$/.exec(line) ?? [];
     if (path !== '') yield { path, link: `${dir}/map_files/${range}`, isWritten: mode[1] === 'w' && mode[3] === 's' };
@@ -158,13 +158,4 @@ function describe(path: string, stats: Stats, isWritten: boolean): UsedFile | un
   if (stats.isFIFO()) return { ...common, kind: 'fifo', bytes: 0, isWritten: false };
   if (!stats.isFile()) return undefined;
   return { ...common, kind: 'file', bytes: size, isWritten, ...(stats.nlink > 1 && { isShared: true }) };
-}
-
-/** Whatever may vanish while it is looked at. */
-function orUndefined<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
 }
