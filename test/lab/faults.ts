@@ -190,7 +190,8 @@ export async function expectOneWholeCopy(pair: Pair, wrongAt = brokenAt): Promis
   expect(await docker(pair.other(host), 'ps', '-a', '--format', '{{.Names}}')).not.toMatch(/^web$/m);
 
   const again = await pair.migrate(host, 'web');
-  expect(again.result, again.stderr + (await agentLogs(pair))).toMatchObject({ outcome: 'committed' });
+  const said = [...again.events.slice(-3).map((event) => JSON.stringify(event)), again.stderr];
+  expect(again.result, [...said, await agentLogs(pair)].join('\n')).toMatchObject({ outcome: 'committed' });
   const there = pair.other(host);
   await until('the copy counts on', async () => (await counts(there, 'web')).length > before + 6);
   expect(wrongAt(await counts(there, 'web'))).toBeUndefined();
@@ -242,7 +243,7 @@ export async function agentLogs(pair: Pair): Promise<string> {
   const logs = await Promise.all(
     [pair.a, pair.b].map(
       async (host) =>
-        `${host.name}: ${(await readFile(host.path('/var/log/drayage-agent.log'), 'utf8').catch(() => '')).slice(-1500)}`,
+        `${host.name}: ${(await readFile(host.path('/var/log/drayage-agent.log'), 'utf8').catch(() => '')).slice(-4000)}`,
     ),
   );
   return logs.join('\n');
