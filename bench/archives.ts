@@ -3,10 +3,16 @@ import { copyFile, rm, stat } from 'node:fs/promises';
 import { BenchLab, begin, forgetPeakRss, warmMemory } from './bench-lab.ts';
 import { agentPeakRssMb, ms, type Progress } from './moves.ts';
 import type { ArchiveEntry } from './results.ts';
-import { MEM512 } from './scenarios.ts';
+import { MEM512, REDIS512, type Scenario } from './scenarios.ts';
 import { ratio, summarize } from './statistics.ts';
 
-export const ARCHIVE = { name: 'archive-mem512', about: `an archive of ${MEM512.about}` } as const;
+interface Archived {
+  name: string;
+  of: Scenario;
+}
+
+/** What zstd leaves as it is, which it does at the speed of memory, and what it makes less of. */
+export const ARCHIVES: readonly Archived[] = [MEM512, REDIS512].map((of) => ({ name: `archive-${of.name}`, of }));
 
 const FILE = '/root/web.drayage';
 /** In memory: zstd is not to wait for a disk. */
@@ -20,31 +26,31 @@ interface Run {
   archiveBytes: number;
 }
 
-export async function measureArchives(runs: number, progress: Progress): Promise<ArchiveEntry> {
-  progress(`${ARCHIVE.name}: ${ARCHIVE.about}`);
+export async function measureArchive({ name, of }: Archived, runs: number, progress: Progress): Promise<ArchiveEntry> {
+  progress(`${name}: an archive of ${of.about}`);
   await using bench = await BenchLab.up({ hosts: ['a', 'b'], docker: 26, onProgress: progress });
-  await bench.lab.image(MEM512.image, ['a', 'b']);
-  progress(`${ARCHIVE.name}: once to warm up`);
-  await once(bench);
+  await bench.lab.image(of.image, ['a', 'b']);
+  progress(`${name}: once to warm up`);
+  await once(bench, of);
   for (const host of bench.pair) await forgetPeakRss(host);
   const all: Run[] = [];
   for (let i = 1; i <= runs; i++) {
-    const run = await once(bench);
+    const run = await once(bench, of);
     all.push(run);
     const told = `export ${ms(run.exportMs)}, import ${ms(run.importMs)}, zstd ${ms(run.zstdMs)}`;
-    progress(`${ARCHIVE.name} ${i}/${runs}: ${told}`);
+    progress(`${name} ${i}/${runs}: ${told}`);
   }
-  return entryOf(all, await agentPeakRssMb(bench));
+  return entryOf(name, all, await agentPeakRssMb(bench));
 }
 
-async function once(bench: BenchLab): Promise<Run> {
+async function once(bench: BenchLab, scenario: Scenario): Promise<Run> {
   const [a, b] = bench.pair;
   const timed = async (host: typeof a, program: string, ...args: string[]): Promise<number> => {
     const began = performance.now();
     await host.run(program, args, { timeoutMs: 120_000 });
     return performance.now() - began;
   };
-  await begin(MEM512, a);
+  await begin(scenario, a);
   const exportMs = await timed(a, 'drayage', 'export', 'docker:web', '-o', FILE, '--yes');
   await copyFile(a.path(FILE), b.path(FILE));
   await warmMemory(b);
@@ -59,11 +65,11 @@ async function once(bench: BenchLab): Promise<Run> {
   return { exportMs, importMs, zstdMs, contentBytes: Number(content.stdout), archiveBytes: archive.size };
 }
 
-function entryOf(all: readonly Run[], agentPeakRssMb: number): ArchiveEntry {
+function entryOf(scenario: string, all: readonly Run[], agentPeakRssMb: number): ArchiveEntry {
   const of = (figure: keyof Run) => summarize(all.map((run) => run[figure]));
   const [exportMs, importMs, zstdMs] = [of('exportMs'), of('importMs'), of('zstdMs')];
   return {
-    ...{ scenario: ARCHIVE.name, runs: all.length, exportMs, importMs, zstdMs },
+    ...{ scenario, runs: all.length, exportMs, importMs, zstdMs },
     ...{ contentBytes: of('contentBytes').median, archiveBytes: of('archiveBytes').median, agentPeakRssMb },
     exportVsZstd: ratio(zstdMs, exportMs),
     importVsZstd: ratio(zstdMs, importMs),

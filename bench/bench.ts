@@ -3,10 +3,10 @@
  * and the floor. Writes bench/results.json.
  */
 import { parseArgs } from 'node:util';
-import { ARCHIVE, measureArchives } from './archives.ts';
+import { ARCHIVES, measureArchive } from './archives.ts';
 import { measureMoves } from './moves.ts';
 import { measureProcesses, PROCESS_SCENARIOS } from './processes.ts';
-import { archiveTable, type Entry, movesTable, save, webTable } from './results.ts';
+import { type ArchiveEntry, archiveTable, type Entry, movesTable, save, webTable } from './results.ts';
 import { SCENARIOS, WEB } from './scenarios.ts';
 import { measureWeb } from './web.ts';
 
@@ -16,7 +16,7 @@ const { values, positionals } = parseArgs({
 });
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) refuse(`--runs takes a number from 1 on, not ${values.runs}`);
-const all = [...SCENARIOS, ...PROCESS_SCENARIOS, ARCHIVE, WEB];
+const all = [...SCENARIOS, ...PROCESS_SCENARIOS, ...ARCHIVES, WEB];
 const chosen = positionals.length === 0 ? all : positionals.map(scenarioNamed);
 const progress = (line: string) => void process.stderr.write(`bench: ${line}\n`);
 
@@ -25,13 +25,16 @@ const processes = PROCESS_SCENARIOS.filter((scenario) => chosen.includes(scenari
 const entries: Entry[] = withoutClients.length > 0 ? await measureMoves(withoutClients, runs, progress) : [];
 if (processes.length > 0) entries.push(...(await measureProcesses(processes, runs, progress)));
 if (entries.length > 0) await save(entries);
-const archive = chosen.includes(ARCHIVE) ? await measureArchives(runs, progress) : undefined;
-if (archive !== undefined) await save([archive]);
+const archives: ArchiveEntry[] = [];
+for (const archived of ARCHIVES.filter((each) => chosen.includes(each))) {
+  archives.push(await measureArchive(archived, runs, progress));
+  await save(archives);
+}
 const web = chosen.includes(WEB) ? await measureWeb(runs, progress) : undefined;
 if (web !== undefined) await save([web]);
 const moves = web === undefined ? entries : [...entries, web];
 if (moves.length > 0) process.stdout.write(movesTable(moves));
-if (archive !== undefined) process.stdout.write(`\n${archiveTable(archive)}`);
+for (const archive of archives) process.stdout.write(`\n${archiveTable(archive)}`);
 if (web !== undefined) process.stdout.write(`\n${webTable(web)}`);
 
 function scenarioNamed(name: string): (typeof all)[number] {

@@ -24,6 +24,34 @@ export const MEM512: Scenario = {
   ready: /^step \d+/m,
 };
 
+/** Of documents of random words and numbers: `zstd -1` makes less than half of it, as of what most programs hold. */
+const DOCUMENTS = `
+local words = {}
+for i = 1, 3000 do
+  local letters = {}
+  for j = 1, math.random(3, 10) do letters[j] = string.char(math.random(97, 122)) end
+  words[i] = table.concat(letters)
+end
+for i = 1, ARGV[1] do
+  local text = {}
+  for j = 1, 100 do text[j] = words[math.random(3000)] end
+  redis.call('set', 'document:' .. i, cjson.encode({
+    id = math.random(1e9), at = math.random() * 1e9, session = string.format('%08x%08x', math.random(1e9), math.random(1e9)),
+    user = text[1] .. '@' .. text[2] .. '.example', text = table.concat(text, ' '),
+  }))
+end`;
+
+/** 512 MB of it are keys. */
+export const REDIS512: Scenario = {
+  name: 'redis512',
+  about: '512 MB of redis with JSON documents, a kilobyte each',
+  image: 'redis',
+  flags: [],
+  command: [],
+  fill: ['redis-cli', '-e', 'eval', DOCUMENTS, '0', '540000'],
+  ready: /Ready to accept connections/,
+};
+
 /** Those that are moved without clients. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -42,6 +70,7 @@ export const SCENARIOS: readonly Scenario[] = [
     command: [],
     fill: [
       'redis-cli',
+      '-e',
       'eval',
       "for i=1,100000 do redis.call('set', 'key:'..i, string.rep(i, 200):sub(1, 1000)) end",
       '0',

@@ -174,7 +174,7 @@ export class Archives {
             m.emit({ type: 'waiting', error: error.toJSON() });
           });
         try {
-          return await replay(m, { manifest, read: () => readFileArchive(current), room });
+          return await replay(m, { manifest, read: (options) => readFileArchive(current, options), room });
         } finally {
           this.#waiting.delete(manifest.id);
           await release(current);

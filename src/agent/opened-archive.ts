@@ -1,9 +1,9 @@
 /** An archive as a file of this host. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { decrypted, type Key } from '../archive/encryption.ts';
-import { MANIFEST } from '../archive/layout.ts';
-import { readArchive } from '../archive/reader.ts';
+import { type ArchiveInput, FileInput, StreamInput } from '../archive/input.ts';
+import { MAGIC, MANIFEST } from '../archive/layout.ts';
+import { type Entry, type ReadOptions, readArchive } from '../archive/reader.ts';
 import { DrayageError } from '../errors.ts';
 import { type Manifest, parseManifest } from '../migration/archive/manifest.ts';
 
@@ -17,22 +17,33 @@ export interface ArchiveFile {
 }
 
 /** @throws DrayageError ARCHIVE_READ, ARCHIVE_LOCKED, and those of `readArchive` */
-export async function* readFileArchive({ path, key }: ArchiveFile): AsyncGenerator<Buffer, void, undefined> {
-  const file = createReadStream(path, { highWaterMark: READ_BYTES });
+export async function* readFileArchive(
+  { path, key }: ArchiveFile,
+  options: ReadOptions,
+): AsyncGenerator<Entry, void, undefined> {
   try {
-    yield* decrypted(file as AsyncIterable<Buffer>, key);
+    await using file = await open(path);
+    yield* readArchive(await inputOf(file, key), options);
   } catch (error) {
     if (error instanceof DrayageError) throw error;
     throw new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
-  } finally {
-    file.destroy();
   }
+}
+
+async function inputOf(file: FileHandle, key: Key | undefined): Promise<ArchiveInput> {
+  const stats = await file.stat();
+  if (stats.isFile()) {
+    const { buffer } = await file.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
+    if (buffer.toString('latin1') === MAGIC) return new FileInput(file, stats.size);
+  }
+  const stream = file.createReadStream({ highWaterMark: READ_BYTES, autoClose: false });
+  return new StreamInput(decrypted(stream as AsyncIterable<Buffer>, key));
 }
 
 /** Reads all of it. @returns what it says of itself. @throws DrayageError where it is not whole, or none */
 export async function verifyArchive(file: ArchiveFile): Promise<Manifest> {
   let manifest: Manifest | undefined;
-  for await (const entry of readArchive(readFileArchive(file), { wants: () => false })) {
+  for await (const entry of readFileArchive(file, { wants: () => false })) {
     if (entry.kind === 'document' && entry.name === MANIFEST) manifest = parseManifest(entry.value);
   }
   if (manifest === undefined) throw new DrayageError('ARCHIVE_DAMAGED', 'The archive does not say what it holds.');

@@ -1,11 +1,16 @@
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
+import { mkdtempDisposableSync } from 'node:fs';
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import fc from 'fast-check';
 import { extract } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
+import { FileInput, StreamInput } from './input.ts';
 import { BLOCK, CHUNK } from './layout.ts';
-import { type Entry, readArchive } from './reader.ts';
+import { type Entry, type ReadOptions, readArchive } from './reader.ts';
 import { ArchiveWriter } from './writer.ts';
 
 describe('an archive', () => {
@@ -126,10 +131,32 @@ describe('an archive', () => {
     const seen: string[] = [];
     await expect(
       (async () => {
-        for await (const entry of readArchive(pieces(altered))) seen.push(entry.kind);
+        for await (const entry of bothWays(altered)) seen.push(entry.kind);
       })(),
     ).rejects.toMatchObject({ code: 'ARCHIVE_DAMAGED' });
     expect(seen).not.toContain('chunk');
+  });
+
+  it('is checked, and not decompressed, where its content is not wanted', async () => {
+    const archive = await write(async (writer) => {
+      for (const i of [1, 2]) await put(writer.stream(`0${i}-memory`), randomBytes(CHUNK), CHUNK);
+    });
+    const wants = (stream: string): boolean => stream === '02-memory';
+    const lengths = [];
+    for await (const entry of bothWays(archive, CHUNK, { wants }))
+      lengths.push((entry as { bytes?: Buffer }).bytes?.length);
+    expect(lengths).toEqual([undefined, undefined, CHUNK, 0]);
+    archive[CHUNK / 2] = (archive[CHUNK / 2] as number) ^ 1;
+    await expect(all(bothWays(archive, CHUNK, { wants }))).rejects.toMatchObject({
+      code: 'ARCHIVE_DAMAGED',
+    });
+  });
+
+  it('that cannot be read is no damaged one', async () => {
+    const archive = await write((writer) => put(writer.stream('01-memory'), randomBytes(CHUNK), CHUNK));
+    const file = { fd: 1_000_000, read: readFrom(archive) } as unknown as FileHandle;
+    const reading = all(readArchive(new FileInput(file, archive.length)));
+    await expect(reading).rejects.toThrow(/EBADF/);
   });
 
   it('tells what is wrong with what it is written to', async () => {
@@ -169,6 +196,35 @@ async function put(stream: Writable, content: Buffer, piece: number): Promise<vo
   await finished(stream);
 }
 
+/** To be compared in little time. */
+function digested(entry: Entry): unknown {
+  return 'bytes' in entry && entry.bytes !== undefined ? { ...entry, bytes: hash('sha256', entry.bytes) } : entry;
+}
+
+/** As a stream, and as a file in the same way, entry by entry, to the same end. */
+async function* bothWays(archive: Buffer, size?: number, options: ReadOptions = {}): AsyncGenerator<Entry> {
+  using directory = mkdtempDisposableSync(join(tmpdir(), 'drayage-'));
+  const path = join(directory.path, 'archive');
+  await writeFile(path, archive);
+  await using file = await open(path);
+  const ofFile = readArchive(new FileInput(file, archive.length), options);
+  const next = () =>
+    ofFile.next().then(
+      ({ value }) => value && digested(value),
+      (error: Error) => error,
+    );
+  try {
+    for await (const entry of readArchive(new StreamInput(pieces(archive, size)), options)) {
+      expect(await next()).toEqual(digested(entry));
+      yield entry;
+    }
+  } catch (error) {
+    expect(await next()).toEqual(error);
+    throw error;
+  }
+  expect(await next()).toBe(undefined);
+}
+
 async function* pieces(archive: Buffer, size = 1000): AsyncGenerator<Buffer> {
   for (let at = 0; at < archive.length; at += size) yield archive.subarray(at, at + size);
 }
@@ -176,7 +232,7 @@ async function* pieces(archive: Buffer, size = 1000): AsyncGenerator<Buffer> {
 async function collect(archive: Buffer, size?: number) {
   const documents: Record<string, unknown> = {};
   const streams = new Map<string, Buffer>();
-  for await (const entry of readArchive(pieces(archive, size))) {
+  for await (const entry of bothWays(archive, size)) {
     if (entry.kind === 'document') documents[entry.name] = entry.value;
     else streams.set(entry.stream, Buffer.concat([streams.get(entry.stream) ?? Buffer.alloc(0), content(entry)]));
   }
@@ -189,9 +245,22 @@ function content(entry: Entry & { kind: 'chunk' }): Buffer {
 
 async function refusal(archive: Buffer, size?: number): Promise<string> {
   try {
-    for await (const _ of readArchive(pieces(archive, size)));
+    for await (const _ of bothWays(archive, size));
     return 'accepted';
   } catch (error) {
     return (error as { code?: string }).code ?? String(error);
   }
+}
+
+/** Of a file whose threads cannot read it. */
+function readFrom(archive: Buffer) {
+  return async (into: Buffer, at: number, length: number, position: number) => ({
+    bytesRead: archive.copy(into, at, position, position + length),
+  });
+}
+
+async function all(entries: AsyncIterable<Entry>): Promise<Entry[]> {
+  const list: Entry[] = [];
+  for await (const entry of entries) list.push(entry);
+  return list;
 }

@@ -24,13 +24,20 @@ interface Answer {
   length?: number;
   digest?: string;
   refused?: Refusal;
+  /** The file could not be read. */
+  error?: Error;
 }
 
 /** Bytes of memory for a piece, packed: what does not get shorter becomes a little longer. */
 export const PACKED = CHUNK + (64 << 10);
 
 /** Bytes of a piece that is done sooner than handed to a thread. */
-const SMALL = 64 << 10;
+export const SMALL = 64 << 10;
+
+/** A packed piece: in memory, which is free when it has been opened, or in a file. */
+export type Piece =
+  | { bytes: Buffer<SharedArrayBuffer>; free: () => void }
+  | { fd: number; position: number; length: number };
 
 interface Job {
   resolve: (answer: Answer) => void;
@@ -65,14 +72,12 @@ export class ChunkThreads implements Disposable {
   /**
    * Checks a piece, and decompresses it where it is wanted.
    * @returns undefined where it was not wanted
+   * @throws where its file cannot be read
    */
-  async open(
-    stored: Buffer<SharedArrayBuffer>,
-    digest: string,
-    wanted: boolean,
-  ): Promise<Buffer | undefined | Refusal> {
-    if (stored.length < SMALL) return openHere(stored, digest, wanted);
-    const { bytes, refused } = await this.#do({ kind: 'open', stored, digest, wanted });
+  async open(piece: Piece, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
+    const from = 'bytes' in piece ? piece.bytes : piece;
+    const { bytes, refused } = await this.#do({ kind: 'open', from, digest, wanted });
+    if ('bytes' in piece) piece.free();
     return refused ?? (wanted ? bufferOf(bytes) : undefined);
   }
 
@@ -107,7 +112,8 @@ export class ChunkThreads implements Disposable {
       this.#jobs.delete(answer.id);
       // They keep the program going only while somebody waits for them.
       if (this.#jobs.size === 0) for (const idle of this.#threads.values()) idle.unref();
-      job?.resolve(answer);
+      if (answer.error === undefined) job?.resolve(answer);
+      else job?.reject(answer.error);
     });
     thread.on('error', (error: Error) => this.#fail(error));
     return thread;
@@ -119,7 +125,8 @@ export class ChunkThreads implements Disposable {
   }
 }
 
-function openHere(stored: Buffer, digest: string, wanted: boolean): Buffer | undefined | Refusal {
+/** As `open` does, of what is too little for a thread. */
+export function openHere(stored: Buffer, digest: string, wanted: boolean): Buffer | undefined | Refusal {
   if (hash('sha256', stored) !== digest) return 'digest';
   if (!wanted) return undefined;
   try {
@@ -149,6 +156,7 @@ function packing(level: number, chunkSize: number) {
 /** As text: the program is one file, and a thread needs one of its own otherwise. */
 const SCRIPT = `
 const { hash } = require('node:crypto');
+const { readSync } = require('node:fs');
 const { parentPort, workerData } = require('node:worker_threads');
 const { zstdCompressSync, zstdDecompressSync } = require('node:zlib');
 const { samples } = workerData;
@@ -183,19 +191,36 @@ function pack(piece, into) {
   into.set(bytes);
   return bytes.length;
 }
-parentPort.on('message', ({ id, kind, raw, length, into, stored, digest, wanted }) => {
+let room = Buffer.alloc(0);
+function read({ fd, position, length }) {
+  if (room.length < length) room = Buffer.allocUnsafeSlow(length);
+  for (let at = 0; at < length; ) {
+    const count = readSync(fd, room, at, length - at, position + at);
+    if (count === 0) return room.subarray(0, at);
+    at += count;
+  }
+  return room.subarray(0, length);
+}
+function open(stored, digest, wanted) {
+  if (hash('sha256', stored) !== digest) return { refused: 'digest' };
+  if (!wanted) return {};
+  try {
+    return { bytes: zstdDecompressSync(stored, workerData.open) };
+  } catch {
+    return { refused: 'content' };
+  }
+}
+parentPort.on('message', ({ id, kind, raw, length, into, from, digest, wanted }) => {
   if (kind === 'pack') {
     const packed = pack(new Uint8Array(raw, 0, length), Buffer.from(into));
     parentPort.postMessage({ id, length: packed, digest: hash('sha256', Buffer.from(into, 0, packed)) });
     return;
   }
-  if (hash('sha256', stored) !== digest) return parentPort.postMessage({ id, refused: 'digest' });
-  if (!wanted) return parentPort.postMessage({ id });
   try {
-    const bytes = zstdDecompressSync(stored, workerData.open);
-    parentPort.postMessage({ id, bytes }, whole(bytes));
-  } catch {
-    parentPort.postMessage({ id, refused: 'content' });
+    const answer = open('fd' in from ? read(from) : from, digest, wanted);
+    parentPort.postMessage({ id, ...answer }, answer.bytes ? whole(answer.bytes) : []);
+  } catch (error) {
+    parentPort.postMessage({ id, error });
   }
 });
 `;

@@ -1,9 +1,8 @@
 /** Reads an archive from its start to its seal, each entry checked before it is handed on. */
-import { extract } from 'tar-stream';
-import { DrayageError } from '../errors.ts';
-import { ChunkThreads, PACKED } from './chunk-threads.ts';
-import { damaged, MAGIC, MAX_ENTRY, parseName } from './layout.ts';
-import { unsealed } from './seal.ts';
+import { ChunkThreads, openHere } from './chunk-threads.ts';
+import { type Stored, storedEntries } from './entries.ts';
+import type { ArchiveInput } from './input.ts';
+import { damaged } from './layout.ts';
 import { digestOf } from './writer.ts';
 
 /** Entries that are decompressed ahead. */
@@ -24,22 +23,16 @@ export interface ReadOptions {
  * @throws DrayageError ARCHIVE_FOREIGN, ARCHIVE_DAMAGED
  */
 export async function* readArchive(
-  input: AsyncIterable<Buffer>,
+  input: ArchiveInput,
   { wants = () => true }: ReadOptions = {},
 ): AsyncGenerator<Entry, void, undefined> {
   const order = new ChunkOrder();
   using threads = new ChunkThreads();
-  const spare: SharedArrayBuffer[] = [];
   const ahead: Promise<Entry>[] = [];
-  for await (const { name, digest, bytes } of stored(input, spare)) {
-    const parsed = parseName(name);
-    if (parsed.kind === 'chunk') order.check(parsed);
-    const wanted = parsed.kind === 'document' || wants(parsed.stream);
-    const entry = open({ name: parsed, bytes, digest, wanted }, threads);
-    const free = (): void => {
-      if (bytes.buffer.byteLength === PACKED) spare.push(bytes.buffer);
-    };
-    entry.then(free, () => {});
+  for await (const stored of storedEntries(input)) {
+    if (stored.name.kind === 'chunk') order.check(stored.name);
+    const entry = opened(stored, wants, threads);
+    entry.catch(() => {}); // It is told in its turn.
     ahead.push(entry);
     if (ahead.length > AHEAD) yield (await ahead.shift()) as Entry;
   }
@@ -47,87 +40,28 @@ export async function* readArchive(
   order.end();
 }
 
-interface Checked extends Pick<Stored, 'bytes' | 'digest'> {
-  name: ReturnType<typeof parseName>;
-  wanted: boolean;
-}
-
-async function open({ name, bytes, digest, wanted }: Checked, threads: ChunkThreads): Promise<Entry> {
+async function opened(
+  { name, digest, size, content }: Stored,
+  wants: (stream: string) => boolean,
+  threads: ChunkThreads,
+): Promise<Entry> {
   if (name.kind === 'document') {
-    if (digestOf(bytes) !== digest) throw otherDigest(name.name);
-    return { ...name, value: parseDocument(name.name, bytes) };
+    const document = content as Buffer;
+    if (digestOf(document) !== digest) throw otherDigest(name.name);
+    return { ...name, value: parseDocument(name.name, document) };
   }
   const { stream, last } = name;
-  const stored = bytes.length;
-  const content = await threads.open(bytes, digest, wanted);
-  if (content === 'digest') throw otherDigest(stream);
-  if (content === 'content') throw damaged(`its entry ${stream} cannot be decompressed`);
-  return { kind: 'chunk', stream, last, bytes: content, stored };
+  const isWanted = wants(stream);
+  const bytes = Buffer.isBuffer(content)
+    ? openHere(content, digest, isWanted)
+    : await threads.open(content, digest, isWanted);
+  if (bytes === 'digest') throw otherDigest(stream);
+  if (bytes === 'content') throw damaged(`its entry ${stream} cannot be decompressed`);
+  return { kind: 'chunk', stream, last, bytes, stored: size };
 }
 
-function otherDigest(name: string): DrayageError {
+function otherDigest(name: string): Error {
   return damaged(`its entry ${name} has another digest`);
-}
-
-interface Stored {
-  name: string;
-  digest: string;
-  /** In memory of its own, as much as for any piece where that is enough. */
-  bytes: Buffer<SharedArrayBuffer>;
-}
-
-/** @param spare memory to be used again, see ChunkThreads.pack */
-async function* stored(
-  input: AsyncIterable<Buffer>,
-  spare: SharedArrayBuffer[],
-): AsyncGenerator<Stored, void, undefined> {
-  const tar = extract();
-  const fed = feed(input, tar);
-  fed.catch((error: Error) => tar.destroy(error));
-  let isFirst = true;
-  try {
-    for await (const entry of tar) {
-      const { name, size = 0, pax } = entry.header;
-      if (size > MAX_ENTRY) throw damaged(`its entry ${JSON.stringify(name)} says that it has ${size} bytes`);
-      const memory = size > PACKED ? undefined : spare.pop();
-      const bytes = Buffer.from(memory ?? new SharedArrayBuffer(Math.max(size, PACKED)), 0, size);
-      let filled = 0;
-      for await (const piece of entry) filled += (piece as Buffer).copy(bytes, filled);
-      if (isFirst && name !== MAGIC) throw damaged('its first entry is another');
-      if (!isFirst) {
-        const digest = /^sha256:([0-9a-f]{64})$/.exec((pax as Record<string, string> | undefined)?.comment ?? '')?.[1];
-        if (digest === undefined) throw damaged(`its entry ${JSON.stringify(name)} has no digest`);
-        yield { name, digest, bytes };
-      }
-      isFirst = false;
-    }
-    await fed;
-  } catch (error) {
-    // What the input itself had to say explains more than what came of it.
-    tar.destroy();
-    const cause = await fed.then(
-      () => error,
-      (reason: unknown) => (reason === FED ? error : reason),
-    );
-    throw cause instanceof DrayageError || isOfSystem(cause) ? cause : damaged('it cannot be read as a tar', cause);
-  }
-}
-
-/** What feeding ends with where the reader does not want more. */
-const FED = Symbol('the reader has ended');
-
-async function feed(input: AsyncIterable<Buffer>, tar: ReturnType<typeof extract>): Promise<void> {
-  const closed = new Promise<void>((resolve) => void tar.once('close', () => resolve()));
-  for await (const piece of unsealed(input)) {
-    if (tar.destroyed) throw FED;
-    if (!tar.write(piece))
-      await Promise.race([new Promise<void>((resolve) => tar.once('drain', () => resolve())), closed]);
-  }
-  tar.end(undefined);
-}
-
-function isOfSystem(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.syscall !== undefined;
 }
 
 function parseDocument(name: string, bytes: Buffer): unknown {

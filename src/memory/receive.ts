@@ -2,6 +2,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { DrayageError } from '../errors.ts';
 import { FILE_NAME, FrameParser, lost, PARENT, protocolError } from './frames.ts';
 
@@ -58,7 +59,17 @@ export async function receiveImages(
 
 async function consume(stream: ImageStream, sink: (piece: Buffer) => void): Promise<void> {
   if (stream.consume !== undefined) return stream.consume(sink);
-  for await (const piece of stream.iterator({ destroyOnReturn: false })) sink(piece as Buffer);
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  // Flowing: an iterator would join what has come, and so copy it.
+  stream.on('data', (piece: Buffer) => {
+    try {
+      sink(piece);
+    } catch (error) {
+      stream.pause();
+      reject(error);
+    }
+  });
+  await Promise.race([finished(stream, { writable: false }), failed]);
 }
 
 function makeParent(dir: string): void {

@@ -44,6 +44,8 @@ export async function prepare(m: SourceMigration, facts: Facts, undo: UndoStack)
   const prepared = isTree(workload)
     ? await prepareTree(m, { ...facts, workload }, undo)
     : await prepareContainer(m, { ...facts, workload }, undo);
+  // Nobody waits for what is exported for good.
+  if (m.target.oneWay && !m.options.leaveRunning) return prepared;
   const { stage: dir } = prepared.started;
   // Last, since they are ready for a second only.
   await m.trace.step('ready breakpoints', () => readyBreakpoints({ run: m.run, criuPath: criuPathOf(source), dir }));

@@ -242,6 +242,7 @@ export class TargetSession {
     this.#rendezvous = rendezvous;
     this.#started = started;
     await this.#reach('waiting');
+    if (this.#request.archive !== undefined) return; // Nobody waits.
     const breakpoints = { run: this.#run, criuPath: criuPathOf(this.#host), dir: join(STAGE_DIR, this.id) };
     await this.#trace.step('ready breakpoints', () => readyBreakpoints(breakpoints));
   }

@@ -3,7 +3,7 @@
  * which nothing is known yet. The commit is the moment when the archive is complete and on disk: from then on somebody
  * may import it, so the source's copy must not run again.
  */
-import { type Duplex, duplexPair, type Writable } from 'node:stream';
+import { Duplex, duplexPair, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { MANIFEST, MAX_ENTRY } from '../../archive/layout.ts';
 import type { ArchiveOutput } from '../../archive/output.ts';
@@ -79,17 +79,16 @@ export class ArchiveTarget implements TargetPort {
     if (purpose === 'files') throw noAnswer('files');
     const name = `${String(++this.#count).padStart(2, '0')}-${purpose}`;
     await this.#document(`${name}.json`, { purpose, meta: meta as StreamHead['meta'] } satisfies StreamHead);
-    const [near, far] = duplexPair({ highWaterMark: 1 << 20 });
-    far.on('error', () => {}); // Whoever reads it is told.
-    const recorded = this.#record(purpose, far, this.#writer.stream(name)).catch((error: unknown) => {
+    const entry = this.#writer.stream(name);
+    const [near, recorded] = purpose === 'logs' ? recordedLog(entry) : recordedStream(entry, ANSWERS[purpose]);
+    const settled = recorded.catch((error: unknown) => {
       this.#failed ??= error;
       near.destroy(error as Error);
-      far.destroy();
     });
     // That one is open from before the freeze until all is there.
-    if (purpose === 'memory') this.#memory = recorded;
-    else this.#streams.add(recorded);
-    void recorded.then(() => this.#streams.delete(recorded));
+    if (purpose === 'memory') this.#memory = settled;
+    else this.#streams.add(settled);
+    void settled.then(() => this.#streams.delete(settled));
     return near;
   }
 
@@ -194,17 +193,6 @@ export class ArchiveTarget implements TargetPort {
     await this.#writer.document(name, value);
   }
 
-  async #record(purpose: ChannelPurpose, stream: Duplex, entry: Writable): Promise<void> {
-    if (purpose === 'logs') {
-      await recordLog(stream, entry);
-      return;
-    }
-    // Flowing: an iterator would join what has come, and so copy it.
-    stream.pipe(entry);
-    await Promise.race([finished(entry, { readable: false }), finished(stream, { writable: false }).then(() => NEVER)]);
-    stream.end(purpose === 'memory' ? RECEIVED : undefined);
-  }
-
   async #drop(reason: unknown): Promise<void> {
     this.#failed ??= reason;
     this.#writer.destroy(DrayageError.from(reason));
@@ -216,9 +204,44 @@ export class ArchiveTarget implements TargetPort {
   }
 }
 
-const NEVER: Promise<never> = new Promise(() => {});
 /** What whoever sends memory images waits for. */
-const RECEIVED = Buffer.of(1);
+const ANSWERS: Partial<Record<ChannelPurpose, Buffer>> = { memory: Buffer.of(1) };
+
+/**
+ * Whoever writes to the stream uses the memory again when the write has called back: it does when the archive has a copy.
+ * @returns the sender's end, and what resolves when all that was sent is in the archive
+ */
+function recordedStream(entry: Writable, answer: Buffer | undefined): [Duplex, Promise<void>] {
+  const recorded = finished(entry, { readable: false });
+  const stream = new Duplex({
+    writableHighWaterMark: 1 << 20,
+    read() {},
+    write: (piece: Buffer, _encoding, done) => void entry.write(piece, (error) => done(error)),
+    final: (done) => {
+      entry.end();
+      recorded.then(() => {
+        if (answer !== undefined) stream.push(answer);
+        stream.push(null);
+        done();
+      }, done);
+    },
+    destroy: (error, done) => {
+      if (!entry.writableFinished) entry.destroy();
+      done(error);
+    },
+  });
+  return [stream, recorded];
+}
+
+function recordedLog(entry: Writable): [Duplex, Promise<void>] {
+  const [near, far] = duplexPair({ highWaterMark: 1 << 20 });
+  far.on('error', () => {}); // Whoever reads it is told.
+  const recorded = recordLog(far, entry).catch((error: unknown) => {
+    far.destroy();
+    throw error;
+  });
+  return [near, recorded];
+}
 
 /** Answers as the target would: nothing is lost, since there is room for everything. */
 async function recordLog(stream: Duplex, entry: Writable): Promise<void> {

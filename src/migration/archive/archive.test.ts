@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type Duplex, duplexPair } from 'node:stream';
@@ -6,7 +6,9 @@ import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
 import { expect, test, vi } from 'vitest';
 import { goodHost, goodInspect, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
+import { StreamInput } from '../../archive/input.ts';
 import { fileOutput, partialOf } from '../../archive/output.ts';
+import { type ReadOptions, readArchive } from '../../archive/reader.ts';
 import { DrayageError } from '../../errors.ts';
 import { LogSync } from '../../files/logs.ts';
 import { scratch } from '../../files/testing/rig.ts';
@@ -48,6 +50,35 @@ test('what an export was told is repeated on the target, the copy made in time a
   expect(target.content('memory').equals(MEMORY)).toBe(true);
   expect(target.content('logs').toString()).toContain('a line of the log');
   expect(target.metas.get('tar')).toEqual({ key: 'upper', pass: 'first', isFile: false });
+});
+
+test('memory is in the archive as it was sent, out of buffers that are used again meanwhile', async () => {
+  using directory = scratch();
+  const target = await writing(`${directory.path}/web.drayage`);
+  const hash = createHash('sha256');
+  // Text, which takes longer to pack than to send: what is sent has to wait.
+  const text = Buffer.from(Array.from({ length: 1 << 17 }, (_, i) => Math.sin(i).toString(36)).join(''));
+  const memory = await target.channel(ID, 'memory', { imagesBytes: 1 });
+  const buffers = Array.from({ length: 4 }, () => Buffer.alloc(512 << 10));
+  let sent: Promise<void>[] = [];
+  for (let round = 0; round < 40; round++) {
+    sent = buffers.map(async (buffer, i) => {
+      await sent[i];
+      for (let at = 0; at < buffer.length; ) at += text.copy(buffer, at, (round * 4 + i) * 97);
+      return new Promise((resolve) => void memory.write(buffer, () => resolve()));
+    });
+    for (const [i, buffer] of buffers.entries()) {
+      await sent[i];
+      hash.update(buffer);
+    }
+  }
+  memory.end();
+  expect(await buffer(memory)).toEqual(Buffer.of(1));
+  await target.begin(ID, { descriptors: [] });
+  expect(await target.commit()).toMatchObject({ outcome: 'running' });
+  const imports = new FakeTarget();
+  await imported(directory.path, `${directory.path}/web.drayage`, imports);
+  expect(createHash('sha256').update(imports.content('memory')).digest('hex')).toBe(hash.digest('hex'));
 });
 
 test('a stream that finds no room is repeated when there is some, the others are not', async () => {
@@ -326,7 +357,7 @@ async function imported(
     exclusively: (work) => work(),
   });
   onBegin(m);
-  const read = () => createReadStream(path) as AsyncIterable<Buffer>;
+  const read = (options: ReadOptions) => readArchive(new StreamInput(createReadStream(path)), options);
   const result = await replay(m, { manifest: MANIFEST, read, room });
   await m.close();
   return result;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { decrypted, type Key } from '../../archive/encryption.ts';
+import { StreamInput } from '../../archive/input.ts';
 import { damaged, MANIFEST } from '../../archive/layout.ts';
 import { readArchive } from '../../archive/reader.ts';
 import { isTree } from '../../engines/facts.ts';
@@ -25,7 +26,7 @@ export async function lookInto(input: AsyncIterable<Buffer>, key: Key | undefine
   let manifest: Manifest | undefined;
   let contents: Contents = { processes: [], sockets: [] };
   const streams = new Map<string, Inside['streams'][number]>();
-  for await (const entry of readArchive(readable(decrypted(input, key)), { wants: () => false })) {
+  for await (const entry of readArchive(new StreamInput(readable(decrypted(input, key))), { wants: () => false })) {
     if (entry.kind === 'chunk') {
       const stream = streams.get(entry.stream);
       if (stream !== undefined) stream.storedBytes += entry.stored;

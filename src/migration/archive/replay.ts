@@ -8,7 +8,7 @@
  */
 import { type Duplex, finished as onFinished } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { type Entry, readArchive } from '../../archive/reader.ts';
+import type { Entry, ReadOptions } from '../../archive/reader.ts';
 import { type HostFacts, isTree } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
 import type { MigrationResult, Phase } from '../events.ts';
@@ -21,8 +21,8 @@ import { ofImport } from './recover-import.ts';
 
 export interface ArchiveSource {
   manifest: Manifest;
-  /** The archive from its start, decrypted. */
-  read(): AsyncIterable<Buffer>;
+  /** All of it from its start. */
+  read(options: ReadOptions): AsyncIterable<Entry>;
   /** Told why it cannot go on; resolves when it is to be tried again. */
   room(error: DrayageError): Promise<void>;
 }
@@ -108,7 +108,7 @@ async function pour(
   };
   m.signal.addEventListener('abort', end);
   try {
-    for await (const entry of readArchive(archive.read(), { wants: (stream) => !done.has(stream) })) {
+    for await (const entry of archive.read({ wants: (stream) => !done.has(stream) })) {
       m.checkpoint();
       if (entry.kind === 'document') {
         const stream = /^(\d+-[a-z]+)\.json$/.exec(entry.name)?.[1];
