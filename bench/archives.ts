@@ -50,11 +50,15 @@ async function once(bench: BenchLab, scenario: Scenario): Promise<Run> {
     await host.run(program, args, { timeoutMs: 120_000 });
     return performance.now() - began;
   };
+  const check = async (host: typeof a): Promise<string | undefined> =>
+    scenario.check && (await host.run('docker', ['exec', 'web', ...scenario.check], { timeoutMs: 60_000 })).stdout;
   await begin(scenario, a);
+  const before = await check(a);
   const exportMs = await timed(a, 'drayage', 'export', 'docker:web', '-o', FILE, '--yes');
   await copyFile(a.path(FILE), b.path(FILE));
   await warmMemory(b);
   const importMs = await timed(b, 'drayage', 'import', FILE, '--yes');
+  if ((await check(b)) !== before) throw new Error(`${scenario.name} is not what was exported.`);
   // The pieces of all streams, one after another, are what zstd itself would have written.
   await a.run('sh', ['-c', `tar -xOf ${FILE} --wildcards '[0-9]*.zst/*' | zstd -dcq >${CONTENT}`]);
   const zstdMs = await timed(a, 'sh', '-c', `zstd -1 -cq ${CONTENT} | cat >/dev/null`);

@@ -6,6 +6,8 @@ export interface Workload {
   command: string[];
   /** Run in the container (by docker exec) before the first move. */
   fill?: string[];
+  /** Run in the container before it is archived and after it was imported: prints the same. */
+  check?: string[];
   /** A line of the container's log that says that it is ready. */
   ready: RegExp;
 }
@@ -47,8 +49,9 @@ export const REDIS512: Scenario = {
   about: '512 MB of redis with JSON documents, a kilobyte each',
   image: 'redis',
   flags: [],
-  command: [],
+  command: ['redis-server', '--save', '', '--enable-debug-command', 'local'],
   fill: ['redis-cli', '-e', 'eval', DOCUMENTS, '0', '540000'],
+  check: ['redis-cli', '-e', 'debug', 'digest'],
   ready: /Ready to accept connections/,
 };
 

@@ -8,6 +8,12 @@ import { brokenAt, counts, docker, type Move, Pair, runContainer, running, start
 import { DOCKERS } from './setup.ts';
 
 const FILE = '/root/web.drayage';
+/** Some 150 MB of keys, all different. */
+const NUMBERS = `for i = 1, 300000 do
+  local numbers = {}
+  for j = 1, 30 do numbers[j] = math.random(1e9) end
+  redis.call('set', i, table.concat(numbers, ' '))
+end`;
 
 describe.each(DOCKERS)('Docker %i', (version) => {
   let pair: Pair;
@@ -77,6 +83,23 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     expect(await docker(b, 'exec', 'cache', 'sh', '-c', 'cat /data/link; stat -c %h /data/file')).toBe('kept\n2');
     expect((await b.run('sh', ['-c', 'ls -A /var/lib/drayage/spool 2>/dev/null; true'])).stdout).toBe('');
     expect(await pair.leftovers()).toEqual([]);
+  });
+
+  test('memory that takes longer to pack than to dump is the same afterwards, and moves on', async () => {
+    const { a, b } = pair;
+    const command = ['redis-server', '--save', '', '--enable-debug-command', 'local'];
+    await runContainer(a, 'cache', 'redis', { command });
+    await until('it answers', async () => (await redis(a, 'PING')) === 'PONG');
+    await redis(a, 'EVAL', NUMBERS, '0');
+    const digest = await redis(a, 'DEBUG', 'DIGEST');
+    expect(digest).toMatch(/^[0-9a-f]{40}$/);
+    const out = await drayage(a, 'export', 'docker:cache', '-o', FILE, '--yes');
+    expect(out.result).toMatchObject({ outcome: 'committed' });
+    await carry(a, b);
+    expect((await drayage(b, 'import', FILE, '--yes')).result).toMatchObject({ outcome: 'committed' });
+    expect(await redis(b, 'DEBUG', 'DIGEST')).toBe(digest);
+    await pair.move(b, 'cache');
+    expect(await redis(a, 'DEBUG', 'DIGEST')).toBe(digest);
   });
 
   // In what follows engines have no part.
