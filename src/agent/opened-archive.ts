@@ -1,4 +1,5 @@
 /** An archive as a file of this host. */
+import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { decrypted, type Key } from '../archive/encryption.ts';
 import { type ArchiveInput, FileInput, StreamInput } from '../archive/input.ts';
@@ -22,16 +23,18 @@ export async function* readFileArchive(
   options: ReadOptions,
 ): AsyncGenerator<Entry, void, undefined> {
   try {
+    const stats = await stat(path);
+    // Not to be waited for: it is read twice.
+    if (!stats.isFile() && !stats.isBlockDevice()) throw new DrayageError('ARCHIVE_READ', `${path} is no file.`);
     await using file = await open(path);
-    yield* readArchive(await inputOf(file, key), options);
+    yield* readArchive(await inputOf(file, stats, key), options);
   } catch (error) {
-    if (error instanceof DrayageError) throw error;
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
     throw new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
   }
 }
 
-async function inputOf(file: FileHandle, key: Key | undefined): Promise<ArchiveInput> {
-  const stats = await file.stat();
+async function inputOf(file: FileHandle, stats: Stats, key: Key | undefined): Promise<ArchiveInput> {
   if (stats.isFile()) {
     const { buffer } = await file.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
     if (buffer.toString('latin1') === MAGIC) return new FileInput(file, stats.size);

@@ -80,6 +80,16 @@ describe('an archive', () => {
     writer.destroy(new Error('over'));
   });
 
+  it('fails all of its streams where nothing can be written any more, also those that wait', async () => {
+    const writer = new ArchiveWriter(new Writable({ write() {} }));
+    const streams = Array.from({ length: 7 }, (_, i) => writer.stream(`0${i}-tar`));
+    const failures = streams.map((stream) => finished(stream).catch((error: Error) => error.message));
+    for (const stream of streams) stream.end(randomBytes(CHUNK + 1));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    writer.destroy(new Error('it is full'));
+    expect(await Promise.all(failures)).toEqual(streams.map(() => 'it is full'));
+  });
+
   it('is a tar that any tar reads', async () => {
     const names: string[] = [];
     const tar = extract();
@@ -137,7 +147,17 @@ describe('an archive', () => {
     expect(seen).not.toContain('chunk');
   });
 
-  it('is checked, and not decompressed, where its content is not wanted', async () => {
+  it('is refused when it is cut short or altered within a piece', async () => {
+    const archive = await write((writer) => put(writer.stream('01-memory'), randomBytes(CHUNK + (1 << 20)), CHUNK));
+    for (const at of [CHUNK / 2, CHUNK + (1 << 19)]) {
+      expect(await refusal(archive.subarray(0, at), CHUNK)).toBe('ARCHIVE_DAMAGED');
+      const altered = Buffer.from(archive);
+      altered[at] = (altered[at] as number) ^ 1;
+      expect(await refusal(altered, CHUNK)).toBe('ARCHIVE_DAMAGED');
+    }
+  });
+
+  it('is checked also where its content is not wanted', async () => {
     const archive = await write(async (writer) => {
       for (const i of [1, 2]) await put(writer.stream(`0${i}-memory`), randomBytes(CHUNK), CHUNK);
     });

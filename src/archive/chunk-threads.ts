@@ -24,8 +24,8 @@ interface Answer {
   length?: number;
   digest?: string;
   refused?: Refusal;
-  /** The file could not be read. */
-  error?: Error;
+  /** Why the file could not be read. */
+  failure?: Pick<NodeJS.ErrnoException, 'message' | 'code' | 'syscall'>;
 }
 
 /** Bytes of memory for a piece, packed: what does not get shorter becomes a little longer. */
@@ -112,8 +112,8 @@ export class ChunkThreads implements Disposable {
       this.#jobs.delete(answer.id);
       // They keep the program going only while somebody waits for them.
       if (this.#jobs.size === 0) for (const idle of this.#threads.values()) idle.unref();
-      if (answer.error === undefined) job?.resolve(answer);
-      else job?.reject(answer.error);
+      if (answer.failure === undefined) job?.resolve(answer);
+      else job?.reject(Object.assign(new Error(answer.failure.message), answer.failure));
     });
     thread.on('error', (error: Error) => this.#fail(error));
     return thread;
@@ -219,8 +219,8 @@ parentPort.on('message', ({ id, kind, raw, length, into, from, digest, wanted })
   try {
     const answer = open('fd' in from ? read(from) : from, digest, wanted);
     parentPort.postMessage({ id, ...answer }, answer.bytes ? whole(answer.bytes) : []);
-  } catch (error) {
-    parentPort.postMessage({ id, error });
+  } catch ({ message, code, syscall }) {
+    parentPort.postMessage({ id, failure: { message, code, syscall } });
   }
 });
 `;

@@ -39,7 +39,7 @@ export async function* storedEntries(input: ArchiveInput): AsyncGenerator<Stored
     if (first.toString('latin1', 0, MAGIC.length) !== MAGIC) throw foreign();
     skeleton.update(first);
     const introduction = parseHeader(first);
-    if (introduction.name !== MAGIC) throw damaged('its first entry is another');
+    if (introduction.name !== MAGIC || introduction.type !== 'file') throw damaged('its first entry is another');
     await hashed(padded(introduction.size));
     let record: EntryRecord | undefined;
     for (let block = await hashed(BLOCK); !block.equals(ZEROS); block = await hashed(BLOCK)) {
@@ -68,7 +68,7 @@ export async function* storedEntries(input: ArchiveInput): AsyncGenerator<Stored
 }
 
 /** POSIX.1-2017, pax, "ustar Interchange Format": offsets and lengths of the fields. */
-const FIELDS = { name: [0, 100], size: [124, 12], checksum: [148, 8], type: [156, 1] } as const;
+const FIELDS = { name: [0, 100], size: [124, 12], checksum: [148, 8], type: [156, 1], magic: [257, 6] } as const;
 const TYPES: Readonly<Record<string, 'file' | 'record'>> = { '0': 'file', x: 'record' };
 
 function parseHeader(block: Buffer): { name: string; size: number; type: 'file' | 'record' } {
@@ -78,7 +78,8 @@ function parseHeader(block: Buffer): { name: string; size: number; type: 'file' 
   const sum = block.reduce((all, byte, i) => all + (i >= at && i < at + length ? 0x20 : byte), 0);
   const [name, type] = [field(FIELDS.name), TYPES[field(FIELDS.type)]];
   const [size, checksum] = [FIELDS.size, FIELDS.checksum].map((one) => octal(field(one)));
-  if (type === undefined || size === undefined || checksum !== sum) throw damaged('it cannot be read as a tar');
+  if (field(FIELDS.magic) !== 'ustar' || type === undefined || size === undefined || checksum !== sum)
+    throw damaged('it cannot be read as a tar');
   return { name, size, type };
 }
 
@@ -91,13 +92,10 @@ interface EntryRecord {
   digest: string;
 }
 
-/** What a pax record says of the entry behind it. */
+/** What a pax record says of the entry behind it; undefined where that is not just what is written into one. */
 function parseRecord(text: string): EntryRecord | undefined {
-  const { path, comment } = Object.fromEntries(
-    Array.from(text.matchAll(/^\d+ (path|comment)=(.*)$/gm), ([, key, value]) => [key, value]),
-  ) as Partial<Record<string, string>>;
-  const digest = /^sha256:([0-9a-f]{64})$/.exec(comment ?? '')?.[1];
-  return path === undefined || digest === undefined ? undefined : { name: path, digest };
+  const [, name, digest] = /^\d+ path=([^\n]+)\n\d+ comment=sha256:([0-9a-f]{64})\n$/.exec(text) ?? [];
+  return name === undefined || digest === undefined ? undefined : { name, digest };
 }
 
 function padded(size: number): number {

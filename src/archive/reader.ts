@@ -29,15 +29,20 @@ export async function* readArchive(
   const order = new ChunkOrder();
   using threads = new ChunkThreads();
   const ahead: Promise<Entry>[] = [];
-  for await (const stored of storedEntries(input)) {
-    if (stored.name.kind === 'chunk') order.check(stored.name);
-    const entry = opened(stored, wants, threads);
-    entry.catch(() => {}); // It is told in its turn.
-    ahead.push(entry);
-    if (ahead.length > AHEAD) yield (await ahead.shift()) as Entry;
+  try {
+    for await (const stored of storedEntries(input)) {
+      if (stored.name.kind === 'chunk') order.check(stored.name);
+      const entry = opened(stored, wants, threads);
+      entry.catch(() => {}); // It is told in its turn.
+      ahead.push(entry);
+      if (ahead.length > AHEAD) yield (await ahead.shift()) as Entry;
+    }
+    for (const entry of ahead) yield await entry;
+    order.end();
+  } finally {
+    // Threads read the file by its number, which is another's when it is closed.
+    await Promise.allSettled(ahead);
   }
-  for (const entry of ahead) yield await entry;
-  order.end();
 }
 
 async function opened(

@@ -176,7 +176,9 @@ export class ArchiveWriter {
     // Handed over by `#free` without ever being nobody's.
     if (this.#busy >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#busy++;
-    this.#check();
+    if (this.#failed === undefined) return;
+    this.#free();
+    throw this.#failed;
   }
 
   #free(): void {

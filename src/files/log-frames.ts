@@ -33,11 +33,15 @@ export type Answer = z.infer<typeof answerSchema>;
 
 export async function writeFrame(stream: Writable, frame: Frame, data?: Uint8Array): Promise<void> {
   const head = Buffer.from(`${JSON.stringify(frame)}\n`);
-  // The callback, unlike `drain`, comes also when the stream breaks.
   await new Promise<void>((resolve, reject) => {
-    stream.write(data === undefined ? head : Buffer.concat([head, data]), (error) =>
-      error ? reject(broken(error)) : resolve(),
-    );
+    // The callback does not always come where a stream breaks, of a pair (`duplexPair`) say.
+    const onClose = (): void => reject(broken(stream.errored));
+    stream.once('close', onClose);
+    stream.write(data === undefined ? head : Buffer.concat([head, data]), (error) => {
+      stream.off('close', onClose);
+      if (error) reject(broken(error));
+      else resolve();
+    });
   });
 }
 

@@ -54,6 +54,7 @@ export async function receiveImages(
     throw error instanceof DrayageError ? error : lost(error as Error);
   } finally {
     for (const fd of fds.values()) closeSync(fd);
+    fds.clear(); // What comes all the same goes nowhere.
   }
 }
 

@@ -3,7 +3,8 @@
  * which nothing is known yet. The commit is the moment when the archive is complete and on disk: from then on somebody
  * may import it, so the source's copy must not run again.
  */
-import { Duplex, duplexPair, type Writable } from 'node:stream';
+import { once } from 'node:events';
+import { addAbortSignal, Duplex, duplexPair, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { MANIFEST, MAX_ENTRY } from '../../archive/layout.ts';
 import type { ArchiveOutput } from '../../archive/output.ts';
@@ -81,6 +82,10 @@ export class ArchiveTarget implements TargetPort {
     await this.#document(`${name}.json`, { purpose, meta: meta as StreamHead['meta'] } satisfies StreamHead);
     const entry = this.#writer.stream(name);
     const [near, recorded] = purpose === 'logs' ? recordedLog(entry) : recordedStream(entry, ANSWERS[purpose]);
+    // Whoever writes is told, and has to be by then: an event that nobody listens to ends the agent.
+    for (const stream of [entry, near]) stream.on('error', () => {});
+    // An undo does not wait for an output that takes nothing.
+    if (this.signal !== undefined) addAbortSignal(this.signal, near);
     const settled = recorded.catch((error: unknown) => {
       this.#failed ??= error;
       near.destroy(error as Error);
@@ -190,7 +195,12 @@ export class ArchiveTarget implements TargetPort {
     // As it is written, with a blank and a line end more for each part.
     if (Buffer.byteLength(JSON.stringify(value, null, 1)) > MAX_ENTRY)
       throw new DrayageError('ARCHIVE_WRITE', `${name} of the archive would be larger than an archive's parts may be.`);
-    await this.#writer.document(name, value);
+    const written = this.#writer.document(name, value);
+    const { signal } = this;
+    if (signal === undefined) return written;
+    written.catch(() => {}); // Where nobody waits for it any more.
+    const done = new AbortController();
+    await Promise.race([written, aborted(signal, done.signal)]).finally(() => done.abort());
   }
 
   async #drop(reason: unknown): Promise<void> {
@@ -238,7 +248,7 @@ function recordedLog(entry: Writable): [Duplex, Promise<void>] {
   far.on('error', () => {}); // Whoever reads it is told.
   const recorded = recordLog(far, entry).catch((error: unknown) => {
     far.destroy();
-    throw error;
+    throw entry.errored ?? error;
   });
   return [near, recorded];
 }
@@ -253,6 +263,12 @@ async function recordLog(stream: Duplex, entry: Writable): Promise<void> {
   }
   entry.end();
   await finished(entry, { readable: false });
+}
+
+/** Rejects with the signal's reason. */
+async function aborted(signal: AbortSignal, forgotten: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort', { signal: forgotten });
+  throw DrayageError.from(signal.reason);
 }
 
 function noAnswer(call: string): DrayageError {

@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { type Duplex, duplexPair } from 'node:stream';
+import { type Duplex, duplexPair, Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { goodHost, goodInspect, goodWorkload, OPTIONS } from '../../../test/fixtures/facts.ts';
 import { StreamInput } from '../../archive/input.ts';
-import { fileOutput, partialOf } from '../../archive/output.ts';
+import { type ArchiveOutput, fileOutput, partialOf } from '../../archive/output.ts';
 import { type ReadOptions, readArchive } from '../../archive/reader.ts';
 import { DrayageError } from '../../errors.ts';
 import { LogSync } from '../../files/logs.ts';
@@ -79,6 +80,36 @@ test('memory is in the archive as it was sent, out of buffers that are used agai
   const imports = new FakeTarget();
   await imported(directory.path, `${directory.path}/web.drayage`, imports);
   expect(createHash('sha256').update(imports.content('memory')).digest('hex')).toBe(hash.digest('hex'));
+});
+
+test('where the output fails in the middle of a log, whoever sends it is told', async () => {
+  using directory = scratch();
+  const output = new StalledOutput();
+  const target = await writing('', OPTIONS, () => {}, output);
+  const lines = Array.from({ length: 4000 }, () => JSON.stringify({ log: randomBytes(7500).toString('base64') }));
+  writeFileSync(`${directory.path}/log`, `${lines.join('\n')}\n`);
+  const open = () => target.channel(ID, 'logs', {});
+  const sent = new LogSync({ logPath: `${directory.path}/log`, format: 'json-file', open }).firstPass();
+  setTimeout(() => output.stream.destroy(new Error('it is full')), 100);
+  await expect(sent).rejects.toMatchObject({ code: 'FILES_LOG_STREAM' });
+  expect(await target.commit()).toMatchObject({ outcome: 'aborted', reason: expect.stringMatching(/it is full/) });
+});
+
+test('an undo of an export does not wait for an output that takes nothing', async () => {
+  const target = await writing('', OPTIONS, () => {}, new StalledOutput());
+  const undo = new AbortController();
+  target.signal = undo.signal;
+  const streams = [];
+  for (let i = 0; i < 6; i++) streams.push(await target.channel(ID, 'tar', { key: 'upper', pass: 'first' }));
+  for (const stream of streams) stream.end(randomBytes(5 << 20));
+  const ended = streams.map((stream) => finished(stream).catch(({ name }: Error) => name));
+  await sleep(300); // What is packed by now waits for the output.
+  const began = target.begin(ID, { descriptors: [] });
+  undo.abort(new DrayageError('CANCELLED', 'as asked'));
+  await expect(began).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(await Promise.all(ended)).toEqual(streams.map(() => 'AbortError'));
+  await target.abort(ID, 'as asked');
+  expect(await target.commit()).toMatchObject({ outcome: 'aborted' });
 });
 
 test('a stream that finds no room is repeated when there is some, the others are not', async () => {
@@ -284,9 +315,10 @@ async function writing(
   path: string,
   options: MigrateOptions = OPTIONS,
   assertOpenable: (manifest: Manifest) => void = () => {},
+  output?: ArchiveOutput,
 ): Promise<ArchiveTarget> {
   const target = new ArchiveTarget({
-    output: await fileOutput(path),
+    output: output ?? (await fileOutput(path)),
     hostFacts: async () => goodHost('a'),
     ...{ self: { name: 'a', machine: 'm' }, drayage: '1', assertOpenable },
   });
@@ -298,6 +330,25 @@ async function writing(
     parents: {},
   });
   return target;
+}
+
+/** Takes the manifest, and nothing of what follows. */
+class StalledOutput implements ArchiveOutput {
+  readonly isPublic = false;
+  readonly lost = new Promise<never>(() => {});
+  readonly stream = new Writable({
+    write: (piece: Buffer, _encoding, done) => {
+      this.#taken += piece.length;
+      if (this.#taken < 64 << 10) done();
+    },
+  });
+  #taken = 0;
+
+  async commit(): Promise<void> {}
+
+  async discard(): Promise<void> {
+    this.stream.destroy();
+  }
 }
 
 async function archived(directory: string): Promise<string> {
