@@ -2,6 +2,7 @@
  * A copy that was started anew on the target, while it is not decided yet that it stays: it runs, its original stands
  * still, and either it becomes healthy and is committed, or nothing of it is left running.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { placeGuard, removeGuard } from '../engines/docker/guard.ts';
 import { healthOf, untilHealthy } from '../engines/docker/health.ts';
@@ -9,6 +10,9 @@ import { DrayageError } from '../errors.ts';
 import type { Docker } from '../tools/docker.ts';
 import type { Journal } from './journal.ts';
 import { ignoreMissing } from './resource.ts';
+
+/** An engine hears that a container has ended a moment after its processes are gone. */
+const NOTICED_MS = 2000;
 
 export interface TrialOptions {
   migrationId: string;
@@ -50,8 +54,11 @@ export class Trial {
   /** What has failed because the copy has ended meanwhile is that; anything else stays what it is. */
   async explain(error: unknown): Promise<unknown> {
     const { containerId, docker } = this.#options;
-    const { State } = await docker.inspect(containerId).catch(() => ({ State: undefined }));
-    return State?.Running === false ? endedAtOnce(State.ExitCode) : error;
+    for (const until = performance.now() + NOTICED_MS; ; await sleep(NOTICED_MS / 40)) {
+      const { State } = await docker.inspect(containerId).catch(() => ({ State: undefined }));
+      if (State?.Running === false) return endedAtOnce(State.ExitCode);
+      if (State === undefined || performance.now() > until) return error;
+    }
   }
 
   /** @throws DrayageError NOT_HEALTHY, or the reason that it was given up for */
