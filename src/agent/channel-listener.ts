@@ -89,8 +89,12 @@ export class ChannelListener {
     this.#expected.delete(id);
   }
 
+  /** Nobody is waited for any more. */
   close(): void {
-    for (const id of [...this.#expected.keys()]) this.withdraw(id);
+    for (const [id, { reject }] of this.#expected) {
+      this.withdraw(id);
+      reject(new DrayageError('CHANNEL_FAILED', 'The connection was closed before its channel was there.'));
+    }
     for (const socket of this.#pending.values()) socket.destroy();
     this.#server.close();
   }

@@ -11,7 +11,7 @@ import { DrayageError } from '../errors.ts';
 import { dialBack } from './channel-dial.ts';
 import { ChannelListener, type Ticket } from './channel-listener.ts';
 import { ChannelStream } from './channel-stream.ts';
-import { type ChannelHandler, openChannel } from './channels.ts';
+import { type ChannelHandler, Channels, openChannel } from './channels.ts';
 import { connectLocal } from './client.ts';
 import type { Connection } from './connection.ts';
 import { defineProtocol } from './protocol.ts';
@@ -403,3 +403,16 @@ async function closedPort(): Promise<number> {
   server.close();
   return port;
 }
+
+test('a connection that is lost when its channel has been dialled, and is not there yet, fails that', async () => {
+  const lost = new AbortController();
+  const calls = {
+    ...{ connection: undefined, peer: 'b', signal: lost.signal, log: () => {} },
+    open: async () => ({ way: 'dialled' as const, address: '127.0.0.1' }),
+  };
+  const opened = new Channels(calls, {}).open('files', {});
+  opened.catch(() => {});
+  await sleep(50); // Who has dialled has ended before its handshake.
+  lost.abort(new DrayageError('AGENT_LOST', 'it closed the connection'));
+  await expect(opened).rejects.toMatchObject({ code: 'AGENT_LOST' });
+});

@@ -2,7 +2,6 @@
  * Never two, never none: faults at every phase of a migration. After each, once everything is back, exactly one copy
  * runs, its counter has neither lost nor repeated a step, nothing is left behind, and a new migration succeeds.
  */
-import { readFile } from 'node:fs/promises';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -239,12 +238,14 @@ export async function cut(pair: Pair, direction: 'in' | 'out' | 'both'): Promise
   return () => pair.lab.restoreLink('b');
 }
 
+/** What the agents have logged, and written last into their journals. */
 export async function agentLogs(pair: Pair): Promise<string> {
+  const script = 'tail -c 4000 /var/log/drayage-agent.log; tail -n 12 "$(ls -t /var/lib/drayage/journal/* | head -1)"';
   const logs = await Promise.all(
-    [pair.a, pair.b].map(
-      async (host) =>
-        `${host.name}: ${(await readFile(host.path('/var/log/drayage-agent.log'), 'utf8').catch(() => '')).slice(-4000)}`,
-    ),
+    [pair.a, pair.b].map(async (host) => {
+      const { stdout } = await host.run('sh', ['-c', script], { okCodes: [0, 1] });
+      return `${host.name}: ${stdout}`;
+    }),
   );
   return logs.join('\n');
 }
