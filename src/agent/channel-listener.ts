@@ -126,6 +126,8 @@ export class ChannelListener {
       return;
     }
     this.withdraw(id);
+    // Until whoever waits for it has it: an event that nobody listens to ends the agent.
+    socket.on('error', () => {});
     expected.resolve(socket);
   }
 }

@@ -61,6 +61,8 @@ export class ChannelStream extends Duplex {
     raw.on('end', () => this.#rawEnded());
     raw.on('close', () => this.#rawEnded());
     raw.on('error', (error) => this.destroy(this.#cut(error.message, error)));
+    // It says so once, and has.
+    if (raw.destroyed) process.nextTick(() => this.#rawEnded());
   }
 
   /**

@@ -416,3 +416,12 @@ test('a connection that is lost when its channel has been dialled, and is not th
   lost.abort(new DrayageError('AGENT_LOST', 'it closed the connection'));
   await expect(opened).rejects.toMatchObject({ code: 'AGENT_LOST' });
 });
+
+test('a channel over what was closed before says so', async () => {
+  const [near] = duplexPair();
+  near.destroy();
+  await once(near, 'close');
+  const channel = new ChannelStream(near, { peer: 'b', count: count() });
+  const [error] = await once(channel, 'error');
+  expect(error).toMatchObject({ code: 'CHANNEL_CUT' });
+});

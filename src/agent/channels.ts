@@ -122,6 +122,11 @@ export class Channels<C> {
       this.#known = { way: 'ticket' };
       return this.#adopt(new ChannelStream(raw, { peer: this.#calls.peer, count: this.bytes }));
     } catch (error) {
+      // It may have come all the same, or come now.
+      arrived?.then(
+        (socket) => socket.destroy(),
+        () => {},
+      );
       throw signal.aborted ? DrayageError.from(signal.reason) : error;
     } finally {
       this.#listener?.withdraw(id);

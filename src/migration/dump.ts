@@ -58,7 +58,9 @@ export async function dump(m: SourceMigration, prepared: Prepared, undo: UndoSta
   const synced = m.phase('sync', () => prepared.sync(dumped));
   const transferred = dumped.then(() => m.phase('transfer', () => sent));
   // A transfer that nobody waits for any more must not hold up the thaw.
-  m.signal.addEventListener('abort', () => memory[Symbol.dispose](), { once: true });
+  const stop = (): void => memory[Symbol.dispose]();
+  m.signal.addEventListener('abort', stop, { once: true });
+  synced.catch(stop);
   const noted = prepared.handover && noteFlows(m, prepared.handover, undo);
   const silenced = prepared.addresses && silenceAddresses(prepared.addresses, undo);
   await allOf(dumped, synced, transferred, sent, noted, silenced).finally(() => m.checkpoint());

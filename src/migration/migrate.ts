@@ -49,6 +49,7 @@ async function moveLive(m: SourceMigration, facts: Facts): Promise<MigrationResu
     prepared = await m.phase('prepare', () => prepare(m, facts, undo));
     m.checkpoint();
     frozen = await m.phase('freeze', () => freezeWorkload(m, prepared, undo));
+    m.checkpoint();
     await dump(m, prepared, undo);
     m.checkpoint();
     if (m.options.leaveRunning) return await snapshot(m, frozen, undo);

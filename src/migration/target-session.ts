@@ -280,7 +280,7 @@ export class TargetSession {
     rendezvous.giveImages(addresses);
     // CRIU sets up namespaces first, and takes the memory some 100 ms later.
     void this.#touched?.release();
-    const wired = this.#trace.step('engine wires network', () => this.#reach('wired'));
+    const wired = this.#trace.step('engine wires network', () => this.#inTime(this.#reach('wired')));
     const ready = this.#trace.step('criu restore', () => this.#inTime(this.#reach('ready')));
     const receiving = wired.then(
       () => traffic && this.#receiveTraffic(traffic, { pid: rendezvous.initPid(), sealed: true }),

@@ -84,7 +84,7 @@ export class ArchiveTarget implements TargetPort {
     const [near, recorded] = purpose === 'logs' ? recordedLog(entry) : recordedStream(entry, ANSWERS[purpose]);
     // Whoever writes is told, and has to be by then: an event that nobody listens to ends the agent.
     for (const stream of [entry, near]) stream.on('error', () => {});
-    // An undo does not wait for an output that takes nothing.
+    // See #unlessUndone.
     if (this.signal !== undefined) addAbortSignal(this.signal, near);
     const settled = recorded.catch((error: unknown) => {
       this.#failed ??= error;
@@ -98,7 +98,7 @@ export class ArchiveTarget implements TargetPort {
   }
 
   async settle(): Promise<void> {
-    await Promise.all([...this.#streams]);
+    await this.#unlessUndone(Promise.all([...this.#streams]));
     this.#check();
   }
 
@@ -195,12 +195,15 @@ export class ArchiveTarget implements TargetPort {
     // As it is written, with a blank and a line end more for each part.
     if (Buffer.byteLength(JSON.stringify(value, null, 1)) > MAX_ENTRY)
       throw new DrayageError('ARCHIVE_WRITE', `${name} of the archive would be larger than an archive's parts may be.`);
-    const written = this.#writer.document(name, value);
-    const { signal } = this;
-    if (signal === undefined) return written;
-    written.catch(() => {}); // Where nobody waits for it any more.
+    await this.#unlessUndone(this.#writer.document(name, value));
+  }
+
+  /** An undo does not wait for an output that takes nothing. @throws its reason */
+  async #unlessUndone(work: Promise<unknown>): Promise<void> {
+    work.catch(() => {}); // Where nobody waits for it any more.
     const done = new AbortController();
-    await Promise.race([written, aborted(signal, done.signal)]).finally(() => done.abort());
+    const undone = this.signal && aborted(this.signal, done.signal);
+    await Promise.race(undone === undefined ? [work] : [work, undone]).finally(() => done.abort());
   }
 
   async #drop(reason: unknown): Promise<void> {
