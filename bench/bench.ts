@@ -27,8 +27,9 @@ if (processes.length > 0) entries.push(...(await measureProcesses(processes, run
 if (entries.length > 0) await save(entries);
 const archives: ArchiveEntry[] = [];
 for (const archived of ARCHIVES.filter((each) => chosen.includes(each))) {
-  archives.push(await measureArchive(archived, runs, progress));
-  await save(archives);
+  const entry = await measureArchive(archived, runs, progress);
+  await save([entry]);
+  archives.push(entry);
 }
 const web = chosen.includes(WEB) ? await measureWeb(runs, progress) : undefined;
 if (web !== undefined) await save([web]);

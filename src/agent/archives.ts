@@ -3,6 +3,7 @@ import { encrypted, type Lock } from '../archive/encryption.ts';
 import { fileOutput, streamOutput } from '../archive/output.ts';
 import { type HostFacts, isTree } from '../engines/facts.ts';
 import { DrayageError } from '../errors.ts';
+import { untilAborted } from '../exec/limits.ts';
 import { runner } from '../exec/run.ts';
 import { anyHost, nothingOf } from '../migration/archive/any-host.ts';
 import { ARCHIVE, archiveOutcome } from '../migration/archive/archive-outcome.ts';
@@ -25,7 +26,6 @@ import type { TargetPort } from '../migration/target-port.ts';
 import { Docker } from '../tools/docker.ts';
 import { openTarget } from './agent-protocol.ts';
 import type { ArchiveStreams } from './archive-streams.ts';
-import { untilAborted } from './call-limits.ts';
 import type { Migrations } from './migrations.ts';
 import { type ArchiveFile, identityOf, readFileArchive, verifyArchive } from './opened-archive.ts';
 

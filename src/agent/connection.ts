@@ -13,7 +13,7 @@ import {
 } from 'vscode-jsonrpc/node';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
-import { limits } from './call-limits.ts';
+import { limits } from '../exec/limits.ts';
 import type { ByteCount } from './channel-stream.ts';
 import { CHANNEL_OPEN, type ChannelOptions, Channels, channelOpen } from './channels.ts';
 import { HEARTBEAT, Heartbeat, type HeartbeatOptions } from './heartbeat.ts';
@@ -178,11 +178,10 @@ export class Connection<P extends Protocol = Protocol> implements AsyncDisposabl
     const spec = this.#spec(method);
     check(spec.params, params, `the parameters of ${method}`, 'INTERNAL');
     const cancellation = new CancellationTokenSource();
-    const stop = limits(
-      [this.signal, ...(options.signal ? [options.signal] : [])],
-      options.timeoutMs,
-      () => new DrayageError('AGENT_TIMEOUT', `${this.peer} did not answer ${method} within ${options.timeoutMs} ms.`),
-    );
+    const { signal, timeoutMs: ms } = options;
+    const late = (): DrayageError =>
+      new DrayageError('AGENT_TIMEOUT', `${this.peer} did not answer ${method} within ${ms} ms.`);
+    const stop = limits([this.signal, ...(signal ? [signal] : [])], ms === undefined ? undefined : { ms, late });
     try {
       const answer = this.#rpc.sendRequest(method, params, cancellation.token);
       const { value } = resultSchema.parse(await Promise.race([answer, stop.stopped]));

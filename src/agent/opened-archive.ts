@@ -30,7 +30,7 @@ export async function* readFileArchive(
     yield* readArchive(await inputOf(file, stats, key), options);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-    throw new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
+    throw unreadable(path, error);
   }
 }
 
@@ -55,8 +55,12 @@ export async function verifyArchive(file: ArchiveFile): Promise<Manifest> {
 
 /** What tells a file from what it was: for whoever has verified it a moment ago. */
 export async function identityOf({ path }: ArchiveFile): Promise<string> {
-  const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path).catch((error: Error) => {
-    throw new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${error.message}.`, { cause: error });
+  const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error);
   });
   return [path, dev, ino, size, mtimeMs, ctimeMs].join(' ');
+}
+
+function unreadable(path: string, error: unknown): DrayageError {
+  return new DrayageError('ARCHIVE_READ', `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
 }

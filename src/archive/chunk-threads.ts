@@ -35,9 +35,10 @@ export const PACKED = CHUNK + (64 << 10);
 export const SMALL = 64 << 10;
 
 /** A packed piece: in memory, which is free when it has been opened, or in a file. */
-export type Piece =
-  | { bytes: Buffer<SharedArrayBuffer>; free: () => void }
-  | { fd: number; position: number; length: number };
+export interface Piece {
+  from: Buffer<SharedArrayBuffer> | { fd: number; position: number; length: number };
+  free?: () => void;
+}
 
 interface Job {
   resolve: (answer: Answer) => void;
@@ -74,10 +75,9 @@ export class ChunkThreads implements Disposable {
    * @returns undefined where it was not wanted
    * @throws where its file cannot be read
    */
-  async open(piece: Piece, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
-    const from = 'bytes' in piece ? piece.bytes : piece;
+  async open({ from, free }: Piece, digest: string, wanted: boolean): Promise<Buffer | undefined | Refusal> {
     const { bytes, refused } = await this.#do({ kind: 'open', from, digest, wanted });
-    if ('bytes' in piece) piece.free();
+    free?.();
     return refused ?? (wanted ? bufferOf(bytes) : undefined);
   }
 

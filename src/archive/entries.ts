@@ -7,6 +7,7 @@ import { DrayageError } from '../errors.ts';
 import { type Piece, SMALL } from './chunk-threads.ts';
 import type { ArchiveInput } from './input.ts';
 import { BLOCK, damaged, type EntryName, MAGIC, MAX_ENTRY, parseName, sealOf } from './layout.ts';
+import { padded, parseHeader } from './tar-header.ts';
 
 export interface Stored {
   name: EntryName;
@@ -19,7 +20,6 @@ export interface Stored {
 
 /** More than the record of a digest and the words for whoever opens the archive by hand. */
 const MAX_HASHED = 64 << 10;
-const ZEROS = Buffer.alloc(BLOCK);
 
 /**
  * When it ends, all but what the entries hold was what the seal says, see skeleton.ts.
@@ -39,11 +39,12 @@ export async function* storedEntries(input: ArchiveInput): AsyncGenerator<Stored
     if (first.toString('latin1', 0, MAGIC.length) !== MAGIC) throw foreign();
     skeleton.update(first);
     const introduction = parseHeader(first);
-    if (introduction.name !== MAGIC || introduction.type !== 'file') throw damaged('its first entry is another');
+    if (introduction?.name !== MAGIC || introduction.type !== 'file') throw damaged('its first entry is another');
     await hashed(padded(introduction.size));
     let record: EntryRecord | undefined;
-    for (let block = await hashed(BLOCK); !block.equals(ZEROS); block = await hashed(BLOCK)) {
-      const { size, type } = parseHeader(block);
+    const next = async () => parseHeader(await hashed(BLOCK));
+    for (let header = await next(); header !== undefined; header = await next()) {
+      const { size, type } = header;
       if (type === 'record') {
         record = parseRecord((await hashed(padded(size))).toString('latin1', 0, size));
         continue;
@@ -59,32 +60,12 @@ export async function* storedEntries(input: ArchiveInput): AsyncGenerator<Stored
       record = undefined;
       await hashed(padded(size) - size);
     }
-    if (!(await hashed(BLOCK)).equals(ZEROS)) throw damaged('it goes on after its end');
+    if ((await next()) !== undefined) throw damaged('it goes on after its end');
     // And not a byte more.
     if (!(await input.take(BLOCK + 1)).equals(sealOf(skeleton.digest('hex')))) throw cutShort();
   } finally {
     await input.close();
   }
-}
-
-/** POSIX.1-2017, pax, "ustar Interchange Format": offsets and lengths of the fields. */
-const FIELDS = { name: [0, 100], size: [124, 12], checksum: [148, 8], type: [156, 1], magic: [257, 6] } as const;
-const TYPES: Readonly<Record<string, 'file' | 'record'>> = { '0': 'file', x: 'record' };
-
-function parseHeader(block: Buffer): { name: string; size: number; type: 'file' | 'record' } {
-  const field = ([at, length]: readonly [number, number]): string =>
-    (block.toString('latin1', at, at + length).split('\0', 1)[0] as string).trim();
-  const [at, length] = FIELDS.checksum;
-  const sum = block.reduce((all, byte, i) => all + (i >= at && i < at + length ? 0x20 : byte), 0);
-  const [name, type] = [field(FIELDS.name), TYPES[field(FIELDS.type)]];
-  const [size, checksum] = [FIELDS.size, FIELDS.checksum].map((one) => octal(field(one)));
-  if (field(FIELDS.magic) !== 'ustar' || type === undefined || size === undefined || checksum !== sum)
-    throw damaged('it cannot be read as a tar');
-  return { name, size, type };
-}
-
-function octal(text: string): number | undefined {
-  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : undefined;
 }
 
 interface EntryRecord {
@@ -96,10 +77,6 @@ interface EntryRecord {
 function parseRecord(text: string): EntryRecord | undefined {
   const [, name, digest] = /^\d+ path=([^\n]+)\n\d+ comment=sha256:([0-9a-f]{64})\n$/.exec(text) ?? [];
   return name === undefined || digest === undefined ? undefined : { name, digest };
-}
-
-function padded(size: number): number {
-  return Math.ceil(size / BLOCK) * BLOCK;
 }
 
 function cutShort(): DrayageError {

@@ -29,7 +29,7 @@ export class StreamInput implements ArchiveInput {
     const pooled = length > PACKED ? undefined : (this.#spare.pop() ?? new SharedArrayBuffer(PACKED));
     const bytes = Buffer.from(pooled ?? new SharedArrayBuffer(length), 0, length);
     if ((await this.#fill(bytes)) < length) return undefined;
-    return { bytes, free: () => void (pooled && this.#spare.push(pooled)) };
+    return { from: bytes, free: () => void (pooled && this.#spare.push(pooled)) };
   }
 
   async close(): Promise<void> {
@@ -77,7 +77,7 @@ export class FileInput implements ArchiveInput {
     const position = this.#position;
     if (position + length > this.#size) return undefined;
     this.#position += length;
-    return { fd: this.#file.fd, position, length };
+    return { from: { fd: this.#file.fd, position, length } };
   }
 
   async close(): Promise<void> {}

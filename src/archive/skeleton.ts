@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { BLOCK } from './layout.ts';
+import { padded, parseHeader } from './tar-header.ts';
 
-const SIZE = { at: 124, length: 12 };
-const TYPE_AT = 156;
-const PAX = 'x';
+/** Of a block of zeros. */
+const END = { size: 0, type: 'file' } as const;
 
 export class Skeleton {
   readonly #hash = createHash('sha256');
@@ -45,11 +45,11 @@ export class Skeleton {
     this.#filled += part.length;
     if (this.#filled < BLOCK) return;
     this.#filled = 0;
-    const { at, length } = SIZE;
-    this.#content = Number.parseInt(this.#header.toString('latin1', at, at + length), 8) || 0;
-    this.#padding = (BLOCK - (this.#content % BLOCK)) % BLOCK;
-    const isPax = this.#header[TYPE_AT] === PAX.charCodeAt(0);
-    this.#isHashed = isPax || !this.#hasDigest;
-    this.#hasDigest = isPax;
+    const { size, type } = parseHeader(this.#header) ?? END;
+    this.#content = size;
+    this.#padding = padded(size) - size;
+    const isRecord = type === 'record';
+    this.#isHashed = isRecord || !this.#hasDigest;
+    this.#hasDigest = isRecord;
   }
 }

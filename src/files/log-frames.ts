@@ -2,6 +2,7 @@
 import type { Duplex, Writable } from 'node:stream';
 import { z } from 'zod';
 import { DrayageError } from '../errors.ts';
+import { written } from './written.ts';
 
 /** A rotated file's name is the log's own with one of these: `.1`, `.2.gz`. */
 export const SUFFIX = /^\.[1-9]\d{0,3}(\.gz)?$/;
@@ -33,15 +34,8 @@ export type Answer = z.infer<typeof answerSchema>;
 
 export async function writeFrame(stream: Writable, frame: Frame, data?: Uint8Array): Promise<void> {
   const head = Buffer.from(`${JSON.stringify(frame)}\n`);
-  await new Promise<void>((resolve, reject) => {
-    // The callback does not always come where a stream breaks, of a pair (`duplexPair`) say.
-    const onClose = (): void => reject(broken(stream.errored));
-    stream.once('close', onClose);
-    stream.write(data === undefined ? head : Buffer.concat([head, data]), (error) => {
-      stream.off('close', onClose);
-      if (error) reject(broken(error));
-      else resolve();
-    });
+  await written(stream, data === undefined ? head : Buffer.concat([head, data])).catch((error: unknown) => {
+    throw broken(error);
   });
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import type { Docker } from '../tools/docker.ts';
 import { Trial } from './trial.ts';
@@ -14,7 +15,11 @@ test.each<[string, boolean[], unknown]>([
   const docker = {
     inspect: async () => {
       if (running.length === 0) throw new Error('no such container');
-      return { State: { Running: running.length > 1 ? running.shift() : running[0], ExitCode: 3 } };
+      return { State: { Running: running[0], ExitCode: 3 } };
+    },
+    wait: async (_: string, { signal }: { signal: AbortSignal }) => {
+      while (running.length > 1) running.shift();
+      if (running[0] === true) await once(signal, 'abort');
     },
   } as unknown as Docker;
   const common = { migrationId: 'm', containerId: 'c', stopping: new AbortController().signal };

@@ -2,7 +2,6 @@
  * A copy that was started anew on the target, while it is not decided yet that it stays: it runs, its original stands
  * still, and either it becomes healthy and is committed, or nothing of it is left running.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { killContainerProcesses } from '../engines/docker/container-processes.ts';
 import { placeGuard, removeGuard } from '../engines/docker/guard.ts';
 import { healthOf, untilHealthy } from '../engines/docker/health.ts';
@@ -54,11 +53,9 @@ export class Trial {
   /** What has failed because the copy has ended meanwhile is that; anything else stays what it is. */
   async explain(error: unknown): Promise<unknown> {
     const { containerId, docker } = this.#options;
-    for (const until = performance.now() + NOTICED_MS; ; await sleep(NOTICED_MS / 40)) {
-      const { State } = await docker.inspect(containerId).catch(() => ({ State: undefined }));
-      if (State?.Running === false) return endedAtOnce(State.ExitCode);
-      if (State === undefined || performance.now() > until) return error;
-    }
+    await docker.wait(containerId, { signal: AbortSignal.timeout(NOTICED_MS) }).catch(() => {});
+    const { State } = await docker.inspect(containerId).catch(() => ({ State: undefined }));
+    return State?.Running === false ? endedAtOnce(State.ExitCode) : error;
   }
 
   /** @throws DrayageError NOT_HEALTHY, or the reason that it was given up for */

@@ -3,7 +3,6 @@
  * which nothing is known yet. The commit is the moment when the archive is complete and on disk: from then on somebody
  * may import it, so the source's copy must not run again.
  */
-import { once } from 'node:events';
 import { addAbortSignal, Duplex, duplexPair, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { MANIFEST, MAX_ENTRY } from '../../archive/layout.ts';
@@ -11,6 +10,7 @@ import type { ArchiveOutput } from '../../archive/output.ts';
 import { ArchiveWriter } from '../../archive/writer.ts';
 import type { HostFacts, TreeQuestion, TreeSurroundings } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
+import { limits } from '../../exec/limits.ts';
 import { readFrames, writeAnswer, writeFrame } from '../../files/log-frames.ts';
 import type { ChannelPurpose, CommitAnswer, OpenTarget, TargetOutcome, TargetPort } from '../target-port.ts';
 import { anyHost, nothingOf, withoutOthers } from './any-host.ts';
@@ -201,9 +201,8 @@ export class ArchiveTarget implements TargetPort {
   /** An undo does not wait for an output that takes nothing. @throws its reason */
   async #unlessUndone(work: Promise<unknown>): Promise<void> {
     work.catch(() => {}); // Where nobody waits for it any more.
-    const done = new AbortController();
-    const undone = this.signal && aborted(this.signal, done.signal);
-    await Promise.race(undone === undefined ? [work] : [work, undone]).finally(() => done.abort());
+    const { stopped, dispose } = limits(this.signal === undefined ? [] : [this.signal]);
+    await Promise.race([work, stopped]).finally(dispose);
   }
 
   async #drop(reason: unknown): Promise<void> {
@@ -266,12 +265,6 @@ async function recordLog(stream: Duplex, entry: Writable): Promise<void> {
   }
   entry.end();
   await finished(entry, { readable: false });
-}
-
-/** Rejects with the signal's reason. */
-async function aborted(signal: AbortSignal, forgotten: AbortSignal): Promise<never> {
-  if (!signal.aborted) await once(signal, 'abort', { signal: forgotten });
-  throw DrayageError.from(signal.reason);
 }
 
 function noAnswer(call: string): DrayageError {

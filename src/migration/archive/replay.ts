@@ -6,11 +6,12 @@
  *
  * No source is frozen meanwhile, and none is there to go on: what is undone leaves the archive as it was.
  */
-import { type Duplex, finished as onFinished } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { Entry, ReadOptions } from '../../archive/reader.ts';
 import { type HostFacts, isTree } from '../../engines/facts.ts';
 import { DrayageError } from '../../errors.ts';
+import { written } from '../../files/written.ts';
 import type { MigrationResult, Phase } from '../events.ts';
 import { surveyTarget } from '../facts.ts';
 import { parentsThere } from '../plan.ts';
@@ -158,18 +159,6 @@ async function put(
   await finished(stream);
   open.delete(name);
   done.add(name);
-}
-
-function written(stream: Duplex, bytes: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (stream.errored) return reject(stream.errored);
-    const forget = onFinished(stream, { readable: false }, (error) => (error ? reject(error) : undefined));
-    stream.write(bytes, (error) => {
-      forget();
-      if (error) reject(stream.errored ?? error);
-      else resolve();
-    });
-  });
 }
 
 /** Why there was no room; undefined where that was not what went wrong. */

@@ -7,12 +7,11 @@ import { DrayageError } from '../errors.ts';
  */
 export function limits(
   signals: readonly AbortSignal[],
-  timeoutMs: number | undefined,
-  late: () => DrayageError,
+  timeout?: { ms: number; late: () => DrayageError },
 ): { stopped: Promise<never>; dispose(): void } {
   const { promise: stopped, reject } = Promise.withResolvers<never>();
   stopped.catch(() => {}); // Where the call ends otherwise, nobody waits for it.
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => reject(late()), timeoutMs);
+  const timer = timeout && setTimeout(() => reject(timeout.late()), timeout.ms);
   const stops = signals.map((signal) => {
     const stop = () => reject(DrayageError.from(signal.reason));
     signal.addEventListener('abort', stop);
