@@ -306,14 +306,13 @@ function isResuming(dir: string): boolean {
   return existsSync(join(dir, 'resuming'));
 }
 
-// Reads in a subshell: meanwhile runc notes where the standard streams of its criu lead, as those of the container, for
-// the next dump (libcontainer/criu_linux.go, getPipeFds).
+// In a subshell: meanwhile runc notes where the standard streams of its criu lead, as those of the container, for the next
+// dump (libcontainer/criu_linux.go, getPipeFds). A redirection leads them elsewhere for as long as its command takes.
 // runc asks CRIU for its version first, on an inherited descriptor above 3; the restore itself comes on descriptor 3.
-function criuWrapper(dir: string, criuPath: string): string {
+export function criuWrapper(dir: string, criuPath: string): string {
   return `#!/bin/sh
 if [ "$1 $2" = "swrk 3" ]; then
-  echo "waiting $$" 1<>${dir}/events
-  (read -r word <${dir}/go && [ "$word" = go ]) || exit 1
+  (echo "waiting $$" 1<>${dir}/events && read -r word <${dir}/go && [ "$word" = go ]) || exit 1
   export CRIU_CONFIG_FILE=${dir}/criu.conf
 fi
 exec ${criuPath} "$@"

@@ -41,7 +41,8 @@ def guarded(serve, connection):
 def datagrams(udp):
     while True:
         data, peer = udp.recvfrom(2048)
-        udp.sendto(data, peer)
+        try: udp.sendto(data, peer)
+        except OSError as error: say('broken', 'datagram for', peer, error)
 
 def count(place):
     """Each number there and back; says `PLACE N` now and then, and what went wrong."""
