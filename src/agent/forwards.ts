@@ -9,7 +9,7 @@ import { giveUpHold, type Repairable, repairForward, unknownForward } from '../m
 import { type Docker, isNotFound } from '../tools/docker.ts';
 import type { ContainerSummary } from '../tools/docker-types.ts';
 import type { Flow, HostPort } from '../traffic/facts.ts';
-import { givePorts, type SourceSide, yieldAddresses } from '../traffic/forward.ts';
+import { givePorts, isSpokenTo, type SourceSide, yieldAddresses } from '../traffic/forward.ts';
 import type { Relays } from '../traffic/relays.ts';
 import { carried, type ForwardStore, reinstall, removeForward } from '../traffic/store.ts';
 import { peersOf } from '../traffic/workload.ts';
@@ -110,9 +110,7 @@ export class Forwards {
   async #sweep(): Promise<void> {
     for (const forward of await this.#store.list()) {
       if (forward.role !== 'source' || forward.side.hop !== 'home') continue;
-      const open = new Set((await this.#connections(forward.workload)).map(keyOf));
-      if (!forward.side.flows.some((flow) => open.has(keyOf(flow))))
-        await removeForward(this.#run, this.#store, forward);
+      if (!(await this.#isUsed(forward.workload, forward.side))) await removeForward(this.#run, this.#store, forward);
     }
   }
 
@@ -167,10 +165,12 @@ export class Forwards {
     return running.flatMap(({ Ports = [] }) => Ports.flatMap(hostPortOf));
   }
 
-  async #connections(workload: string): Promise<Flow[]> {
+  async #isUsed(workload: string, side: SourceSide): Promise<boolean> {
     const container = await this.#docker.inspect(workload.slice(workload.indexOf(':') + 1)).catch(nothingIfNotFound);
     const pid = container?.State.Pid ?? 0;
-    return pid === 0 ? [] : tcpFlows(await connectionsOf(pid));
+    if (pid === 0) return false;
+    const open = new Set(tcpFlows(await connectionsOf(pid)).map(keyOf));
+    return side.flows.some((flow) => open.has(keyOf(flow))) || (await isSpokenTo(this.#run, side));
   }
 
   /** Tries again until the engine has made its bridges. */

@@ -92,5 +92,7 @@ export async function keepArrival(run: Run, store: ForwardStore, { sides, passin
     const isOurs = kept.some((one) => one.role === 'source' && one.id === id);
     if (isOurs) await repoint(run, store, id, { home: true, flows });
   }
+  // And what is on its way by the other host still is not to be taken for what is asked of this one.
+  if (home.length > 0 && passing.length > 0) await sleep(UNDER_WAY_MS);
   for (const side of passing) await removeTarget(run, side);
 }

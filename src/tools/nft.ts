@@ -125,11 +125,13 @@ export async function readCounters(run: Run, family: NftFamily, table: string): 
 
 /** Elements of a set of concatenated values, each as text; none where it is not there. */
 export async function readSet(run: Run, family: NftFamily, table: string, set: string): Promise<string[][]> {
-  const { stdout, code } = await run('nft', ['--json', '--numeric', 'list', 'set', family, table, set], {
-    timeoutMs: TIMEOUT_MS,
-    okCodes: [0, 1],
-  });
-  return code === 0 ? parseSet(stdout) : [];
+  const args = ['--json', '--numeric', 'list', 'set', family, table, set];
+  try {
+    return parseSet((await run('nft', args, { timeoutMs: TIMEOUT_MS })).stdout);
+  } catch (error) {
+    if (error instanceof ProgramError && error.stderr.includes('No such file or directory')) return [];
+    throw error;
+  }
 }
 
 export function parseCounters(text: string): NftCounter[] {

@@ -10,7 +10,7 @@ import { knownFrom } from './flows.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { ingressDevices } from './routes.ts';
-import { learnedSets, type SourceForward } from './source-address.ts';
+import { learnedSets, type SourceForward, spokenSets } from './source-address.ts';
 import { giveRules, localTables, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn, type StandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
@@ -141,6 +141,14 @@ export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flo
 
 /** Sets are read with numbers (`--numeric`). */
 const PROTOCOLS = { tcp: '6', udp: '17' } as const;
+
+/** Whether a client by UDP has spoken lately, of those that a forward for what was open is kept for. */
+export async function isSpokenTo(run: Run, side: SourceSide): Promise<boolean> {
+  const sets = spokenSets(side, localAddresses(await readNetwork(run)));
+  const table = tableName('source', side.id);
+  const rows = await Promise.all(sets.map((set) => readSet(run, 'netdev', table, set)));
+  return rows.flat().some(([, protocol]) => protocol === PROTOCOLS.udp);
+}
 
 export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addresses' | 'tunnel'>): Promise<void> {
   const name = tableName('source', side.id);

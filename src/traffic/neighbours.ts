@@ -45,11 +45,13 @@ export function portsOf({ inner, network }: Pick<Introduction, 'inner' | 'networ
 
 /**
  * From now on bridges give to the copy what is for its MAC addresses: on a host that it comes home to, a stand-in has
- * them still, which sends all to where it was.
+ * them still, which sends all to where it was. It also speaks by itself, its kernel asks for neighbours: a bridge follows
+ * whoever sends from an address, unless it is sticky. Such an entry goes when the copy says nothing for minutes, or with
+ * its port.
  */
 export async function takePlace(run: Run, ports: readonly { mac: string; port: string }[]): Promise<void> {
   for (const { mac, port } of ports) {
-    await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'dynamic'], { timeoutMs: 20_000 });
+    await run('bridge', ['fdb', 'replace', mac, 'dev', port, 'master', 'dynamic', 'sticky'], { timeoutMs: 20_000 });
   }
 }
 

@@ -6,7 +6,7 @@ import type { Route } from '../tools/ip-network.ts';
 import { type Family, familyOf, NFT_WORDS } from './address.ts';
 import type { Flow, Hop, HostPort, PublishedPort, WorkloadAddress } from './facts.ts';
 import { standInDevices } from './names.ts';
-import { elements } from './rule-words.ts';
+import { elements, idle } from './rule-words.ts';
 
 export interface SourceForward {
   id: string;
@@ -106,18 +106,20 @@ export function addressSets({ forward, address, family, name, doors, opened, loc
   const whom = ({ peer, protocol, peerPort, port }: Flow): string => `${peer} . ${protocol} . ${peerPort} . ${port}`;
   const byPeers = forward.flows.filter((flow) => flow.address === address && flow.by === 'peer');
   const direct = byPeers.filter(({ known }) => known === undefined);
+  const directly = direct.map((flow) => `${whom(flow)}${forward.only === 'open' ? whileSpoken(flow) : ''}`);
   return [
     ...doors.flatMap((door) => {
       const through = byPeers.filter((flow) => isThrough(flow, door));
-      const clients = through.map(({ peer, protocol, peerPort }) => `${peer} . ${protocol} . ${peerPort}`);
+      const clients = through.map((one) => `${one.peer} . ${one.protocol} . ${one.peerPort}${whileSpoken(one)}`);
+      const flags = door.protocol === 'udp' ? 'flags dynamic,timeout; size 262144; ' : '';
       return [
         `set ${door.set} { type ${key}; ${bounds} ${elements(through.map(whom))} }`,
         ...(forward.only === 'open'
-          ? [`set open_${door.set} { type ${type} . inet_proto . inet_service; ${elements(clients)} }`]
+          ? [`set ${openSet(door.set)} { type ${type} . inet_proto . inet_service; ${flags}${elements(clients)} }`]
           : []),
       ];
     }),
-    `set ${name('direct')} { type ${key}; ${bounds} ${elements(direct.map(whom))} }`,
+    `set ${name('direct')} { type ${key}; ${bounds} ${elements(directly)} }`,
     `set ${name('theirs')} { type ${key}; ${bounds} }`,
     `set ${name('given')} { type ${type} . inet_proto . inet_service; ${elements(givenElements(forward, local, family))} }`,
     ...(opened.length === 0
@@ -132,6 +134,24 @@ export function addressSets({ forward, address, family, name, doors, opened, loc
           `map ${name('opened_port')} { type ${key} : inet_service; ${elements(opened.map((f) => `${whom(f)} : ${f.known.port}`))} }`,
         ]),
   ];
+}
+
+/** Of clients whose connections are older than the workload's return; those by UDP are in it while they speak. */
+export function openSet(set: string): string {
+  return `open_${set}`;
+}
+
+/** Sets in which clients by UDP are for as long as they speak, of a forward for what was open. */
+export function spokenSets(forward: SourceForward, local: readonly string[]): string[] {
+  return sourceAddresses(forward, { local }).flatMap(({ doors, name }) => [
+    ...doors.filter(({ protocol }) => protocol === 'udp').map(({ set }) => openSet(set)),
+    name('direct'),
+  ]);
+}
+
+/** TCP says when a connection is over. */
+function whileSpoken({ protocol }: Flow): string {
+  return protocol === 'udp' ? ` timeout ${idle('udp')}` : '';
 }
 
 /** Address, protocol and port of each that is given away, as sets have them. */

@@ -2,7 +2,7 @@
 import { type NftChain, quote } from '../tools/nft.ts';
 import { NFT_WORDS } from './address.ts';
 import { idle, toHost } from './rule-words.ts';
-import type { SourceAddress } from './source-address.ts';
+import { openSet, type SourceAddress } from './source-address.ts';
 
 /** All that every packet meets. */
 export function entry(at: SourceAddress): string[] {
@@ -23,15 +23,18 @@ export function openEntry(at: SourceAddress): string[] {
   const { ip } = NFT_WORDS[at.family];
   const { address, doors, name } = at;
   const asking = `${ip} saddr . meta l4proto . th sport`;
+  const known = (protocol: 'tcp' | 'udp', who: string, set: string): string =>
+    `${who} @${set} ${protocol === 'udp' ? `update @${set} { ${who} timeout ${idle('udp')} } ` : ''}`;
   return [
     ...openedEntry(at),
     ...doors.map(
       ({ protocol, hostAddress, hostPort, port, set }) =>
-        `${ip} daddr ${hostAddress} ${protocol} dport ${hostPort} ${asking} @open_${set} ${ip} daddr set ${address} ${protocol} dport set ${port} ${there(at)}`,
+        `${ip} daddr ${hostAddress} ${protocol} dport ${hostPort} ${known(protocol, asking, openSet(set))}${ip} daddr set ${address} ${protocol} dport set ${port} ${there(at)}`,
     ),
-    ...(at.isYielded
-      ? []
-      : [`${ip} daddr ${address} meta l4proto { tcp, udp } ${asking} . th dport @${name('direct')} ${there(at)}`]),
+    ...(at.isYielded ? [] : (['tcp', 'udp'] as const)).map(
+      (protocol) =>
+        `${ip} daddr ${address} meta l4proto ${protocol} ${known(protocol, `${asking} . th dport`, name('direct'))}${there(at)}`,
+    ),
   ];
 }
 
