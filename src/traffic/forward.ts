@@ -9,6 +9,7 @@ import type { Flow, WorkloadAddress } from './facts.ts';
 import { knownFrom } from './flows.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
+import { PATH_PORT } from './path-rules.ts';
 import { ingressDevices } from './routes.ts';
 import { learnedSets, type SourceForward, spokenSets } from './source-address.ts';
 import { giveRules, localTables, sourceTable, widenTable } from './source-rules.ts';
@@ -234,7 +235,8 @@ export async function readVia(run: Run, side: Pick<TargetSide, 'id' | 'addresses
       }));
     }),
   );
-  return perAddress.flat();
+  // The first packets of a trial of the way (path.ts) come before the other host takes them out.
+  return perAddress.flat().filter(({ protocol, port }) => protocol === 'tcp' || port !== PATH_PORT);
 }
 
 /** What drayage has made in this network namespace; empty where all is as it was before. */
