@@ -6,6 +6,7 @@ import {
   changeSource,
   flowsKnown,
   installTarget,
+  isSpokenTo,
   leftOvers,
   readVia,
   removeSource,
@@ -72,6 +73,7 @@ it('from S to T and home: connections of both times live on, new ones are no con
   await commit(rig, 'S', 'T', one, server);
   const second = await rig.count('K', '10.9.0.1', 8080);
   const third = await rig.count('K', '10.9.0.2', 8080);
+  expect(await rig.ask('K', 'udp', '10.9.0.1', 5353)).toMatchObject({ answer: 'W hi' });
 
   const next = await prepare(rig, 'T', 'S');
   const passing = await readVia(rig.run('T'), one.target);
@@ -81,13 +83,17 @@ it('from S to T and home: connections of both times live on, new ones are no con
   const flows = await flowsKnown(rig.run('S'), one.source, passing);
   const onward = await hops(rig, 'T', 'S');
   const relayed = { ...one.target, flows: passing, onward: onward.there };
-  await changeSource(rig.run('S'), { ...one.source, hop: 'home', only: 'open', flows });
+  const home = { ...one.source, hop: 'home', only: 'open', flows } as const;
+  await changeSource(rig.run('S'), home);
   await commit(rig, 'T', 'S', back, server, (network, lanes) => targetRules(relayed, network, lanes));
   await removeTarget(rig.run('T'), one.target);
 
   expect(await rig.ask('K', 'tcp', '10.9.0.1', 8080)).toMatchObject({ answer: 'W hi' });
   expect(await rig.ask('K', 'tcp', '10.9.0.2', 8080)).toHaveProperty('error');
   for (const one of [first, second, third]) expect(await one.end()).not.toHaveProperty('error');
+  expect(await isSpokenTo(rig.run('S'), home)).toBe(true);
+  await changeSource(rig.run('S'), { ...home, flows: flows.filter(({ protocol }) => protocol === 'tcp') });
+  expect(await isSpokenTo(rig.run('S'), home)).toBe(false);
   await removeSource(rig.run('S'), one.source);
   await removeTarget(rig.run('S'), two.target);
   await removeSource(rig.run('T'), two.source);
