@@ -110,7 +110,9 @@ export class Forwards {
   async #sweep(): Promise<void> {
     for (const forward of await this.#store.list()) {
       if (forward.role !== 'source' || forward.side.hop !== 'home') continue;
-      if (!(await this.#isUsed(forward.workload, forward.side))) await removeForward(this.#run, this.#store, forward);
+      // Where that cannot be told it stays.
+      const isUsed = await this.#isUsed(forward.workload, forward.side).catch(() => true);
+      if (!isUsed) await removeForward(this.#run, this.#store, forward);
     }
   }
 
@@ -165,6 +167,7 @@ export class Forwards {
     return running.flatMap(({ Ports = [] }) => Ports.flatMap(hostPortOf));
   }
 
+  /** By a TCP connection that is older than its return, or by a client by UDP that has spoken in the last minutes. */
   async #isUsed(workload: string, side: SourceSide): Promise<boolean> {
     const container = await this.#docker.inspect(workload.slice(workload.indexOf(':') + 1)).catch(nothingIfNotFound);
     const pid = container?.State.Pid ?? 0;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { ProgramError, type Run } from '../exec/run.ts';
-import { parseCounters, parseNftVersion, parseSet, refusalOf, replaceTable } from './nft.ts';
+import { parseCounters, parseNftVersion, parseSets, refusalOf, replaceTable } from './nft.ts';
 
 it('replaceTable puts jumped-to chains first, and leaves out hooks without devices', () => {
   const hook = { type: 'filter', hook: 'ingress', priority: -500 } as const;
@@ -37,13 +37,20 @@ it('reads counters, and elements with and without a timeout (recorded from nft 1
     ),
   ).toEqual([{ name: 'a', packets: 3, bytes: 180 }]);
   expect(
-    parseSet(
+    parseSets(
       `{"nftables": [${meta}, {"set": {"family": "netdev", "name": "s", "table": "q", "type": ["ipv6_addr", "inet_proto", "inet_service", "inet_service"], "handle": 3, "size": 10, "flags": ["timeout"], "timeout": 432000, "elem": [{"elem": {"val": {"concat": ["fd09::9", 6, 5, 80]}, "expires": 431999}}, {"concat": ["fd09::9", 17, 22, 80]}]}}]}`,
     ),
-  ).toEqual([
-    ['fd09::9', '6', '5', '80'],
-    ['fd09::9', '17', '22', '80'],
-  ]);
+  ).toEqual(
+    new Map([
+      [
+        's',
+        [
+          ['fd09::9', '6', '5', '80'],
+          ['fd09::9', '17', '22', '80'],
+        ],
+      ],
+    ]),
+  );
 });
 
 it('refusalOf tells the first line of what the kernel says against a script', async () => {

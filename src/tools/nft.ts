@@ -123,13 +123,13 @@ export async function readCounters(run: Run, family: NftFamily, table: string): 
   return code === 0 ? parseCounters(stdout) : [];
 }
 
-/** Elements of a set of concatenated values, each as text; none where it is not there. */
-export async function readSet(run: Run, family: NftFamily, table: string, set: string): Promise<string[][]> {
-  const args = ['--json', '--numeric', 'list', 'set', family, table, set];
+/** Elements of a table's sets of concatenated values, each as text, by the sets' names; none where it is not there. */
+export async function readSets(run: Run, family: NftFamily, table: string): Promise<Map<string, string[][]>> {
+  const args = ['--json', '--numeric', 'list', 'table', family, table];
   try {
-    return parseSet((await run('nft', args, { timeoutMs: TIMEOUT_MS })).stdout);
+    return parseSets((await run('nft', args, { timeoutMs: TIMEOUT_MS })).stdout);
   } catch (error) {
-    if (error instanceof ProgramError && error.stderr.includes('No such file or directory')) return [];
+    if (error instanceof ProgramError && error.stderr.includes('No such file or directory')) return new Map();
     throw error;
   }
 }
@@ -141,13 +141,14 @@ export function parseCounters(text: string): NftCounter[] {
 }
 
 /** An element is `{"concat": […]}`, or `{"elem": {"val": …, "expires": …}}` around it where it has a timeout. */
-export function parseSet(text: string): string[][] {
-  return parseNft(text).flatMap(({ set }) =>
-    (set?.elem ?? []).map((element) => {
-      const value = typeof element === 'object' && 'elem' in element ? element.elem.val : element;
-      return typeof value === 'object' ? (value as { concat: unknown[] }).concat.map(String) : [String(value)];
-    }),
-  );
+export function parseSets(text: string): Map<string, string[][]> {
+  const sets = parseNft(text).flatMap(({ set }) => (set === undefined ? [] : [set]));
+  return new Map(sets.map(({ name, elem = [] }) => [name, elem.map(valuesOf)]));
+}
+
+function valuesOf(element: NonNullable<NonNullable<NftObject['set']>['elem']>[number]): string[] {
+  const value = typeof element === 'object' && 'elem' in element ? element.elem.val : element;
+  return typeof value === 'object' ? value.concat.map(String) : [String(value)];
 }
 
 type Element = string | number | { concat: unknown[] };

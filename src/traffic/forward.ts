@@ -4,14 +4,14 @@
  */
 import type { Run } from '../exec/run.ts';
 import { deleteDevices, type Network, readNetwork } from '../tools/ip-network.ts';
-import { applyNft, listTables, readCounters, readSet, removeTable, replaceTable } from '../tools/nft.ts';
+import { applyNft, listTables, readCounters, readSets, removeTable, replaceTable } from '../tools/nft.ts';
 import type { Flow, WorkloadAddress } from './facts.ts';
 import { knownFrom } from './flows.ts';
 import type { Lane } from './hold-rules.ts';
 import { isOurDevice, isOurTable, standInDevices, tableName } from './names.ts';
 import { PATH_PORT } from './path-rules.ts';
 import { ingressDevices } from './routes.ts';
-import { learnedSets, type SourceForward, spokenSets } from './source-address.ts';
+import { learnedSets, type SourceForward, SPOKEN_SETS } from './source-address.ts';
 import { giveRules, localTables, sourceTable, widenTable } from './source-rules.ts';
 import { forPeers, forWorkload, makeStandIn, placeStandIn, removeStandIn, type StandIn } from './stand-in.ts';
 import { type TargetForward, targetTable, unsealTarget, viaSet } from './target-rules.ts';
@@ -118,16 +118,17 @@ export async function changeSource(run: Run, side: SourceSide): Promise<void> {
 
 /** Flows that came by way of a source side, with what it has learned of how their clients know the workload. */
 export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flow[]): Promise<Flow[]> {
-  const sets = learnedSets(side, localAddresses(await readNetwork(run)));
-  const table = tableName('source', side.id);
-  const direct = await Promise.all(side.addresses.map((_, index) => readSet(run, 'netdev', table, `direct_${index}`)));
-  const directly = new Set(direct.flat().map((row) => row.join(' ')));
-  const learned = await Promise.all(
-    sets.map(async (set) => {
-      const rows = await readSet(run, 'netdev', table, set.name);
-      return { ...set, clients: new Set(rows.map((row) => row.join(' '))) };
-    }),
-  );
+  // The workload runs elsewhere by now: what cannot be read counts as not learned.
+  const [network, sets] = await Promise.all([
+    readNetwork(run),
+    readSets(run, 'netdev', tableName('source', side.id)).catch(() => new Map<string, string[][]>()),
+  ]);
+  const clientsIn = (set: string): string[] => (sets.get(set) ?? []).map((row) => row.join(' '));
+  const directly = new Set(side.addresses.flatMap((_, index) => clientsIn(`direct_${index}`)));
+  const learned = learnedSets(side, localAddresses(network)).map((set) => ({
+    ...set,
+    clients: new Set(clientsIn(set.name)),
+  }));
   const opened = side.flows.filter(({ by }) => by === 'workload');
   return knownFrom(opened, flows).map((flow) => {
     const key = [flow.peer, PROTOCOLS[flow.protocol], flow.peerPort, flow.port].join(' ');
@@ -144,11 +145,10 @@ export async function flowsKnown(run: Run, side: SourceSide, flows: readonly Flo
 const PROTOCOLS = { tcp: '6', udp: '17' } as const;
 
 /** Whether a client by UDP has spoken lately, of those that a forward for what was open is kept for. */
-export async function isSpokenTo(run: Run, side: SourceSide): Promise<boolean> {
-  const sets = spokenSets(side, localAddresses(await readNetwork(run)));
-  const table = tableName('source', side.id);
-  const rows = await Promise.all(sets.map((set) => readSet(run, 'netdev', table, set)));
-  return rows.flat().some(([, protocol]) => protocol === PROTOCOLS.udp);
+export async function isSpokenTo(run: Run, side: Pick<SourceSide, 'id'>): Promise<boolean> {
+  const sets = await readSets(run, 'netdev', tableName('source', side.id));
+  const spoken = [...sets].flatMap(([name, clients]) => (SPOKEN_SETS.test(name) ? clients : []));
+  return spoken.some(([, protocol]) => protocol === PROTOCOLS.udp);
 }
 
 export async function removeSource(run: Run, side: Pick<SourceSide, 'id' | 'addresses' | 'tunnel'>): Promise<void> {
@@ -222,21 +222,19 @@ export async function readSource(run: Run, id: string): Promise<Forwarded | null
 
 /** Connections that came by way of the other host, as they stand in the target side's rules. */
 export async function readVia(run: Run, side: Pick<TargetSide, 'id' | 'addresses'>): Promise<TargetForward['flows']> {
-  const perAddress = await Promise.all(
-    side.addresses.map(async ({ address }, index) => {
-      const rows = await readSet(run, 'netdev', tableName('target', side.id), viaSet(index));
-      return rows.map(([peer = '', protocol, peerPort, port]) => ({
-        protocol: protocol === PROTOCOLS.udp ? ('udp' as const) : ('tcp' as const),
-        address,
-        port: Number(port),
-        peer,
-        peerPort: Number(peerPort),
-        by: 'peer' as const,
-      }));
-    }),
+  const sets = await readSets(run, 'netdev', tableName('target', side.id));
+  const flows = side.addresses.flatMap(({ address }, index) =>
+    (sets.get(viaSet(index)) ?? []).map(([peer = '', protocol, peerPort, port]) => ({
+      protocol: protocol === PROTOCOLS.udp ? ('udp' as const) : ('tcp' as const),
+      address,
+      port: Number(port),
+      peer,
+      peerPort: Number(peerPort),
+      by: 'peer' as const,
+    })),
   );
   // The first packets of a trial of the way (path.ts) come before the other host takes them out.
-  return perAddress.flat().filter(({ protocol, port }) => protocol === 'tcp' || port !== PATH_PORT);
+  return flows.filter(({ protocol, port }) => protocol === 'tcp' || port !== PATH_PORT);
 }
 
 /** What drayage has made in this network namespace; empty where all is as it was before. */

@@ -1,5 +1,6 @@
 /** Moves that follow each other, with real packets; needs root. */
 import { expect, it } from 'vitest';
+import type { Run } from '../exec/run.ts';
 import { readNetwork } from '../tools/ip-network.ts';
 import type { Hop } from './facts.ts';
 import {
@@ -13,8 +14,10 @@ import {
   removeTarget,
   targetRules,
 } from './forward.ts';
+import { tableName } from './names.ts';
+import { PATH_PORT, PATH_SIZES } from './path-rules.ts';
 import { commit, freeze, hostsWithWorkload, type Move, pause, prepare } from './testing/moves.ts';
-import { BRIDGE, type Rig } from './testing/rig.ts';
+import { BRIDGE, CONTAINER, type Rig } from './testing/rig.ts';
 import { wayBetween } from './way.ts';
 
 async function hops(rig: Rig, a: string, b: string): Promise<{ there: Hop; back: Hop }> {
@@ -73,10 +76,14 @@ it('from S to T and home: connections of both times live on, new ones are no con
   await commit(rig, 'S', 'T', one, server);
   const second = await rig.count('K', '10.9.0.1', 8080);
   const third = await rig.count('K', '10.9.0.2', 8080);
-  expect(await rig.ask('K', 'udp', '10.9.0.1', 5353)).toMatchObject({ answer: 'W hi' });
+  const spoken = ['udp', '10.9.0.1', 5353, 7777] as const;
+  expect(await rig.ask('K', ...spoken)).toMatchObject({ answer: 'W hi' });
+  await rig.run('K')('ip', ['route', 'add', CONTAINER[4], 'via', '10.9.0.1']);
+  await rig.send('K', '10.9.0.9', CONTAINER[4], PATH_PORT, [PATH_SIZES.small]);
 
   const next = await prepare(rig, 'T', 'S');
   const passing = await readVia(rig.run('T'), one.target);
+  expect(passing.map(({ protocol, port }) => `${protocol} ${port}`).sort()).toEqual(['tcp 80', 'tcp 80', 'udp 53']);
   const two = await freeze(rig, 'T', next, passing);
   server.kill('SIGSTOP');
   const back: Move = { ...two, source: { ...two.source, only: 'open' }, target: { ...two.target, rank: 1 } };
@@ -92,6 +99,9 @@ it('from S to T and home: connections of both times live on, new ones are no con
   expect(await rig.ask('K', 'tcp', '10.9.0.2', 8080)).toHaveProperty('error');
   for (const one of [first, second, third]) expect(await one.end()).not.toHaveProperty('error');
   expect(await isSpokenTo(rig.run('S'), home)).toBe(true);
+  const isHeard = await forgetSoon(rig.run('S'), home.id, '10.9.0.9 . udp . 7777');
+  expect(await rig.ask('K', ...spoken)).toMatchObject({ answer: 'W hi' });
+  expect(await isHeard()).toBe(true);
   await changeSource(rig.run('S'), { ...home, flows: flows.filter(({ protocol }) => protocol === 'tcp') });
   expect(await isSpokenTo(rig.run('S'), home)).toBe(false);
   await removeSource(rig.run('S'), one.source);
@@ -99,3 +109,17 @@ it('from S to T and home: connections of both times live on, new ones are no con
   await removeSource(rig.run('T'), two.source);
   for (const name of ['S', 'T']) expect(await leftOvers(rig.run(name))).toEqual([]);
 });
+
+/** As if the client had not spoken for nearly three minutes. @returns whether it has been heard since */
+async function forgetSoon(run: Run, id: string, client: string): Promise<() => Promise<boolean>> {
+  const table = tableName('source', id);
+  const listed = async () => (await run('nft', ['list', 'table', 'netdev', table])).stdout;
+  const set = new RegExp(`set (open_\\S+) \\{[^}]*elements = \\{ ${client} `).exec(await listed())?.[1];
+  const element = (what: string): string => `element netdev ${table} ${set} { ${client}${what} }\n`;
+  await run('nft', ['-f', '-'], { input: `delete ${element('')}` });
+  await run('nft', ['-f', '-'], { input: `add ${element(' timeout 30s')}` });
+  const isHeard = async () =>
+    new RegExp(`${client} [^,}]*expires 2m`).test((await listed()).split(`set ${set} `)[1] ?? '');
+  expect(await isHeard()).toBe(false);
+  return isHeard;
+}

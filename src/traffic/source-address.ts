@@ -111,7 +111,7 @@ export function addressSets({ forward, address, family, name, doors, opened, loc
     ...doors.flatMap((door) => {
       const through = byPeers.filter((flow) => isThrough(flow, door));
       const clients = through.map((one) => `${one.peer} . ${one.protocol} . ${one.peerPort}${whileSpoken(one)}`);
-      const flags = door.protocol === 'udp' ? 'flags dynamic,timeout; size 262144; ' : '';
+      const flags = door.protocol === 'udp' ? `flags dynamic,timeout; size ${Math.max(1, clients.length)}; ` : '';
       return [
         `set ${door.set} { type ${key}; ${bounds} ${elements(through.map(whom))} }`,
         ...(forward.only === 'open'
@@ -141,13 +141,8 @@ export function openSet(set: string): string {
   return `open_${set}`;
 }
 
-/** Sets in which clients by UDP are for as long as they speak, of a forward for what was open. */
-export function spokenSets(forward: SourceForward, local: readonly string[]): string[] {
-  return sourceAddresses(forward, { local }).flatMap(({ doors, name }) => [
-    ...doors.filter(({ protocol }) => protocol === 'udp').map(({ set }) => openSet(set)),
-    name('direct'),
-  ]);
-}
+/** Sets in which clients by UDP are for as long as they speak, in a table for what was open. */
+export const SPOKEN_SETS = /^(open|direct)_/;
 
 /** TCP says when a connection is over. */
 function whileSpoken({ protocol }: Flow): string {

@@ -79,6 +79,12 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     const { a, b } = pair;
     await pair.move(b, 'web', '--remove');
     const nothing = { tables: [], devices: [] };
+    await until('there is no tunnel', async () => {
+      const there = await Promise.all([a, b].map((host) => trafficOf(host)));
+      return !there.some(({ devices }) => devices.some((name) => name.startsWith('dyv')));
+    });
+    // What came by UDP counts as open for minutes.
+    await docker(a, 'rm', '-f', 'web');
     await until('nothing is left', async () => (await forwards(a)).length + (await forwards(b)).length === 0);
     expect([await trafficOf(a), await trafficOf(b)]).toEqual([nothing, nothing]);
   });

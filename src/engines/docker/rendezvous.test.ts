@@ -35,6 +35,7 @@ test('runc finds the streams of the container in its criu, however long that tak
     const atFirst = streams();
     for (let look = 0; look < 100; look++) {
       expect(streams()).toEqual(atFirst);
+      expect(streams()).not.toContain(join(dir, 'events'));
       await sleep(2);
     }
   } finally {

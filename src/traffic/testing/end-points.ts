@@ -1,4 +1,4 @@
-/** Run inside the namespaces of a rig: `serve NAME`, `ask tcp|udp HOST PORT`, `count HOST PORT` until its input ends, `send FROM TO PORT BYTES…`. */
+/** Run inside the namespaces of a rig: `serve NAME`, `ask tcp|udp HOST PORT [FROM_PORT]`, `count HOST PORT` until its input ends, `send FROM TO PORT BYTES…`. */
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -7,7 +7,7 @@ const [what = '', ...args] = process.argv.slice(2);
 const say = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 
 if (what === 'serve') serve(args[0] ?? '');
-else if (what === 'ask') await ask(args[0] ?? '', args[1] ?? '', Number(args[2]));
+else if (what === 'ask') await ask(args[0] ?? '', args[1] ?? '', Number(args[2]), Number(args[3] ?? 0));
 else if (what === 'count') await count(args[0] ?? '', Number(args[1]));
 else if (what === 'send') send(args[0] ?? '', args[1] ?? '', Number(args[2]), args.slice(3).map(Number));
 
@@ -28,7 +28,7 @@ function serve(name: string): void {
   udp.bind(53, '::');
 }
 
-async function ask(protocol: string, host: string, port: number): Promise<void> {
+async function ask(protocol: string, host: string, port: number, fromPort: number): Promise<void> {
   const done = (result: object): never => {
     say(result);
     process.exit(0);
@@ -41,8 +41,7 @@ async function ask(protocol: string, host: string, port: number): Promise<void> 
   } else {
     const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
     udp.on('message', (data, from) => done({ answer: `${data}`, from: `${from.address} ${from.port}` }));
-    const send = (): void => udp.send('hi', port, host);
-    send();
+    udp.bind(fromPort, () => udp.send('hi', port, host));
   }
 }
 

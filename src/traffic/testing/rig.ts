@@ -167,8 +167,8 @@ export class Rig {
   }
 
   /** One question from `at`; the answer begins with the name of who gave it. */
-  async ask(at: string, protocol: 'tcp' | 'udp', host: string, port: number): Promise<Answer> {
-    return lastLine(this.#start(at, ['ask', protocol, host, String(port)]));
+  async ask(at: string, protocol: 'tcp' | 'udp', host: string, port: number, fromPort = 0): Promise<Answer> {
+    return lastLine(this.#start(at, ['ask', protocol, host, String(port), String(fromPort)]));
   }
 
   /** A connection that counts until it is told to end; resolves when it has its first answer, or has failed. */
