@@ -137,6 +137,10 @@ async function clearHost(host: LabHost): Promise<void> {
   const [volumes, networks] = await ask(host, (engine) => Promise.all([engine.volumes(), engine.networks()]));
   if (volumes.length > 0) await docker(host, 'volume', 'prune', '-a', '-f');
   if (networks.length > OWN_NETWORKS) await docker(host, 'network', 'prune', '-f');
+  // An engine that was killed may keep the name of a container that is no more, and would start none of that name.
+  const ofNobody = '{{range $id, $one := .Containers}}{{if eq (slice $id 0 3) "ep-"}}{{$one.Name}} {{end}}{{end}}';
+  for (const name of (await docker(host, 'network', 'inspect', 'bridge', '-f', ofNobody)).split(' ').filter(Boolean))
+    await docker(host, 'network', 'disconnect', '-f', 'bridge', name);
 }
 
 /** Asks the agent for its first word: one that was killed this moment may still be there to take a connection. */

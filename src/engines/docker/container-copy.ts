@@ -18,6 +18,7 @@ import { planImage } from './image-plan.ts';
 import { receiveImage } from './images.ts';
 import { logFileOf } from './log-file.ts';
 import { Rendezvous } from './rendezvous.ts';
+import { forgetStaleEndpoints } from './stale-endpoints.ts';
 
 const INSPECT_MS = 2000;
 
@@ -89,8 +90,11 @@ export class ContainerCopy implements CopyMaker {
     await acquire({ kind: 'container', temporaryName, restartPolicy, id: containerId });
     await acquire({ kind: 'guard', containerId });
     await placeGuard(containerId, id);
-    await docker.rename(containerId, workload.ref.name);
     const inspect = await docker.inspect(containerId);
+    const names = Object.keys(inspect.NetworkSettings.Networks);
+    const networks = await Promise.all(names.map((name) => docker.inspectNetwork(name)));
+    await forgetStaleEndpoints(docker, networks, workload.ref.name);
+    await docker.rename(containerId, workload.ref.name);
     const layer = inspect.GraphDriver?.Data;
     if (layer?.UpperDir === undefined || layer.MergedDir === undefined) {
       throw new DrayageError(
@@ -102,8 +106,6 @@ export class ContainerCopy implements CopyMaker {
     for (const tree of trees) roots.set(tree.key, roots.get(tree.key) ?? (await this.#rootOf(tree)));
     const file = logFileOf(inspect, host.docker?.dataRoot ?? '/var/lib/docker');
     const log = file === undefined ? undefined : new LogCopy(file);
-    const names = Object.keys(inspect.NetworkSettings.Networks);
-    const networks = await Promise.all(names.map((name) => docker.inspectNetwork(name)));
     this.#copy = {
       ...{ containerId, roots, log },
       bridges: new Map(networks.map((network) => [network.Name, bridgeOf(network) ?? ''])),
