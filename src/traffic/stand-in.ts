@@ -3,6 +3,7 @@
  * MAC address, so that peers go on sending to it what their neighbour tables say; on the target it stands for the peers
  * that stayed behind. Neighbour discovery is answered by the kernel's proxy entries; packets are taken at its other end.
  */
+import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
 import { applyIp, deleteDevices, readNetwork, setSysctls } from '../tools/ip-network.ts';
 import { familyOf } from './address.ts';
@@ -64,6 +65,8 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
     // Proxy entries are answered after a random part of this by default.
     [`net.ipv4.neigh.${end}.proxy_delay`]: '0',
     [`${settings(port, 'ipv6')}.disable_ipv6`]: '1',
+    // By its MAC address it would get the link-local address of the workload, which finds it taken when it comes home.
+    [`${settings(end, 'ipv6')}.addr_gen_mode`]: '1',
     [`${settings(end, 'ipv6')}.accept_dad`]: '0',
     [`${settings(end, 'ipv6')}.accept_ra`]: '0',
     [`${settings(end, 'ipv6')}.forwarding`]: '1',
@@ -77,12 +80,19 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
   ]);
   for (const family of [4, 6] as const) {
     const mine = addresses.filter((address) => familyOf(address) === family);
+    const own = family === 6 ? [['address', 'add', linkLocal(end), 'dev', end, 'nodad']] : [];
     const entries = mine.map((address) => ['neighbour', 'replace', 'proxy', address, 'dev', end]);
     // A kernel may be without IPv6.
-    await applyIp(run, entries).catch((error: unknown) => {
+    await applyIp(run, [...own, ...entries]).catch((error: unknown) => {
       if (family === 4) throw error;
     });
   }
+}
+
+/** Its answers have to come from somewhere; one of its own, by its name. */
+function linkLocal(end: string): string {
+  const [, high, low] = /^(.{4})(.{4})/.exec(createHash('sha256').update(end).digest('hex')) ?? [];
+  return `fe80::d7:${high}:${low}/64`;
 }
 
 /** Puts it on the bridge, in the place of the workload's own port where that is still there. */

@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Client, type ClientKind, routeIPv6, serve } from './clients.ts';
-import { docker, forwards, logs, Pair, runContainer, trafficOf, until } from './harness.ts';
+import { docker, forwards, inspect, logs, Pair, runContainer, trafficOf, until } from './harness.ts';
 import { DOCKERS } from './setup.ts';
 
 const OWN = { 4: '172.30.0.10', 6: 'fd30::10' };
@@ -103,6 +103,16 @@ describe.each(DOCKERS)('Docker %i', (version) => {
 
   test('what the server wrote before a client read', async () => {
     expect(await end('full send queue')).toMatchObject({ whole: true });
+  });
+
+  test('it has all of its addresses, and none is somebody else’s', async () => {
+    const { State } = await inspect(pair.a, 'web');
+    const addresses = (state: string) => {
+      const within = ['-t', String(State.Pid), '-n', 'ip', '-o', '-6', 'address', 'show', 'dev', 'eth0', state];
+      return pair.a.run('nsenter', within).then(({ stdout }) => stdout.split('\n').filter(Boolean));
+    };
+    await until('none is tentative', async () => (await addresses('tentative')).length === 0);
+    expect(await addresses('-tentative')).toHaveLength(2);
   });
 
   test('those that the workload opened', async () => {
