@@ -3,7 +3,7 @@
  * ports and own addresses, by IPv4 and IPv6, with queues that are full; of its neighbours; of the host that it left; and
  * those that it opened itself. One server, one move to and fro, and each test looks at what one client saw.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { Client, type ClientKind, routeIPv6, serve } from './clients.ts';
 import { docker, forwards, inspect, logs, Pair, runContainer, trafficOf, until } from './harness.ts';
@@ -27,9 +27,10 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   /** Where the workload connects to itself. */
   let places: string[] = [];
 
-  beforeAll(async () => {
-    pair = await Pair.of(version, ['python']);
+  async function thereAndBack(): Promise<void> {
     await pair.clear();
+    for (const client of clients.values()) client.kill();
+    for (const past of [outagesMs, timeline]) past.length = 0;
     const { lab, a, b } = pair;
     const c = lab.host('c');
     const six = await routeIPv6(lab);
@@ -72,6 +73,16 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       timeline.push(`${endMs} ms: ${from === a ? 'there' : 'back'}, ${outageMs} ms of outage`);
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
+  }
+
+  beforeAll(async () => {
+    pair = await Pair.of(version, ['python']);
+    await thereAndBack();
+  });
+
+  // What a second try would look at is of the first one's moves.
+  beforeEach(async ({ task }) => {
+    if ((task.result?.retryCount ?? 0) > 0) await thereAndBack();
   });
 
   afterAll(async () => {
@@ -159,8 +170,14 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   /** For whoever looks for what became of packets. */
   async function story(): Promise<string> {
     const hosts = ['a', 'b', 'c'].map((name) => pair.lab.host(name));
-    const script = 'hostname; ip neighbour; ip -6 neighbour; nft list tables; grep udp /proc/net/nf_conntrack || true';
-    const said = await Promise.all(hosts.map((host) => host.run('sh', ['-c', script])));
+    const script = [
+      `hostname; ip neighbour; ip -6 neighbour; ip -6 route; ip -6 route show cache; ip -6 route get ${OWN[6]}`,
+      `bridge fdb | grep 02:42:ac:1e; nft list tables; nft list counters; grep 'dport=7 ' /proc/net/nf_conntrack`,
+      `table=$(nft list tables | sed -n 's/^table \\(netdev drayage_source.*\\)/\\1/p')`,
+      '[ -n "$table" ] && { nft list set $table direct_1; for chain in away_6 answer_1 arriving arrived; do nft list chain $table $chain; done; }',
+      'pid=$(docker inspect -f {{.State.Pid}} web) && nsenter -t $pid -n sh -c "ip -6 address; ip -6 route; ip -6 neighbour"',
+    ].join(';');
+    const said = await Promise.all(hosts.map((host) => host.run('sh', ['-c', `(${script}) 2>&1; true`])));
     return [...timeline, ...said.map(({ stdout }) => stdout)].join('\n');
   }
 });
