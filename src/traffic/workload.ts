@@ -142,9 +142,15 @@ export interface Neighbour {
   mac: string;
 }
 
+/**
+ * In the place of a container's id: an endpoint that has no container yet, or none any more (moby, daemon/network.go,
+ * buildContainerAttachments). A copy that is being started has one for a moment, and is nobody's neighbour then.
+ */
+export const NOBODYS = 'ep-';
+
 /** Those on a network, but for some: `{"Containers": {"<id>": {"IPv4Address": "172.30.0.11/24", "MacAddress": …}}}`. */
 export function neighboursOf(isLeftOut: (id: string) => boolean, { Containers }: NetworkInspect): Neighbour[] {
-  const others = Object.entries(Containers ?? {}).filter(([id]) => !isLeftOut(id));
+  const others = Object.entries(Containers ?? {}).filter(([id]) => !id.startsWith(NOBODYS) && !isLeftOut(id));
   return others.flatMap(([, other]) => {
     const { IPv4Address, IPv6Address, MacAddress: mac = '' } = other as Record<string, string | undefined>;
     return [IPv4Address, IPv6Address].flatMap((one) => (one ? [{ address: one.split('/')[0] ?? '', mac }] : []));

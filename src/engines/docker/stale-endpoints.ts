@@ -1,9 +1,7 @@
 /** What an engine that was killed may keep of a container that is no more. */
 import type { Docker } from '../../tools/docker.ts';
 import type { NetworkInspect } from '../../tools/docker-types.ts';
-
-/** In the place of a container's id (moby, daemon/network.go, buildContainerAttachments). */
-const NOBODYS = 'ep-';
+import { NOBODYS } from '../../traffic/workload.ts';
 
 /**
  * The engine would start no container of that name on these networks: "endpoint with name web already exists". To be
