@@ -146,17 +146,18 @@ export function parseSets(text: string): Map<string, string[][]> {
   return new Map(sets.map(({ name, elem = [] }) => [name, elem.map(valuesOf)]));
 }
 
-function valuesOf(element: NonNullable<NonNullable<NftObject['set']>['elem']>[number]): string[] {
+function valuesOf(element: SetElement): string[] {
   const value = typeof element === 'object' && 'elem' in element ? element.elem.val : element;
   return typeof value === 'object' ? value.concat.map(String) : [String(value)];
 }
 
 type Element = string | number | { concat: unknown[] };
+type SetElement = Element | { elem: { val: Element } };
 
 interface NftObject {
   table?: { family: string; name: string };
   counter?: NftCounter;
-  set?: { name: string; elem?: (Element | { elem: { val: Element } })[] };
+  set?: { name: string; elem?: SetElement[] };
 }
 
 function parseNft(text: string): NftObject[] {

@@ -21,9 +21,14 @@ export function holdDevices(id: string, lane: number): { near: string; far: stri
   return { near: `dyh${shortId(id)}-${lane}`, far: `dyi${shortId(id)}-${lane}` };
 }
 
-/** The port that stands on a bridge in the place of what is on the other host, and its other end. */
-export function standInDevices(id: string, index: number): { port: string; end: string } {
-  return { port: `dyp${shortId(id)}-${index}`, end: `dys${shortId(id)}-${index}` };
+/** The port that stands on a bridge in the place of what is on the other host, and its other end with its address. */
+export function standInDevices(id: string, index: number): { port: string; end: string; linkLocal: string } {
+  const short = shortId(id);
+  return {
+    port: `dyp${short}-${index}`,
+    end: `dys${short}-${index}`,
+    linkLocal: `fe80::d7:${short.slice(0, 4)}:${short.slice(4)}:${index}`,
+  };
 }
 
 export function tunnelDevice(pair: string): string {

@@ -3,7 +3,6 @@
  * MAC address, so that peers go on sending to it what their neighbour tables say; on the target it stands for the peers
  * that stayed behind. Neighbour discovery is answered by the kernel's proxy entries; packets are taken at its other end.
  */
-import { createHash } from 'node:crypto';
 import type { Run } from '../exec/run.ts';
 import { applyIp, deleteDevices, readNetwork, setSysctls } from '../tools/ip-network.ts';
 import { familyOf } from './address.ts';
@@ -14,6 +13,8 @@ export interface StandIn {
   bridge: string;
   port: string;
   end: string;
+  /** Its end's own, by which it answers. */
+  linkLocal: string;
   /** Its own; absent for any. */
   mac?: string;
   /** Those it answers for. */
@@ -50,7 +51,7 @@ function perBridge(
 }
 
 /** Makes it, not yet on the bridge: two ports with one MAC address would be in each other's way. */
-export async function makeStandIn(run: Run, { port, end, mac, addresses }: StandIn): Promise<void> {
+export async function makeStandIn(run: Run, { port, end, linkLocal, mac, addresses }: StandIn): Promise<void> {
   await deleteDevices(run, [port]);
   await applyIp(run, [
     ['link', 'add', port, 'type', 'veth', 'peer', 'name', end],
@@ -80,19 +81,13 @@ export async function makeStandIn(run: Run, { port, end, mac, addresses }: Stand
   ]);
   for (const family of [4, 6] as const) {
     const mine = addresses.filter((address) => familyOf(address) === family);
-    const own = family === 6 ? [['address', 'add', linkLocal(end), 'dev', end, 'nodad']] : [];
+    const own = family === 6 ? [['address', 'add', `${linkLocal}/64`, 'dev', end, 'nodad']] : [];
     const entries = mine.map((address) => ['neighbour', 'replace', 'proxy', address, 'dev', end]);
     // A kernel may be without IPv6.
     await applyIp(run, [...own, ...entries]).catch((error: unknown) => {
       if (family === 4) throw error;
     });
   }
-}
-
-/** Its answers have to come from somewhere; one of its own, by its name. */
-function linkLocal(end: string): string {
-  const [, high, low] = /^(.{4})(.{4})/.exec(createHash('sha256').update(end).digest('hex')) ?? [];
-  return `fe80::d7:${high}:${low}/64`;
 }
 
 /** Puts it on the bridge, in the place of the workload's own port where that is still there. */

@@ -100,7 +100,7 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     'source, by its published port',
   ])('numbers there and back: %s', async (name) => {
     const { longestGapMs, ...seen } = await end(name);
-    expect(seen, await story()).toEqual({ sent: seen.sent, received: seen.sent });
+    await told(() => expect(seen).toEqual({ sent: seen.sent, received: seen.sent }));
     expect(seen.sent).toBeGreaterThan(200);
     expect(longestGapMs).toBeLessThan(Math.max(...outagesMs) + NOISE_MS);
   });
@@ -136,7 +136,8 @@ describe.each(DOCKERS)('Docker %i', (version) => {
       return places.filter((place) => !counted.includes(place));
     };
     await until('', async () => (await silent()).length === 0).catch(() => {});
-    expect(await silent(), await story()).toEqual([]);
+    const unheard = await silent();
+    await told(() => expect(unheard).toEqual([]));
   });
 
   test('datagrams keep what is for them when the last connection is over', async () => {
@@ -146,13 +147,13 @@ describe.each(DOCKERS)('Docker %i', (version) => {
   });
 
   test.each(['datagrams', 'datagrams from a connected socket', 'datagrams, IPv6'])('%s', async (name) => {
-    const { sent, reordered, missing = [], ...seen } = await end(name);
+    const { sent, reordered, missing, ...seen } = await end(name);
     expect(sent).toBeGreaterThan(200);
     expect(seen).toEqual({ foreign: 0, errors: 0, repeated: 0 });
     // One that comes as a queue is emptied may be taken in by another processor, before those that are under way.
     expect(reordered).toBeLessThanOrEqual(MOVES);
     // A dozen and more wait in each move. One may be lost on a host that is busy with other things: docs/decisions/0009.
-    expect(ranges(missing.slice(MOVES)), await story()).toEqual([]);
+    await told(() => expect(missing && ranges(missing.slice(MOVES))).toEqual([]));
   });
 
   test('what is for these connections goes with them', async () => {
@@ -167,7 +168,16 @@ describe.each(DOCKERS)('Docker %i', (version) => {
     return (clients.get(name) as Client).end();
   }
 
-  /** For whoever looks for what became of packets. */
+  /** Where it fails it says more: what became of packets. */
+  async function told(check: () => void): Promise<void> {
+    try {
+      check();
+    } catch (error) {
+      (error as Error).message += `\n${await story()}`;
+      throw error;
+    }
+  }
+
   async function story(): Promise<string> {
     const hosts = ['a', 'b', 'c'].map((name) => pair.lab.host(name));
     const script = [

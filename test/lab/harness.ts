@@ -5,6 +5,7 @@ import { containerLog } from '../../lab/docker-api.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { sayHello } from '../../src/agent/hello.ts';
+import { staleNames } from '../../src/engines/docker/stale-endpoints.ts';
 import { AGENT_SOCKET } from '../../src/fleet/layout.ts';
 import type { MigrationEvent, MigrationResult } from '../../src/migration/events.ts';
 import { Docker } from '../../src/tools/docker.ts';
@@ -138,9 +139,10 @@ async function clearHost(host: LabHost): Promise<void> {
   if (volumes.length > 0) await docker(host, 'volume', 'prune', '-a', '-f');
   if (networks.length > OWN_NETWORKS) await docker(host, 'network', 'prune', '-f');
   // An engine that was killed may keep the name of a container that is no more, and would start none of that name.
-  const ofNobody = '{{range $id, $one := .Containers}}{{if eq (slice $id 0 3) "ep-"}}{{$one.Name}} {{end}}{{end}}';
-  for (const name of (await docker(host, 'network', 'inspect', 'bridge', '-f', ofNobody)).split(' ').filter(Boolean))
-    await docker(host, 'network', 'disconnect', '-f', 'bridge', name);
+  await ask(host, async (engine) => {
+    for (const name of staleNames(await engine.inspectNetwork('bridge')))
+      await engine.disconnect('bridge', name, { force: true });
+  });
 }
 
 /** Asks the agent for its first word: one that was killed this moment may still be there to take a connection. */

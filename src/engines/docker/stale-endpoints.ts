@@ -3,19 +3,21 @@ import type { Docker } from '../../tools/docker.ts';
 import type { NetworkInspect } from '../../tools/docker-types.ts';
 import { NOBODYS } from '../../traffic/workload.ts';
 
-/**
- * The engine would start no container of that name on these networks: "endpoint with name web already exists". To be
- * called while none has the name, or it is that one which is disconnected.
- */
+/** Names that the engine would start no container by on this network: "endpoint with name web already exists". */
+export function staleNames({ Containers }: NetworkInspect): string[] {
+  return Object.entries(Containers ?? {}).flatMap(([id, one]) => {
+    const { Name } = one as { Name?: string };
+    return id.startsWith(NOBODYS) && Name !== undefined ? [Name] : [];
+  });
+}
+
+/** To be called while no container has the name, or it is that one which is disconnected. */
 export async function forgetStaleEndpoints(
   docker: Pick<Docker, 'disconnect'>,
   networks: readonly NetworkInspect[],
   name: string,
 ): Promise<void> {
-  for (const { Id, Containers } of networks) {
-    const isStale = Object.entries(Containers ?? {}).some(([id, one]) => {
-      return id.startsWith(NOBODYS) && (one as { Name?: string }).Name === name;
-    });
-    if (isStale) await docker.disconnect(Id, name, { force: true });
+  for (const network of networks) {
+    if (staleNames(network).includes(name)) await docker.disconnect(network.Id, name, { force: true });
   }
 }
